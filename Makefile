@@ -1,0 +1,124 @@
+# pneu: one Makefile for everything.
+#
+#   make run          install what is missing, build, start a demo (RUN_DIR, PORT_BASE)
+#   make test         install what the tests need, build, run all tests
+#   make              build all programs into build/
+#   make install      with DESTDIR and PREFIX
+#   make SAN=1 ...    the same with ASan and UBSan, in build/san/
+#   make unit | e2e | fuzz | bench | torture | format | check-style
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PREFIX  ?= /usr/local
+CC      ?= cc
+RUN_DIR ?= run
+PORT_BASE ?= 2000
+FUZZ_SECONDS ?= 60
+
+PROGRAMS := mta guard mailbox msa qm mgmt
+COMMON   := base net mail smtp store auth
+
+ifdef SAN
+B := build/san
+OPT := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+       -fno-sanitize-recover=undefined
+else
+B := build
+OPT := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+LDOPT := -Wl,-z,relro,-z,now -pie
+endif
+ifdef FUZZER
+B := build/fuzz
+CC := clang
+OPT := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+       -fno-sanitize-recover=undefined -DFUZZING
+LDOPT :=
+endif
+
+PKGS := libevent_core libevent_extra libevent_openssl openssl jansson libgsasl \
+        libcurl libzstd zlib libidn2 libpsl libseccomp
+CPPFLAGS += -D_GNU_SOURCE -I.
+CFLAGS   ?= -g
+ALL_CFLAGS = -std=c11 $(CFLAGS) $(OPT) -fPIE -Wall -Wextra -Wshadow \
+        -Wconversion -Wno-sign-conversion -Werror -MMD -MP
+LDLIBS   += -Wl,--as-needed -levent_core -levent_extra -levent_openssl \
+        -lssl -lcrypto -llmdb -ljansson -lgsasl -lcrypt -lunbound -lcurl \
+        -lzstd -lz -lidn2 -lunistring -lpsl -lseccomp -lpthread
+ALL_LDFLAGS = $(OPT) $(LDOPT) $(LDFLAGS)
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+src = $(wildcard $(1)/*.c $(1)/*/*.c)
+
+LIB := $(B)/libpneu.a
+LIB_OBJS := $(call obj,$(foreach d,$(COMMON),$(call src,common/$(d))))
+
+binary = $(B)/$(if $(filter mgmt,$(1)),pneu,pneu-$(1))
+BINARIES := $(foreach p,$(PROGRAMS),$(if $(wildcard $(p)/main.c),$(call binary,$(p))))
+
+.PHONY: all
+all: $(BINARIES)
+
+$(LIB): $(LIB_OBJS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(B)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+# longjmp to another stack is what a coroutine switch is.
+$(B)/obj/common/base/co.o: ALL_CFLAGS += -U_FORTIFY_SOURCE
+
+# One program: its own objects (an archive without main.o for the tests).
+define program
+$(1)_OBJS := $$(call obj,$$(call src,$(1)))
+$$(B)/$(1).a: $$(filter-out $$(B)/obj/$(1)/main.o,$$($(1)_OBJS))
+	@rm -f $$@
+	@ar rcs $$@ $$^
+$$(call binary,$(1)): $$($(1)_OBJS) $$(LIB)
+	@echo "  LD $$@"
+	@$$(CC) $$(ALL_LDFLAGS) -o $$@ $$($(1)_OBJS) $$(LIB) $$(LDLIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# --- unit tests: tests/unit/AREA/test_x.c, AREA is common or a program ---
+
+UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+area = $(word 1,$(subst /, ,$(1)))
+area_lib = $(if $(filter common,$(1)),,$(B)/$(1).a)
+
+.SECONDEXPANSION:
+$(UNIT): $(B)/unit/%: $(B)/obj/tests/unit/%.o $$(call area_lib,$$(call area,$$*)) $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+
+.PHONY: unit
+unit: $(UNIT)
+	@tests/run-unit $(UNIT)
+
+# --- fuzz targets: tests/fuzz/AREA/fuzz_x.c, x.dict, corpus/x/ ---
+
+FUZZ_SRC := $(wildcard tests/fuzz/*/fuzz_*.c)
+FUZZ := $(patsubst tests/fuzz/%.c,build/fuzz/bin/%,$(FUZZ_SRC))
+ifdef FUZZER
+$(FUZZ): build/fuzz/bin/%: $(B)/obj/tests/fuzz/%.o $$(call area_lib,$$(call area,$$*)) $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+.PHONY: fuzz-build
+fuzz-build: $(FUZZ)
+endif
+.PHONY: fuzz
+fuzz:
+	@$(MAKE) --no-print-directory FUZZER=1 fuzz-build
+	@tests/run-fuzz $(FUZZ_SECONDS) $(FUZZ)
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+-include $(shell test -d $(B)/obj && find $(B)/obj -name '*.d')

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/base/clock.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+static int64_t
+clock_ms(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int64_t
+clock_mono_ms(void)
+{
+	return clock_ms(CLOCK_MONOTONIC);
+}
+
+int64_t
+clock_wall_ms(void)
+{
+	return clock_ms(CLOCK_REALTIME);
+}
+
+int64_t
+clock_wall_s(void)
+{
+	return clock_wall_ms() / 1000;
+}
+
+void
+random_octets(void *out, uint32_t n)
+{
+	char *p = out;
+
+	while (n > 0) {
+		ssize_t r = getrandom(p, n > 256 ? 256 : n, 0);
+
+		if (r <= 0)
+			abort();
+		p += r;
+		n -= (uint32_t)r;
+	}
+}
+
+uint32_t
+random_below(uint32_t n)
+{
+	uint64_t r;
+
+	/* 64 bits over 32: the bias is below one in four thousand million. */
+	random_octets(&r, sizeof(r));
+	return (uint32_t)(r % n);
+}
+
+void
+id_new(char out[static ID_LEN + 1])
+{
+	static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+	uint64_t time = (uint64_t)clock_wall_ms(), chance;
+
+	random_octets(&chance, sizeof(chance));
+	for (int i = 9; i >= 0; i--, time >>= 5)
+		out[i] = alphabet[time & 31];
+	for (int i = 17; i >= 10; i--, chance >>= 5)
+		out[i] = alphabet[chance & 31];
+	out[ID_LEN] = '\0';
+}

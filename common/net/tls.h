@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * TLS contexts: TLS 1.2 and newer, SNI, certificates noticed when their files
+ * change.
+ */
+#ifndef PNEU_NET_TLS_H
+#define PNEU_NET_TLS_H
+
+#include "common/base/buf.h"
+#include "common/base/conf.h"
+
+struct tls_server;
+struct tls_client;
+struct ssl_st;
+
+/*
+ * From tls.certificate, tls.key, tls.names. *out is NULL where none is set.
+ * 0, or -errno with the reason (file, OpenSSL's words) in `err`.
+ */
+int tls_server_new(struct tls_server **out, const struct conf *conf,
+    struct buf *err);
+void tls_server_free(struct tls_server **t);
+/* A new SSL, after a look (at most once a second) whether a file has changed;
+ * bad new files leave the old certificate in force, and are logged. */
+struct ssl_st *tls_server_ssl(struct tls_server *t);
+
+enum tls_verify {
+	TLS_VERIFY_NONE,  /* opportunistic: any certificate is better than none */
+	TLS_VERIFY_NAMES, /* chain and name (RFC 9525) */
+};
+int tls_client_new(struct tls_client **out, const struct conf *conf,
+    enum tls_verify verify, struct buf *err);
+void tls_client_free(struct tls_client **t);
+struct ssl_st *tls_client_ssl(struct tls_client *t, const char *name);
+
+#endif
