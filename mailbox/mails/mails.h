@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Mails: mailboxes and messages, in the words of mail, on the engine. IMAP,
+ * POP3, LMTP and the tools use nothing else. All calls may wait unless they
+ * say otherwise.
+ *
+ * Rows. Partition "a<account>": one row per mailbox (name -> id, attributes).
+ * Partition "m<mailbox id>": header row (UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ,
+ * counts, keyword names), message rows by UID, change rows by modseq. The
+ * octets of a message are a blob, its summary a row. Order of a delivery:
+ * blob, row, reply.
+ *
+ * Errors: -ENOENT no such mailbox or message, -EEXIST, -EINVAL bad name,
+ * -ENOSPC disk full, -EDQUOT over quota, -EIO damaged, -EAGAIN try later,
+ * -ENOTEMPTY, -EPERM (INBOX cannot be deleted).
+ */
+#ifndef PNEU_MAILBOX_MAILS_MAILS_H
+#define PNEU_MAILBOX_MAILS_MAILS_H
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/co.h"
+#include "common/base/slice.h"
+#include "common/store/store.h"
+
+struct mails;
+
+struct mails_conf {
+	struct store_conf store;
+	/* Mailboxes that a new account gets: Drafts, Sent, Trash, Junk,
+	 * Archive, each with its special use, all subscribed. */
+	bool no_default_mailboxes;
+};
+int mails_open(struct mails **out, const struct mails_conf *conf,
+    struct buf *err);
+void mails_close(struct mails **m);
+struct store *mails_store(struct mails *m);
+
+/* --- mailboxes --- */
+
+enum mails_attr {
+	MAILS_SUBSCRIBED = 1 << 0,
+	MAILS_NOSELECT = 1 << 1, /* a name in the hierarchy only */
+	MAILS_ARCHIVE = 1 << 2,	 /* special uses, RFC 6154 2 */
+	MAILS_DRAFTS = 1 << 3,
+	MAILS_JUNK = 1 << 4,
+	MAILS_SENT = 1 << 5,
+	MAILS_TRASH = 1 << 6,
+	MAILS_FLAGGED = 1 << 7,
+	MAILS_ALL = 1 << 8,
+	MAILS_IMPORTANT = 1 << 9,
+};
+#define MAILS_SPECIAL_USES 0x3fc
+
+#define MAILS_SEPARATOR '/'
+#define MAILS_NAME_MAX 255 /* octets; also at most 32 levels */
+
+struct mails_info {
+	const char *name; /* UTF-8, NFC; "INBOX" for every spelling of it */
+	uint64_t id;	  /* never used again (RFC 8474 MAILBOXID) */
+	unsigned attrs;	  /* enum mails_attr */
+};
+/*
+ * All mailboxes of the account (its canonical address), sorted by name, INBOX
+ * first; a new account gets its defaults at the first touch. A name that is
+ * subscribed but does not exist has id 0 and MAILS_NOSELECT.
+ */
+int mails_list(struct mails *m, const char *account, struct arena *a,
+    struct mails_info **out, size_t *n);
+/* Missing parents are made too (RFC 3501 6.3.3). `special`: one use or 0. */
+int mails_create(struct mails *m, const char *account, struct slice name,
+    unsigned special, uint64_t *id);
+/* -ENOTEMPTY never: with children it becomes NOSELECT (RFC 3501 6.3.4). */
+int mails_delete(struct mails *m, const char *account, struct slice name);
+/* With all children; of INBOX: moves its mail (RFC 3501 6.3.5). */
+int mails_rename(struct mails *m, const char *account, struct slice from,
+    struct slice to);
+int mails_subscribe(struct mails *m, const char *account, struct slice name,
+    bool subscribed);
+/* Everything of an account, at its removal. */
+int mails_account_drop(struct mails *m, const char *account);
+/* Accounts that have mail. */
+int mails_accounts(struct mails *m, struct arena *a, const char ***out,
+    size_t *n);
+
+struct mails_status {
+	uint32_t uidvalidity, uidnext;
+	uint32_t messages, unseen, deleted;
+	uint64_t octets, highestmodseq;
+};
+int mails_status(struct mails *m, const char *account, struct slice name,
+    struct mails_status *out);
+/* Sum over all mailboxes of the account: for quota. Kept, not counted. */
+int mails_usage(struct mails *m, const char *account, uint64_t *octets,
+    uint64_t *messages);
+
+/* --- flags --- */
+
+enum mails_flag {
+	MAILS_SEEN = 1 << 0,
+	MAILS_ANSWERED = 1 << 1,
+	MAILS_FLAGGED_FLAG = 1 << 2,
+	MAILS_DELETED = 1 << 3,
+	MAILS_DRAFT = 1 << 4,
+};
+#define MAILS_KEYWORDS_MAX 64 /* names per mailbox; more: -E2BIG */
+
+/* System flags, and keywords as bits of the mailbox's keyword table. */
+struct mails_flags {
+	uint32_t system;   /* enum mails_flag */
+	uint64_t keywords; /* bit i: mails_view_keyword(v, i) */
+};
+
+/* --- putting messages in --- */
+
+struct mails_message; /* octets being taken in, or taken in */
+
+/* Begin; octets follow in any chunks. Line endings must be CRLF. */
+int mails_message_begin(struct mails *m, struct mails_message **out);
+int mails_message_write(struct mails_message *msg, struct slice octets);
+/* No more octets: the summary is made. */
+int mails_message_end(struct mails_message *msg);
+uint64_t mails_message_size(const struct mails_message *msg);
+void mails_message_free(struct mails_message **msg);
+
+struct mails_target {
+	const char *account;
+	struct slice mailbox; /* must exist; LMTP says "INBOX" */
+	uint32_t flags;	      /* enum mails_flag */
+	const char *const *keywords; /* NULL, or NULL-terminated */
+	int64_t internaldate; /* seconds; INT64_MIN: now */
+	uint64_t quota_octets, quota_messages; /* 0: none; else -EDQUOT */
+	/* results: */
+	int rc;
+	uint32_t uidvalidity, uid;
+};
+/*
+ * Put the message into n mailboxes; it is stored once. Durable for each target
+ * whose rc is 0 (promise 1). Returns 0 when all are, else the first error.
+ */
+int mails_deliver(struct mails_message *msg, struct mails_target *targets,
+    size_t n);
+
+/* --- an opened mailbox --- */
+
+/*
+ * A client's view: the messages as this client knows them, by sequence number.
+ * It changes only in mails_view_sync, so numbers are stable in between.
+ */
+struct mails_view;
+
+int mails_view_open(struct mails *m, const char *account, struct slice name,
+    struct mails_view **out);
+void mails_view_close(struct mails_view **v);
+const char *mails_view_name(const struct mails_view *v);
+uint64_t mails_view_mailbox_id(const struct mails_view *v);
+uint32_t mails_view_uidvalidity(const struct mails_view *v);
+uint32_t mails_view_uidnext(const struct mails_view *v);
+uint64_t mails_view_highestmodseq(const struct mails_view *v);
+/* First UID that no session before this one was told of as recent. */
+uint32_t mails_view_recent_from(const struct mails_view *v);
+
+/* Messages 1 .. n of the view. None of these waits. */
+uint32_t mails_view_count(const struct mails_view *v);
+uint32_t mails_view_uid(const struct mails_view *v, uint32_t seq);
+/* The greatest seq with a UID <= uid (0: none); exact says UID == uid. */
+uint32_t mails_view_seq(const struct mails_view *v, uint32_t uid, bool *exact);
+struct mails_flags mails_view_flags(const struct mails_view *v, uint32_t seq);
+uint64_t mails_view_modseq(const struct mails_view *v, uint32_t seq);
+/* Name of keyword bit i, or NULL. */
+const char *mails_view_keyword(const struct mails_view *v, unsigned i);
+/* First unseen, 0 for none. */
+uint32_t mails_view_first_unseen(const struct mails_view *v);
+
+/*
+ * Bring the view up to date and tell what changed, in this order: expunges
+ * (each with its number at that moment, as EXPUNGE wants them; only when
+ * `expunge` allows, else those messages stay in the view, gone()=true), then
+ * new messages, then changed flags. Callbacks must not wait: note and write
+ * later.
+ */
+struct mails_changes {
+	void (*expunged)(void *arg, uint32_t seq, uint32_t uid);
+	void (*exists)(void *arg, uint32_t count);
+	void (*flags)(void *arg, uint32_t seq, uint32_t uid);
+	void (*keywords)(void *arg); /* the keyword table has grown */
+	void *arg;
+};
+int mails_view_sync(struct mails_view *v, bool expunge,
+    const struct mails_changes *changes);
+/* Expunged by somebody, not yet told to this client: FETCH gives NO or
+ * nothing, STORE passes over it (RFC 2180). */
+bool mails_view_is_gone(const struct mails_view *v, uint32_t seq);
+/* `e` is set when there may be changes (own ones too). NULL ends it. */
+void mails_view_watch(struct mails_view *v, struct co_event *e);
+
+/* --- reading --- */
+
+struct mails_row {
+	uint32_t uid;
+	struct mails_flags flags;
+	uint64_t modseq;
+	int64_t internaldate, savedate; /* seconds since 1970 */
+	uint64_t size;			/* RFC822.SIZE */
+	struct store_blob_id blob;
+};
+int mails_row(struct mails_view *v, uint32_t seq, struct mails_row *out);
+
+/*
+ * The summary of a message, made once at delivery: IMAP texts ready to send,
+ * and where its parts are. In the arena.
+ */
+struct mails_part {
+	uint32_t parent;	 /* index; 0 for the root (index 0) */
+	uint32_t number;	 /* 1.. within the parent; 0 for the root */
+	enum { MAILS_PART_LEAF, MAILS_PART_MULTI, MAILS_PART_MESSAGE } kind;
+	uint64_t header_at, header_size; /* MIME header incl. blank line */
+	uint64_t body_at, body_size;
+	enum { MAILS_ENC_7BIT, MAILS_ENC_8BIT, MAILS_ENC_BINARY, MAILS_ENC_QP,
+		MAILS_ENC_BASE64, MAILS_ENC_OTHER } encoding;
+	struct slice type; /* "text/plain" lower-case */
+	struct slice charset;
+};
+struct mails_summary {
+	struct slice envelope;	    /* "(...)" RFC 3501 7.4.2 */
+	struct slice body;	    /* BODY, without extension data */
+	struct slice bodystructure; /* with */
+	struct slice preview;	    /* UTF-8, <= 200 characters */
+	struct slice message_id, references, base_subject;
+	int64_t sent_date;
+	uint32_t lines;
+	uint64_t header_size;	    /* of the message header incl. blank line */
+	const struct mails_part *parts; /* parts[0] is the message itself */
+	size_t n_parts;
+};
+int mails_summary(struct mails_view *v, uint32_t seq, struct arena *a,
+    struct mails_summary *out);
+/* Octets of the message from `at`; *got < n only at the end. */
+int mails_read(struct mails_view *v, uint32_t seq, uint64_t at, void *p,
+    size_t n, size_t *got);
+
+/* --- changing --- */
+
+enum mails_store_mode { MAILS_FLAGS_SET, MAILS_FLAGS_ADD, MAILS_FLAGS_REMOVE };
+
+/*
+ * Change flags of n messages (sequence numbers). `keywords` are names, added
+ * to the mailbox's table where new. With unchanged_since (0: no condition)
+ * messages changed later are passed over and listed in *failed (RFC 7162
+ * 3.1.3, in the arena). The view sees the new flags at once; other views, and
+ * this one's `flags` callback, at their next sync unless `silent`.
+ */
+int mails_store_flags(struct mails_view *v, const uint32_t *seqs, size_t n,
+    enum mails_store_mode mode, uint32_t flags, const char *const *keywords,
+    uint64_t unchanged_since, bool silent, struct arena *a, uint32_t **failed,
+    size_t *n_failed);
+
+struct mails_copied {
+	uint32_t uidvalidity;	      /* of the target */
+	const uint32_t *from, *to;    /* UIDs, pairwise, n of them */
+	size_t n;
+};
+/* All or none. -ENOENT: no such target ([TRYCREATE]). */
+int mails_copy(struct mails_view *v, const uint32_t *seqs, size_t n,
+    struct slice target, uint64_t quota_octets, uint64_t quota_messages,
+    struct arena *a, struct mails_copied *out);
+/* Each message exactly once at any crash; the source view still has them
+ * until the next sync tells the expunges. */
+int mails_move(struct mails_view *v, const uint32_t *seqs, size_t n,
+    struct slice target, struct arena *a, struct mails_copied *out);
+/* Remove those of the n messages that are \Deleted (seqs NULL: all that are;
+ * `force`: whatever their flags, for POP3). */
+int mails_expunge(struct mails_view *v, const uint32_t *seqs, size_t n,
+    bool force);
+
+#endif
