@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The one SMTP and LMTP client, with pipelining and pooled connections: mta,
+ * msa and qm to our own programs, qm and gateway to other servers. All calls
+ * wait.
+ *
+ * Errors: -ETIMEDOUT, -ECONNRESET, -ECONNREFUSED ..., -EPROTO (the other side
+ * does not speak the protocol), -ECANCELED. After an error the connection is
+ * of no use but for smtp_client_free. What the other side replied is in struct
+ * smtp_reply (in the client's arena, valid until the next transaction).
+ */
+#ifndef PNEU_SMTP_CLIENT_H
+#define PNEU_SMTP_CLIENT_H
+
+#include "common/net/conn.h"
+#include "common/net/tls.h"
+#include "common/smtp/smtp.h"
+#include "common/smtp/spool.h"
+
+struct smtp_client;
+
+enum smtp_client_tls {
+	SMTP_TLS_NONE,
+	SMTP_TLS_MAY,	   /* STARTTLS when offered; plain when it fails */
+	SMTP_TLS_STARTTLS, /* STARTTLS or fail */
+	SMTP_TLS_IMPLICIT,
+};
+
+struct smtp_client_conf {
+	bool lmtp;
+	const char *hostname; /* our name for EHLO */
+	enum smtp_client_tls tls_mode;
+	struct tls_client *tls;
+	const char *tls_name; /* the server's name: SNI, verification */
+	const char *sasl_user, *sasl_password; /* AUTH after TLS, or NULL */
+	int64_t connect_timeout_ms, timeout_ms;
+};
+
+/*
+ * Connect, read the banner, EHLO (HELO when refused; LHLO), STARTTLS, AUTH.
+ * When a step is refused: -EPROTO with *reply being what was said.
+ */
+int smtp_client_open(struct smtp_client **out, const struct net_addr *to,
+    const struct smtp_client_conf *conf, struct smtp_reply *reply);
+/* On a connection that exists (tests, gateway). Takes it over. */
+int smtp_client_open_conn(struct smtp_client **out, struct conn *c,
+    const struct smtp_client_conf *conf, struct smtp_reply *reply);
+/* QUIT when idle (not waited for), close. NULL is fine. */
+void smtp_client_free(struct smtp_client **c);
+
+unsigned smtp_client_extensions(const struct smtp_client *c);
+uint64_t smtp_client_max_size(const struct smtp_client *c); /* 0: not said */
+struct slice smtp_client_banner(const struct smtp_client *c);
+bool smtp_client_is_tls(const struct smtp_client *c);
+const char *smtp_client_remote(const struct smtp_client *c); /* "addr:port" */
+
+/* One recipient of a transaction, with its fate. */
+struct smtp_client_rcpt {
+	struct slice address; /* local@domain as on the wire, no brackets */
+	unsigned notify;
+	struct slice orcpt; /* plain; the client encodes */
+	struct smtp_reply reply; /* to RCPT; after the message its final one */
+	bool accepted;		 /* at RCPT */
+};
+
+struct smtp_client_mail {
+	struct slice from; /* on the wire, no brackets; "" for <> */
+	uint64_t size;	   /* 0: not said */
+	enum smtp_body body;
+	bool smtputf8;
+	enum smtp_ret ret;
+	struct slice envid;
+	struct slice trace; /* XTRACE=, sent where offered */
+	/* XFORWARD before MAIL, sent where offered; NULL: none. Names are
+	 * "NAME=.. ADDR=.." already encoded. */
+	const char *xforward;
+};
+
+/*
+ * MAIL and all RCPT, pipelined where offered. *mail_reply is the reply to
+ * MAIL; when positive each rcpts[i] has its reply. The transaction is then
+ * open: go on with _send or _reset. More recipients may follow by _rcpt.
+ * Parameters that the other side does not offer are left out; SMTPUTF8 that
+ * is needed and not offered makes *mail_reply 553 5.6.7 without asking.
+ */
+int smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *m,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply);
+/* One more RCPT (mta asks guard and mailbox as recipients come). */
+int smtp_client_rcpt(struct smtp_client *c, struct smtp_client_rcpt *rcpt);
+/*
+ * The message: `prefix` (header fields to put on top, each with CRLF) and the
+ * body, by BDAT where offered, else DATA with dot-stuffing. Then the final
+ * replies: LMTP one for each accepted recipient, in `rcpts` (the same array,
+ * in order, as given to mail/rcpt); SMTP one for all. *reply: that of DATA when
+ * it was refused, else the (first) final one.
+ */
+int smtp_client_send(struct smtp_client *c, struct slice prefix,
+    struct spool *body, struct smtp_client_rcpt *rcpts, size_t n,
+    struct smtp_reply *reply);
+/* As above, the octets given by `read` (0 at the end, negative: abort: the
+ * connection is dropped so that nothing partial is accepted). */
+int smtp_client_send_from(struct smtp_client *c, struct slice prefix,
+    ssize_t (*read)(void *arg, void *p, size_t n), void *arg, uint64_t size,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *reply);
+int smtp_client_reset(struct smtp_client *c); /* RSET */
+int smtp_client_noop(struct smtp_client *c);
+
+/* --- pool: idle connections to a few fixed addresses (our own programs) --- */
+
+struct smtp_pool;
+
+/* `address` as net_addr_parse takes it. At most `max` connections; callers
+ * beyond wait their turn. */
+int smtp_pool_new(struct smtp_pool **out, const char *address,
+    const char *run_dir, const struct smtp_client_conf *conf, size_t max);
+void smtp_pool_free(struct smtp_pool **p);
+/*
+ * A connection ready for MAIL: an idle one that still lives, or a new one.
+ * On failure the error names the peer in the log ("peer down peer=guard ...").
+ */
+int smtp_pool_get(struct smtp_pool *p, struct smtp_client **out);
+/* Give it back; `good` false (an error happened): it is closed. */
+void smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The one SMTP server engine: ESMTP for mta, submission for msa, LMTP for
+ * guard, mailbox and qm. The engine knows the protocol (order of commands,
+ * syntax, limits, pipelining, STARTTLS, DATA and BDAT); the program's handler
+ * decides about connection, sender, each recipient and the message. A handler
+ * runs in the session's coroutine and may wait.
+ */
+#ifndef PNEU_SMTP_SERVER_H
+#define PNEU_SMTP_SERVER_H
+
+#include "common/net/conn.h"
+#include "common/net/tls.h"
+#include "common/smtp/smtp.h"
+#include "common/smtp/spool.h"
+
+enum smtp_server_kind { SMTP_SERVER_ESMTP, SMTP_SERVER_LMTP,
+	SMTP_SERVER_SUBMISSION };
+
+struct smtp_session;
+
+/*
+ * Each hook may be NULL: the engine's default is said with it. A hook that
+ * returns a negative errno means that something of ours is down: the engine
+ * replies 451 4.3.0 (452 4.3.1 for -ENOSPC) and logs it.
+ */
+struct smtp_handler {
+	/* Before the banner. A reply of 4xx or 5xx is sent in its place and
+	 * ends the session. Default: 220. */
+	int (*connect)(struct smtp_session *s, struct smtp_reply *reply);
+	/* After EHLO, HELO, LHLO (name in smtp_session_helo). Default: 250. */
+	int (*helo)(struct smtp_session *s, struct smtp_reply *reply);
+	/* Default: 250 2.1.0. */
+	int (*mail)(struct smtp_session *s, const struct smtp_mail *m,
+	    struct smtp_reply *reply);
+	/* `r` may be kept until reset; r->data is the handler's. A positive
+	 * reply accepts the recipient. No default. */
+	int (*rcpt)(struct smtp_session *s, struct smtp_rcpt *r,
+	    struct smtp_reply *reply);
+	/* Optional, just before 354: the last chance to refuse. */
+	int (*data)(struct smtp_session *s, struct smtp_reply *reply);
+	/*
+	 * The message is complete. ESMTP: one reply. LMTP: n replies, one per
+	 * accepted recipient in order (smtp_session_rcpts). No default.
+	 */
+	int (*message)(struct smtp_session *s, struct spool *body,
+	    struct smtp_reply *replies, size_t n);
+	/* The transaction has ended, one way or the other: free what `data`
+	 * pointers own. */
+	void (*reset)(struct smtp_session *s);
+	/* The session has ended. */
+	void (*disconnect)(struct smtp_session *s);
+	/*
+	 * AUTH (submission): run the SASL exchange by smtp_session_challenge;
+	 * the reply is the final one, 235 for success. Not offered when NULL.
+	 */
+	int (*auth)(struct smtp_session *s, struct slice mechanism,
+	    struct slice initial, bool has_initial, struct smtp_reply *reply);
+	/* Mechanisms to offer now, space-separated ("" or NULL: no AUTH). */
+	const char *(*auth_mechanisms)(struct smtp_session *s);
+	/*
+	 * Programs' own verbs (XFORWARD, ...). Return -ENOSYS: unknown, 500.
+	 */
+	int (*command)(struct smtp_session *s, struct slice verb,
+	    struct slice args, struct smtp_reply *reply);
+};
+
+struct smtp_server {
+	enum smtp_server_kind kind;
+	const struct smtp_handler *handler;
+	const char *hostname;
+	unsigned extensions; /* enum smtp_ext, of those that it may offer */
+	const char *const *extra_ehlo; /* more EHLO lines, NULL-terminated */
+	struct tls_server *tls;	     /* NULL: STARTTLS is not offered */
+	bool auth_without_tls;	     /* by configuration, or a Unix socket */
+	bool auth_required;	     /* 530 5.7.0 to MAIL before AUTH */
+	uint64_t max_size;
+	size_t max_recipients;
+	unsigned max_errors;
+	int64_t timeout_ms;
+	const char *spool_dir;
+	/* Bare CR or LF in DATA: refused with 550 5.6.0 (SMTP smuggling). */
+	void *app; /* the program's */
+};
+
+/* Serve one connection until its end; the conn stays the caller's. */
+void smtp_serve(const struct smtp_server *srv, struct conn *c);
+
+/* --- for hooks --- */
+
+const struct smtp_server *smtp_session_server(const struct smtp_session *s);
+struct conn *smtp_session_conn(struct smtp_session *s);
+/* Arena of the connection; of the transaction (reset after it). */
+struct arena *smtp_session_arena(struct smtp_session *s);
+struct arena *smtp_session_tx_arena(struct smtp_session *s);
+void smtp_session_set_data(struct smtp_session *s, void *data);
+void *smtp_session_data(const struct smtp_session *s);
+struct slice smtp_session_helo(const struct smtp_session *s);
+bool smtp_session_is_esmtp(const struct smtp_session *s); /* EHLO or LHLO */
+/* "SMTP", "ESMTP", "ESMTPS", "ESMTPSA", "LMTP", "UTF8SMTPS" ...: RFC 3848,
+ * RFC 6531 4.3 */
+const char *smtp_session_with(const struct smtp_session *s);
+/* NULL before MAIL. */
+const struct smtp_mail *smtp_session_mail(const struct smtp_session *s);
+/* Accepted recipients, in order. */
+struct smtp_rcpt *const *smtp_session_rcpts(const struct smtp_session *s,
+    size_t *n);
+/* The transaction's trace id: MAIL's XTRACE from our own, else a new one. Set
+ * from MAIL on. */
+const char *smtp_session_id(const struct smtp_session *s);
+/* Account after AUTH; the engine shows it in smtp_session_with. */
+void smtp_session_set_authenticated(struct smtp_session *s,
+    const char *account);
+const char *smtp_session_authenticated(const struct smtp_session *s);
+/* The client's own say about where the mail came from, by XFORWARD (guard,
+ * mailbox, qm take it from peers on Unix sockets): empty slices when unset. */
+struct smtp_xforward {
+	struct slice name, addr, port, proto, helo, source, ident;
+};
+const struct smtp_xforward *smtp_session_xforward(const struct smtp_session *s);
+/*
+ * For auth: send "334 <base64 of challenge>", wait for the answer, give it
+ * decoded (valid until the next call). 0; -ECANCELED for "*"; -EBADMSG for
+ * bad base64; a connection error.
+ */
+int smtp_session_challenge(struct smtp_session *s, struct slice challenge,
+    struct slice *response);
+
+#endif
