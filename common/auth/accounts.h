@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The account directory, on the engine (design section 4a). All daemons read;
+ * only mgmt writes. Records are JSON by kind:
+ *
+ *   domain      "example.org"  { "catch_all": ["owner@example.org"], ... }
+ *   account     "alice@example.org"  { "name", "quota_octets", "disabled" ... }
+ *   address     "sales@example.org"  { "targets": [...] } | { "blocked": true }
+ *   credential  account + name  { "hash" | SCRAM keys, "scopes", ... }
+ *
+ * Names are canonical (address_canonical of common/mail: lower-case, A-label
+ * domain, NFC). A change is seen by the next look-up, with no reload. Calls
+ * may wait. Errors: -ENOENT, -EIO, -EAGAIN.
+ */
+#ifndef PNEU_AUTH_ACCOUNTS_H
+#define PNEU_AUTH_ACCOUNTS_H
+
+#include "common/base/arena.h"
+#include "common/base/conf.h"
+
+struct accounts;
+
+/* Readers open with `write` false; -ENOENT when no database exists yet. */
+int accounts_open(struct accounts **out, const struct conf *conf, bool write,
+    struct buf *err);
+void accounts_close(struct accounts **a);
+
+/* --- who gets what is sent to an address --- */
+
+enum accounts_fate {
+	ACCOUNTS_DELIVER,   /* to `accounts[0]`, an account of ours */
+	ACCOUNTS_FORWARD,   /* to `targets`, instead (alias, catch-all, forward) */
+	ACCOUNTS_BLOCKED,   /* 550 5.1.1, as if unknown */
+	ACCOUNTS_UNKNOWN,   /* domain is ours, address is not: 550 5.1.1 */
+	ACCOUNTS_DISABLED,  /* 550 5.2.1 */
+	ACCOUNTS_NOT_LOCAL, /* domain is not ours */
+};
+struct accounts_resolution {
+	enum accounts_fate fate;
+	const char *account;	 /* DELIVER: canonical address of the account */
+	struct slice detail;	 /* DELIVER: subaddress (bob+DETAIL@), or "" */
+	const char *const *targets; /* FORWARD: n addresses, expanded: each is an
+				   account of ours or an outside address */
+	const bool *target_is_local;
+	size_t n_targets;
+	const char *rule; /* in plain words which record decided: "alias
+			     sales@example.org", for logs */
+};
+/*
+ * Order: exact address (account, alias, blocked), then without subaddress,
+ * then the domain's catch-all. `<postmaster>` without domain: the address
+ * postmaster@<first domain>, else the first admin... an alias to be set.
+ * Aliases of aliases are followed, at most 10 deep, loops cut, 1,000 targets.
+ * `local` and `domain` as in a path (not canonical). 0 or an error.
+ */
+int accounts_resolve(struct accounts *a, struct arena *arena,
+    struct slice local, struct slice domain, struct accounts_resolution *out);
+
+/* --- records --- */
+
+struct accounts_account {
+	const char *address; /* canonical */
+	const char *name;    /* display name, or "" */
+	bool disabled;
+	bool admin;
+	uint64_t quota_octets, quota_messages; /* 0: none */
+	int64_t created_s;
+};
+struct accounts_domain {
+	const char *name; /* A-label */
+	const char *const *catch_all; /* targets, or none */
+	size_t n_catch_all;
+	bool disabled;
+	int64_t created_s;
+};
+struct accounts_address {
+	const char *address;
+	const char *const *targets;
+	size_t n_targets;
+	bool blocked;
+};
+struct accounts_credential {
+	const char *name; /* "password", "phone" */
+	unsigned scopes;  /* enum accounts_scope; 0: all */
+	int64_t created_s;
+};
+enum accounts_scope {
+	ACCOUNTS_IMAP = 1,
+	ACCOUNTS_POP3 = 2,
+	ACCOUNTS_SUBMISSION = 4,
+	ACCOUNTS_API = 8,
+};
+
+int accounts_account_get(struct accounts *a, struct arena *arena,
+    struct slice address, struct accounts_account *out);
+int accounts_domain_get(struct accounts *a, struct arena *arena,
+    struct slice name, struct accounts_domain *out);
+int accounts_address_get(struct accounts *a, struct arena *arena,
+    struct slice address, struct accounts_address *out);
+/* All, sorted; `domain` empty: of all domains. */
+int accounts_account_list(struct accounts *a, struct arena *arena,
+    struct slice domain, struct accounts_account **out, size_t *n);
+int accounts_domain_list(struct accounts *a, struct arena *arena,
+    struct accounts_domain **out, size_t *n);
+int accounts_address_list(struct accounts *a, struct arena *arena,
+    struct slice domain, struct accounts_address **out, size_t *n);
+int accounts_credential_list(struct accounts *a, struct arena *arena,
+    struct slice account, struct accounts_credential **out, size_t *n);
+
+/*
+ * Writing: mgmt only. 0, -EEXIST (add), -ENOENT (set, remove), -EINVAL with
+ * the reason in `err`. Removing a domain needs it empty (-ENOTEMPTY).
+ */
+int accounts_domain_put(struct accounts *a, const struct accounts_domain *d,
+    bool add, struct buf *err);
+int accounts_domain_remove(struct accounts *a, struct slice name,
+    struct buf *err);
+int accounts_account_put(struct accounts *a, const struct accounts_account *c,
+    bool add, struct buf *err);
+int accounts_account_remove(struct accounts *a, struct slice address,
+    struct buf *err);
+int accounts_address_put(struct accounts *a, const struct accounts_address *d,
+    bool add, struct buf *err);
+int accounts_address_remove(struct accounts *a, struct slice address,
+    struct buf *err);
+/* The credential `name` ("password" for the main one) with this password:
+ * stored as a yescrypt hash and SCRAM-SHA-256 keys. */
+int accounts_password_set(struct accounts *a, struct slice account,
+    const char *name, struct slice password, unsigned scopes, struct buf *err);
+int accounts_credential_remove(struct accounts *a, struct slice account,
+    const char *name, struct buf *err);
+
+/* --- signing in --- */
+
+/*
+ * Check a password, off the loop. 0 with the canonical account (arena); -EACCES
+ * wrong, unknown, disabled or out of scope (always at the same cost, and after
+ * a delay that grows with failures); -EAGAIN cannot tell now (454, NO
+ * [UNAVAILABLE]). `peer`: the client's prefix (net_addr_prefix), for counting.
+ */
+int accounts_authenticate(struct accounts *a, struct arena *arena,
+    struct slice user, struct slice password, enum accounts_scope scope,
+    const char *peer, const char **account);
+
+/* --- sending --- */
+
+/* May `account` send as this address: its own, subaddresses of it, an alias
+ * that has it among its targets, any address of a domain whose catch-all it
+ * is. 1 yes, 0 no, or an error. */
+int accounts_may_send_as(struct accounts *a, struct slice account,
+    struct slice local, struct slice domain);
+
+#endif

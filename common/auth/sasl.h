@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * SASL on libgsasl, for SMTP, IMAP and POP3: PLAIN, LOGIN, SCRAM-SHA-256 and
+ * -PLUS, EXTERNAL, ... A session steps it with what the client sent (base64
+ * already undone) until it says OK or not.
+ */
+#ifndef PNEU_AUTH_SASL_H
+#define PNEU_AUTH_SASL_H
+
+#include "common/auth/accounts.h"
+#include "common/net/conn.h"
+
+struct sasl_server;
+
+/* Mechanisms to offer on this connection: without TLS none that reveals the
+ * password, unless `plaintext_ok`. Space-separated, static or in the arena. */
+const char *sasl_server_mechanisms(struct accounts *a, struct arena *arena,
+    const struct conn *c, bool plaintext_ok);
+
+/* 0; -ENOSYS: not a mechanism that is offered here. */
+int sasl_server_new(struct sasl_server **out, struct accounts *a,
+    struct conn *c, struct slice mechanism, enum accounts_scope scope,
+    bool plaintext_ok);
+void sasl_server_free(struct sasl_server **s);
+
+enum sasl_step {
+	SASL_MORE, /* send `out` as a challenge, step with the answer */
+	SASL_OK,   /* authenticated; `out` may hold final server data */
+};
+/*
+ * `in` is the client's message; in.p NULL: none yet (no initial response).
+ * Returns an enum sasl_step, or -EACCES (wrong), -EBADMSG (malformed), -EAGAIN
+ * (try later). May wait.
+ */
+int sasl_server_step(struct sasl_server *s, struct slice in, struct buf *out);
+/* After SASL_OK: the canonical account, and the mechanism used. */
+const char *sasl_server_account(const struct sasl_server *s);
+const char *sasl_server_mechanism(const struct sasl_server *s);
+
+/* --- client, for smarthosts and outside accounts --- */
+
+struct sasl_client;
+/* Picks the best of `offered` (space-separated). -ENOTSUP: none fits. */
+int sasl_client_new(struct sasl_client **out, struct slice offered,
+    struct conn *c, const char *user, const char *password, const char *service,
+    const char *host);
+void sasl_client_free(struct sasl_client **s);
+const char *sasl_client_mechanism(const struct sasl_client *s);
+int sasl_client_step(struct sasl_client *s, struct slice in, struct buf *out);
+
+#endif
