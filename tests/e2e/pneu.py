@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: ISC
+"""A whole pneu system on loopback for a test: temporary folder, own ports.
+
+    with System() as s:                       # alice and bob @example.test
+        s.send("x@else.test", ["alice"], b"Subject: hi\r\n\r\nbody\r\n")
+        s.imap("alice").select()
+
+The test opens the listening sockets and hands them over as systemd does
+(LISTEN_FDS), so no port is guessed, and a program that is killed and started
+again finds its port as it was. PNEU_BUILD names the folder of the binaries.
+"""
+import contextlib
+import imaplib
+import json
+import os
+import poplib
+import shutil
+import signal
+import smtplib
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(TOP, os.environ.get("PNEU_BUILD", "build"))
+PASSWORD = "demo"
+# Sanitised programs are slow; every wait below ends early when it can.
+PATIENCE = float(os.environ.get("PNEU_PATIENCE", "60"))
+
+# program -> [(protocol, setting)]; Unix sockets are opened by the programs.
+PROTOCOLS = {
+    "guard": [],
+    "mailbox": [("lmtp", None), ("imap", "imap"), ("imaps", "imaps"),
+                ("pop3", "pop3"), ("pop3s", "pop3s")],
+    "qm": [],
+    "mta": [("smtp", "listen")],
+    "msa": [("submission", "submission"), ("submissions", "submissions")],
+}
+
+
+def until(condition, what="condition", patience=None):
+    """Poll until condition() is true and return what it returned."""
+    end = time.monotonic() + (patience or PATIENCE)
+    while True:
+        got = condition()
+        if got:
+            return got
+        if time.monotonic() > end:
+            raise AssertionError("not in time: " + what)
+        time.sleep(0.02)
+
+
+def listening_socket():
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    s.listen(1024)
+    return s
+
+
+_certificate = None
+
+
+def certificate():
+    """(certificate file, key file), self-signed, made once per test run."""
+    global _certificate
+    if _certificate is None:
+        d = tempfile.mkdtemp(prefix="pneu-cert-")
+        import atexit
+        atexit.register(shutil.rmtree, d, True)
+        pem, key = os.path.join(d, "cert.pem"), os.path.join(d, "key.pem")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+             "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+             "/CN=localhost", "-addext",
+             "subjectAltName=DNS:localhost,DNS:mx.example.test,IP:127.0.0.1",
+             "-keyout", key, "-out", pem], check=True, capture_output=True)
+        _certificate = pem, key
+    return _certificate
+
+
+class System:
+    def __init__(self, domain="example.test", accounts=("alice", "bob"),
+                 programs=("guard", "mailbox", "qm", "mta", "msa"), conf=None,
+                 workers=1, start=True, directory=None):
+        self.domain = domain
+        self.accounts = accounts
+        self.programs = programs
+        self.own_directory = directory is None
+        # Unix socket paths are short: not under a deep TMPDIR.
+        self.dir = directory or tempfile.mkdtemp(prefix="pneu-", dir="/tmp")
+        self.process = {}
+        self.sockets = {}
+        self.port = {}
+        for program in programs:
+            for name, _ in PROTOCOLS[program]:
+                s = listening_socket()
+                self.sockets[program, name] = s
+                self.port[name] = s.getsockname()[1]
+        self.write_conf(conf or {}, workers)
+        if start:
+            try:
+                self.setup_accounts()
+                for program in programs:
+                    self.start(program)
+            except BaseException:
+                self.close()
+                raise
+
+    # --- configuration ---
+
+    def write_conf(self, changes, workers=1):
+        """changes: {"mta": {"max_size": "1M"}, "log_level": "debug"}"""
+        pem, key = certificate()
+        conf = {
+            "hostname": "mx." + self.domain, "data_dir": "data",
+            "run_dir": "sock", "workers": workers, "log_level": "info",
+            "tls": {"certificate": pem, "key": key},
+            "mta": {"listen": ["127.0.0.1:%d" % self.port.get("smtp", 1)]},
+            "mailbox": {"lmtp": ["unix:mailbox.sock"]},
+            "msa": {}, "qm": {}, "guard": {}, "mgmt": {},
+        }
+        for program in self.programs:
+            for name, setting in PROTOCOLS[program]:
+                if setting:
+                    conf[program][setting] = ["127.0.0.1:%d" % self.port[name]]
+        if ("mailbox", "lmtp") in self.sockets:
+            conf["mailbox"]["lmtp"].append("127.0.0.1:%d" % self.port["lmtp"])
+        for name, value in changes.items():
+            if isinstance(value, dict):
+                conf.setdefault(name, {}).update(value)
+            else:
+                conf[name] = value
+        self.conf = os.path.join(self.dir, "pneu.conf")
+        with open(self.conf, "w") as f:
+            json.dump(conf, f, indent=1)
+
+    def pneu(self, *args, input="", check=True):
+        """The command pneu; returns its standard output."""
+        r = subprocess.run([os.path.join(BUILD, "pneu"), "-c", self.conf, *args],
+                           input=input, capture_output=True, text=True,
+                           timeout=PATIENCE)
+        if check and r.returncode != 0:
+            raise AssertionError("pneu %s: exit %d: %s%s" % (
+                " ".join(args), r.returncode, r.stdout, r.stderr))
+        return r.stdout if check else r
+
+    def setup_accounts(self):
+        self.pneu("domain", "add", self.domain)
+        for account in self.accounts:
+            self.pneu("account", "add", self.address(account),
+                      input=PASSWORD + "\n")
+
+    def address(self, name):
+        return name if "@" in name else "%s@%s" % (name, self.domain)
+
+    # --- processes ---
+
+    def log_path(self, program):
+        return os.path.join(self.dir, program + ".log")
+
+    def log(self, program):
+        with open(self.log_path(program), errors="replace") as f:
+            return f.read()
+
+    def start(self, program, wait=True):
+        """Start with inherited sockets plus its configured Unix socket."""
+        inherited = [(n, s) for (p, n), s in self.sockets.items() if p == program]
+        # Descriptors 3, 4, ... and LISTEN_PID are set in the child.
+        script = "".join("exec %d<&%d; " % (3 + i, 100 + i)
+                         for i in range(len(inherited)))
+        script += "".join("exec %d<&-; " % (100 + i)
+                          for i in range(len(inherited)))
+        script += 'LISTEN_PID=$$ exec "$@"'
+        env = dict(os.environ)
+        if inherited:
+            env["LISTEN_FDS"] = str(len(inherited))
+            env["LISTEN_FDNAMES"] = ":".join(n for n, _ in inherited)
+        dup = []
+        for i, (_, s) in enumerate(inherited):
+            os.dup2(s.fileno(), 100 + i)
+            dup.append(100 + i)
+        ready_r, ready_w = self._ready_socket(program)
+        env["NOTIFY_SOCKET"] = ready_w
+        try:
+            with open(self.log_path(program), "ab") as log:
+                self.process[program] = subprocess.Popen(
+                    ["bash", "-c", script, "bash",
+                     os.path.join(BUILD, "pneu-" + program), "-c", self.conf],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
+                    pass_fds=dup)
+        finally:
+            for fd in dup:
+                os.close(fd)
+        if wait:
+            self._wait_ready(program, ready_r)
+        ready_r.close()
+
+    def _ready_socket(self, program):
+        path = os.path.join(self.dir, "ready." + program)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        r = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        r.bind(path)
+        r.settimeout(0.1)
+        return r, path
+
+    def _wait_ready(self, program, sock):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if self.process[program].poll() is not None:
+                break
+            try:
+                if b"READY=1" in sock.recv(4096):
+                    return
+            except socket.timeout:
+                pass
+        raise AssertionError("pneu-%s did not get ready:\n%s" % (
+            program, self.log(program)[-4000:]))
+
+    def stop(self, program, sig=signal.SIGTERM):
+        """Returns the exit status. Unless killed, the status must be 0 and
+        sanitizers must have said nothing."""
+        p = self.process.pop(program, None)
+        if p is None:
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            p.send_signal(sig)
+        try:
+            return p.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+            raise AssertionError("pneu-%s did not stop" % program)
+
+    def kill(self, program):
+        """SIGKILL to the program and its workers."""
+        p = self.process.pop(program)
+        pids = children(p.pid) + [p.pid]
+        for pid in [p.pid] + pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        p.wait()
+
+    def restart(self, program):
+        self.stop(program)
+        self.start(program)
+
+    def close(self):
+        trouble = []
+        for program in reversed(list(self.process)):
+            try:
+                rc = self.stop(program)
+                if rc not in (0, None):
+                    trouble.append("pneu-%s: exit status %s\n%s" % (
+                        program, rc, self.log(program)[-6000:]))
+            except AssertionError as e:
+                trouble.append(str(e))
+        for program in self.programs:
+            if os.path.exists(self.log_path(program)):
+                text = self.log(program)
+                for mark in ("ERROR: AddressSanitizer", "runtime error:",
+                             "ERROR: LeakSanitizer", "Assertion"):
+                    if mark in text:
+                        at = text.index(mark)
+                        trouble.append("pneu-%s: %s" % (
+                            program, text[max(0, at - 200):at + 4000]))
+        for s in self.sockets.values():
+            s.close()
+        if self.own_directory and not os.environ.get("PNEU_KEEP"):
+            shutil.rmtree(self.dir, ignore_errors=True)
+        if trouble:
+            raise AssertionError("\n".join(trouble))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        try:
+            self.close()
+        except AssertionError:
+            if exc[0] is None:
+                raise
+        return False
+
+    # --- clients ---
+
+    def smtp(self):
+        return smtplib.SMTP("127.0.0.1", self.port["smtp"], timeout=PATIENCE)
+
+    def send(self, sender, recipients, message, **kw):
+        with self.smtp() as c:
+            return c.sendmail(sender, [self.address(r) for r in recipients],
+                              message, **kw)
+
+    def submit(self, user, recipients, message, sender=None):
+        with smtplib.SMTP("127.0.0.1", self.port["submission"],
+                          timeout=PATIENCE) as c:
+            c.starttls(context=tls_context())
+            c.login(self.address(user), PASSWORD)
+            return c.sendmail(sender or self.address(user),
+                              [self.address(r) for r in recipients], message)
+
+    def imap(self, user="alice", login=True):
+        c = imaplib.IMAP4_SSL("127.0.0.1", self.port["imaps"],
+                              ssl_context=tls_context(), timeout=PATIENCE)
+        if login:
+            c.login(self.address(user), PASSWORD)
+        return c
+
+    def pop3(self, user="alice"):
+        c = poplib.POP3_SSL("127.0.0.1", self.port["pop3s"],
+                            context=tls_context(), timeout=PATIENCE)
+        c.user(self.address(user))
+        c.pass_(PASSWORD)
+        return c
+
+    def messages(self, user="alice", mailbox="INBOX"):
+        """The octets of all messages in the mailbox."""
+        c = self.imap(user)
+        try:
+            typ, data = c.select(mailbox, readonly=True)
+            assert typ == "OK", data
+            if data == [b"0"]:
+                return []
+            typ, data = c.fetch("1:*", "(BODY.PEEK[])")
+            assert typ == "OK", data
+            return [d[1] for d in data if isinstance(d, tuple)]
+        finally:
+            c.logout()
+
+    def wait_message(self, user, text, mailbox="INBOX"):
+        """Wait until a message that holds `text` (bytes) is there."""
+        return until(lambda: next((m for m in self.messages(user, mailbox)
+                                   if text in m), None),
+                     "message with %r for %s" % (text, user))
+
+
+def tls_context():
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def children(pid):
+    try:
+        with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+            return [int(x) for x in f.read().split()]
+    except FileNotFoundError:
+        return []
