@@ -59,7 +59,7 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.max_recipients", CONF_INT, "1000", 100, 1000000, NULL,
 	    "Recipients in a transaction (RFC 5321 4.5.3.1.8: at least 100)" },
 	{ "mta.max_per_address", CONF_INT, "50", 1, 1000000, NULL,
-	    "Connections at once from one client address (/64 for IPv6)" },
+	    "Connections at once from one client address (/64 for IPv6), per worker" },
 	{ "mta.max_errors", CONF_INT, "10", 1, 1000, NULL,
 	    "Protocol errors until the connection is closed" },
 	{ "mta.max_hops", CONF_INT, "50", 10, 1000, NULL,
@@ -69,6 +69,8 @@ const struct conf_setting conf_settings[] = {
 
 	{ "guard.lmtp", CONF_LIST, "unix:guard.sock", 0, 0, NULL,
 	    "Where guard answers" },
+	{ "guard.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,
+	    "LMTP address that is asked whether an account with a quota has room" },
 
 	{ "mailbox.dir", CONF_STRING, "mails", 0, 0, NULL,
 	    "Folder of the mail store" },

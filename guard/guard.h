@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * guard's service hooks and its one decision. The protocol of the answers
+ * (design section 3, "Guard over LMTP"):
+ *
+ *   250  deliver as is
+ *   251  deliver to the forward-paths instead, one per line in angle brackets,
+ *        each followed by "local" (an account of ours) or "relay"
+ *   4xx, 5xx  what the client is to be told
+ *   550 5.7.1  for a domain that is not ours
+ */
+#ifndef PNEU_GUARD_GUARD_H
+#define PNEU_GUARD_GUARD_H
+
+#include "common/auth/accounts.h"
+#include "common/net/service.h"
+#include "common/smtp/smtp.h"
+
+int guard_start(const struct conf *conf);
+void guard_stop(void);
+size_t guard_paths(const struct conf *conf, struct service_path *out,
+    size_t max);
+void guard_session(struct conn *c, const struct service_protocol *p);
+
+/*
+ * The reply for a recipient that resolved so; texts in the arena. Pure, so
+ * that each verdict is tested without a database.
+ */
+struct smtp_reply guard_verdict(struct arena *a, const struct smtp_path *to,
+    const struct accounts_resolution *r);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pneu-guard: says over LMTP what is to become of each recipient. It holds the
+ * policy so that mta, which faces the network, needs no database.
+ */
+#include "common/net/service.h"
+#include "guard/guard.h"
+
+static const struct service_protocol protocols[] = {
+	{ .name = "lmtp", .setting = "guard.lmtp", .port = 24,
+	    .session = guard_session },
+	{ 0 },
+};
+
+int
+main(int argc, char **argv)
+{
+	static const struct service guard = {
+		.name = "guard",
+		.summary = "decides about recipients, asked over LMTP",
+		.protocols = protocols,
+		.start = guard_start,
+		.stop = guard_stop,
+		.paths = guard_paths,
+	};
+
+	return service_main(&guard, argc, argv);
+}
