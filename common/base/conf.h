@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/arena.h"
 #include "common/base/buf.h"
 
 enum conf_type {
@@ -76,6 +77,10 @@ const char *const *conf_map_keys(const struct conf *c, const char *name,
 /* Paths: a relative one is relative to `data_dir` (itself relative to the
  * file's folder). In memory of the conf. */
 const char *conf_file(const struct conf *c, const char *name);
+/* The same of a path that is not a STRING setting (an element of a list or
+ * map). In memory of `a` or of the conf; NULL when out of memory. */
+const char *conf_resolve(const struct conf *c, struct arena *a,
+    const char *path);
 
 /* Effective values with origin ("default" or "file:line"), for `pneu config
  * show`; `json` for machines. */
