@@ -86,6 +86,7 @@ int mails_accounts(struct mails *m, struct arena *a, const char ***out,
 struct mails_status {
 	uint32_t uidvalidity, uidnext;
 	uint32_t messages, unseen, deleted;
+	uint32_t recent; /* not yet claimed: mails_view_claim_recent */
 	uint64_t octets, highestmodseq;
 };
 int mails_status(struct mails *m, const char *account, struct slice name,
@@ -159,6 +160,14 @@ uint32_t mails_view_uidnext(const struct mails_view *v);
 uint64_t mails_view_highestmodseq(const struct mails_view *v);
 /* First UID that no session before this one was told of as recent. */
 uint32_t mails_view_recent_from(const struct mails_view *v);
+/*
+ * This session has told its client of all messages now in the view: no session
+ * after it shall have them as recent (RFC 3501 2.3.2). recent_from of this view
+ * stays. Called by SELECT, and before the close; never for EXAMINE. May wait;
+ * commits only where there is something new to note. An error costs nothing
+ * but that they are recent once more.
+ */
+int mails_view_claim_recent(struct mails_view *v);
 
 /* Messages 1 .. n of the view. None of these waits. */
 uint32_t mails_view_count(const struct mails_view *v);
