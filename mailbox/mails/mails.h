@@ -124,6 +124,8 @@ int mails_message_end(struct mails_message *msg);
 uint64_t mails_message_size(const struct mails_message *msg);
 void mails_message_free(struct mails_message **msg);
 
+#define MAILS_KEY_DAYS 10 /* longer than qm.max_age */
+
 struct mails_target {
 	const char *account;
 	struct slice mailbox; /* must exist; LMTP says "INBOX" */
@@ -131,6 +133,17 @@ struct mails_target {
 	const char *const *keywords; /* NULL, or NULL-terminated */
 	int64_t internaldate; /* seconds; INT64_MIN: now */
 	uint64_t quota_octets, quota_messages; /* 0: none; else -EDQUOT */
+	/*
+	 * Empty, or a key of this delivery (at most 64 octets: the trace id):
+	 * when a message was delivered to this mailbox under the same key, it is
+	 * not put in again, and the result is that of the first time. So who had
+	 * no reply (qm, after a crash of mailbox) can ask again and nothing
+	 * appears twice. Kept as row "k<key>" in the mailbox's partition, guarded
+	 * absent in the batch of the delivery. Trace ids begin with the time
+	 * (clock.h), so rows older than MAILS_KEY_DAYS go by a range delete in
+	 * some later delivery's batch.
+	 */
+	struct slice key;
 	/* results: */
 	int rc;
 	uint32_t uidvalidity, uid;
