@@ -6,8 +6,10 @@
  * wait, so nothing here grows with what a peer does.
  *
  * Errors: -ETIMEDOUT, -ECANCELED (shutdown), -ECONNRESET (gone, or TLS
- * broken), -EPIPE (end of input, where input was needed). After an error all
- * later reads (writes) return it again.
+ * broken), -EPIPE (end of input, where input was needed; a write after
+ * conn_shutdown). After an error all later reads (writes) return it again, but
+ * for -EMSGSIZE; a failed read does not stop writing (a last "421"), nor does
+ * being cancelled, as far as the kernel takes it without a wait.
  */
 #ifndef PNEU_NET_CONN_H
 #define PNEU_NET_CONN_H
@@ -39,6 +41,13 @@ void net_addr_host(const struct net_addr *a, char out[static 128]);
 void net_addr_text(const struct net_addr *a, char out[static 128]);
 bool net_addr_is_unix(const struct net_addr *a);
 bool net_addr_is_loopback(const struct net_addr *a); /* or Unix */
+/* Host order; 0 for Unix. Setting it on a Unix address does nothing. */
+uint16_t net_addr_port(const struct net_addr *a);
+void net_addr_set_port(struct net_addr *a, uint16_t port);
+/* The path of a Unix address, "" where it has none. */
+const char *net_addr_path(const struct net_addr *a);
+/* A bare IPv4 or IPv6 address, without brackets. 0 or -EINVAL. */
+int net_addr_parse_host(struct net_addr *a, struct slice host, uint16_t port);
 /* Key for counters: the IPv4 address, the IPv6 /64 prefix, or "unix". */
 void net_addr_prefix(const struct net_addr *a, char out[static 64]);
 
@@ -48,13 +57,20 @@ void net_addr_prefix(const struct net_addr *a, char out[static 64]);
  * coroutine that uses it first.
  */
 int conn_new(struct conn **out, int rfd, int wfd);
-/* Waits. `local`: address to come from, or NULL. */
+/* Two that talk to each other, for tests. 0 or -errno. */
+int conn_pair(struct conn **a, struct conn **b);
+/* Waits. `local`: address to come from, or NULL. 0, or -errno of connect(2),
+ * -ETIMEDOUT, -ECANCELED. */
 int conn_connect(struct conn **out, const struct net_addr *to,
     const struct net_addr *local, int64_t timeout_ms);
 /* Sends what is buffered only if that needs no wait. NULL is fine. */
 void conn_free(struct conn **c);
 
-/* Each single wait is at most this long (default 5 minutes). */
+/*
+ * Each single wait is at most this long (default 5 minutes); conn_read_line
+ * and a TLS handshake are as a whole, so that a peer that sends an octet now
+ * and then gains nothing. -1: no limit.
+ */
 void conn_set_timeout(struct conn *c, int64_t timeout_ms);
 /* And none goes beyond this time of clock_mono_ms(); -1: no such limit. */
 void conn_set_deadline(struct conn *c, int64_t mono_ms);
@@ -63,8 +79,18 @@ const struct net_addr *conn_peer(const struct conn *c);
 const struct net_addr *conn_local(const struct conn *c);
 /* For PROXY and XCLIENT: the peer stands for somebody else. */
 void conn_set_peer(struct conn *c, const struct net_addr *peer);
+/* The owner stands in conn_wait_input: nothing is under way, so a service that
+ * drains may cancel it at once. */
+bool conn_is_idle(const struct conn *c);
 
-/* --- reading --- */
+/*
+ * --- reading ---
+ *
+ * A read that would have to wait sends what is buffered for output first (and
+ * waits for that too). So replies to pipelined commands go out together, in
+ * one write, and nobody waits for a reply that still stands in a buffer. A read
+ * that is served from the buffer sends nothing.
+ */
 
 /* Octets that can be read without a wait (decrypted ones). */
 size_t conn_buffered(const struct conn *c);
@@ -88,8 +114,10 @@ void conn_consume(struct conn *c, size_t n);
 int conn_read_exact(struct conn *c, void *p, size_t n);
 /*
  * Wait until there is input (returns 1) or `also` is set (returns 2); -ETIMEDOUT
- * after timeout_ms. This is the wait of an idle client: buffers and stack go
- * back meanwhile. `also` may be NULL.
+ * after timeout_ms (-1: none; the deadline holds too), which is not sticky;
+ * -EPIPE at the end of input. This is the wait for the next command: buffers
+ * and stack go back meanwhile, and the conn counts as idle. `also` may be NULL;
+ * it is looked at before input.
  */
 int conn_wait_input(struct conn *c, struct co_event *also, int64_t timeout_ms);
 /* Throw away what is buffered, read or unread (STARTTLS). Number of octets. */

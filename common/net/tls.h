@@ -19,6 +19,16 @@ struct ssl_st;
  */
 int tls_server_new(struct tls_server **out, const struct conf *conf,
     struct buf *err);
+/*
+ * The same of given files, for tests and tools; `key` may be the same file.
+ * More names by tls_server_add_name: "mail.example.org" or "*.example.org"
+ * (one label), to a file with chain and key.
+ */
+int tls_server_new_files(struct tls_server **out, const char *certificate,
+    const char *key, struct buf *err);
+int tls_server_add_name(struct tls_server *t, const char *name,
+    const char *file, struct buf *err);
+/* After the last SSL of it has ended. NULL is fine. */
 void tls_server_free(struct tls_server **t);
 /* A new SSL, after a look (at most once a second) whether a file has changed;
  * bad new files leave the old certificate in force, and are logged. */
@@ -30,7 +40,11 @@ enum tls_verify {
 };
 int tls_client_new(struct tls_client **out, const struct conf *conf,
     enum tls_verify verify, struct buf *err);
+/* `ca`: PEM file of trusted roots, NULL for the system's. */
+int tls_client_new_files(struct tls_client **out, enum tls_verify verify,
+    const char *ca, struct buf *err);
 void tls_client_free(struct tls_client **t);
+/* NULL when out of memory, or when `name` cannot be a host name. */
 struct ssl_st *tls_client_ssl(struct tls_client *t, const char *name);
 
 #endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/* TLS contexts as the configuration has them: tls.certificate, tls.key,
+ * tls.names, tls.ca. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "common/net/tls.h"
+
+static int
+add_names(struct tls_server *t, const struct conf *conf, struct buf *err)
+{
+	size_t n;
+	const char *const *names = conf_map_keys(conf, "tls.names", &n);
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		if ((rc = tls_server_add_name(t, names[i],
+			 conf_map(conf, "tls.names", names[i]), err)) != 0)
+			return rc;
+	return 0;
+}
+
+int
+tls_server_new(struct tls_server **out, const struct conf *conf,
+    struct buf *err)
+{
+	const char *key = "tls.key";
+	int rc;
+
+	*out = NULL;
+	if (*conf_str(conf, "tls.certificate") == '\0')
+		return 0;
+	if (*conf_str(conf, key) == '\0')
+		key = "tls.certificate"; /* both in one file */
+	rc = tls_server_new_files(out, conf_file(conf, "tls.certificate"),
+	    conf_file(conf, key), err);
+	if (rc == 0 && (rc = add_names(*out, conf, err)) != 0)
+		tls_server_free(out);
+	return rc;
+}
+
+int
+tls_client_new(struct tls_client **out, const struct conf *conf,
+    enum tls_verify verify, struct buf *err)
+{
+	const char *ca = NULL;
+
+	if (*conf_str(conf, "tls.ca") != '\0')
+		ca = conf_file(conf, "tls.ca");
+	return tls_client_new_files(out, verify, ca, err);
+}
