@@ -2,8 +2,8 @@
 /* TLS contexts as the configuration has them: tls.certificate, tls.key,
  * tls.names, tls.ca. */
 #include <errno.h>
-#include <unistd.h>
 
+#include "common/base/arena.h"
 #include "common/net/tls.h"
 
 static int
@@ -11,13 +11,18 @@ add_names(struct tls_server *t, const struct conf *conf, struct buf *err)
 {
 	size_t n;
 	const char *const *names = conf_map_keys(conf, "tls.names", &n);
-	int rc;
+	struct arena a = ARENA_INIT_MAX(1 << 20);
+	const char *file;
+	int rc = 0;
 
-	for (size_t i = 0; i < n; i++)
-		if ((rc = tls_server_add_name(t, names[i],
-			 conf_map(conf, "tls.names", names[i]), err)) != 0)
-			return rc;
-	return 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		file = conf_resolve(conf, &a,
+		    conf_map(conf, "tls.names", names[i]));
+		rc = file == NULL ? -ENOMEM :
+				    tls_server_add_name(t, names[i], file, err);
+	}
+	arena_reset(&a);
+	return rc;
 }
 
 int
