@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The commands of `pneu`. The table in commands.c has a line for each; help
+ * and shell completion are made from it.
+ */
+#ifndef PNEU_MGMT_COMMANDS_H
+#define PNEU_MGMT_COMMANDS_H
+
+#include "common/base/conf.h"
+
+struct command {
+	const char *name; /* "version", or with its noun: "account add" */
+	const char *args; /* "[--json] ADDRESS", "" */
+	const char *help; /* one line */
+	/*
+	 * Returns the exit status (sysexits). argv[0] is the last word of the
+	 * name; options are the command's own business (getopt starts anew,
+	 * but --help is answered before). What goes wrong is told on standard
+	 * error as "pneu: ...".
+	 */
+	int (*run)(const struct conf *conf, int argc, char **argv);
+	/* Runs without the configuration; `conf` is NULL. */
+	bool no_conf;
+};
+
+/* In the order of the help; ends with a NULL name. */
+extern const struct command commands[];
+
+/* "usage: pneu account add ..." of the running command on standard error;
+ * returns 64 (EX_USAGE). */
+int command_usage(void);
+/* "pneu: ..." on standard error. */
+void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The file of -c, $PNEU_CONF or the default. */
+const char *command_conf_path(void);
+#define PNEU_CONF_DEFAULT "/etc/pneu/pneu.conf"
+
+/*
+ * Become `program` (found beside this one, else in PATH) with the arguments;
+ * argv ends with NULL and argv[0] is replaced. Returns only on error: -errno,
+ * after telling it.
+ */
+int exec_beside(const char *program, char **argv);
+
+/* The commands, by file: cmd_NOUN.c. */
+int cmd_completion(const struct conf *conf, int argc, char **argv);
+int cmd_config_check(const struct conf *conf, int argc, char **argv);
+int cmd_config_show(const struct conf *conf, int argc, char **argv);
+int cmd_help(const struct conf *conf, int argc, char **argv);
+int cmd_mail(const struct conf *conf, int argc, char **argv);
+int cmd_queue(const struct conf *conf, int argc, char **argv);
+int cmd_version(const struct conf *conf, int argc, char **argv);
+
+#endif
