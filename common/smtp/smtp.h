@@ -38,6 +38,11 @@ struct smtp_path {
 	bool utf8;	     /* holds non-ASCII */
 };
 
+/* RFC 5321 4.5.3.1, in octets; the local part without its quotes. */
+#define SMTP_LOCAL_MAX 64
+#define SMTP_DOMAIN_MAX 255
+#define SMTP_PATH_MAX 256 /* with the brackets */
+
 enum smtp_path_err {
 	SMTP_PATH_OK = 0,
 	SMTP_PATH_SYNTAX = -1,	/* 501 5.1.3 / 5.1.7 */
@@ -51,12 +56,21 @@ enum smtp_path_err {
  */
 int smtp_path_parse(struct arena *a, struct slice in, struct smtp_path *out,
     size_t *used);
-/* local@domain as it goes on the wire, quoted where needed, no brackets. */
+/* local@domain as it goes on the wire, quoted where needed, no brackets; of
+ * <Postmaster> only the local part. False, and nothing written, for octets
+ * that no path can hold (control characters). */
 bool smtp_path_write(struct buf *b, struct slice local, struct slice domain);
 
-/* RFC 3461 xtext. decode: 0 or -EINVAL. */
+/* RFC 3461 4 xtext. decode: 0, -EINVAL or -ENOMEM. */
 int smtp_xtext_decode(struct slice in, struct buf *out);
 bool smtp_xtext_encode(struct slice in, struct buf *out);
+/*
+ * The value of ORCPT, "type;address": the address is xtext, or for the type
+ * utf-8 the encoding of RFC 6533 3. Plain is "type;address" with neither.
+ * encode: `utf8` says that the transaction is SMTPUTF8.
+ */
+int smtp_orcpt_decode(struct slice in, struct buf *out);
+bool smtp_orcpt_encode(struct slice plain, bool utf8, struct buf *out);
 
 enum smtp_body { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
 enum smtp_ret { SMTP_RET_UNSET, SMTP_RET_FULL, SMTP_RET_HDRS };
@@ -88,11 +102,23 @@ struct smtp_rcpt {
 	void *data;	    /* the handler's own, arena of the transaction */
 };
 
+struct smtp_reply;
+/*
+ * What stands after the path of MAIL (RCPT): " SIZE=1 BODY=7BIT", into *out,
+ * whose path is left alone. Only parameters of extensions in `offered` (a set
+ * of enum smtp_ext) are known. True; or false with the reply to give in
+ * *error (501 syntax or twice, 555 unknown, 452 out of memory).
+ */
+bool smtp_mail_params_parse(struct arena *a, struct slice in, unsigned offered,
+    struct smtp_mail *out, struct smtp_reply *error);
+bool smtp_rcpt_params_parse(struct arena *a, struct slice in, unsigned offered,
+    struct smtp_rcpt *out, struct smtp_reply *error);
+
 /* A reply. The text may have several lines, separated by \n. */
 struct smtp_reply {
-	int code;	     /* 250 */
-	char enhanced[12];   /* "2.1.5"; "" for none */
-	struct slice text;   /* without code; static or in some arena */
+	int code;	   /* 250 */
+	char enhanced[12]; /* "2.1.5"; "" for none */
+	struct slice text; /* without codes; static or in some arena */
 };
 #define SMTP_REPLY(c, e, t) \
 	((struct smtp_reply) { (c), e, SLICE_LIT(t) })
@@ -109,8 +135,34 @@ smtp_reply_is_temporary(const struct smtp_reply *r)
 /* A reply with a printed text, in the arena. */
 struct smtp_reply smtp_reply_f(struct arena *a, int code, const char *enhanced,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* On the wire: "250-2.1.5 text\r\n250 2.1.5 text\r\n"; no CR, LF, NUL of the
- * text gets through but as a line end. */
+/* On the wire: "250-2.1.5 text\r\n250 2.1.5 text\r\n". No control character of
+ * the text gets through but as a line end. A line over 512 octets (RFC 5321
+ * 4.5.3.1.5) goes on in the next, which begins with the space it was cut at:
+ * a header field in a reply is folded by that. */
 bool smtp_reply_write(struct buf *b, const struct smtp_reply *r);
+
+/*
+ * Reads a reply of the other side line by line. Zero-initialise with the
+ * arena that the text goes to; free the buffer by smtp_reply_reader_clear.
+ */
+struct smtp_reply_reader {
+	struct arena *arena;
+	bool plain; /* no enhanced codes: banner and EHLO (RFC 2034 4) */
+	int code;
+	unsigned lines;
+	char enhanced[12];
+	struct buf text;
+};
+#define SMTP_REPLY_LINE_MAX 4096 /* octets, more than any honest one */
+#define SMTP_REPLY_LINES_MAX 1000
+#define SMTP_REPLY_TEXT_MAX 65536
+/*
+ * Feed one line without its ending. 1: the reply is complete, in *out (the
+ * reader is ready for the next one); 0: more lines follow; -EPROTO: not a
+ * reply, or over a limit; -ENOMEM. Control characters become spaces.
+ */
+int smtp_reply_read(struct smtp_reply_reader *r, struct slice line,
+    struct smtp_reply *out);
+void smtp_reply_reader_clear(struct smtp_reply_reader *r);
 
 #endif

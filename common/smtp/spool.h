@@ -7,6 +7,9 @@
 #ifndef PNEU_SMTP_SPOOL_H
 #define PNEU_SMTP_SPOOL_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "common/base/slice.h"
 
 struct spool;
@@ -19,6 +22,12 @@ int spool_write(struct spool *s, struct slice octets);
 uint64_t spool_size(const struct spool *s);
 /* Up to n octets from `at`; *got < n only at the end. 0 or -EIO. */
 int spool_read(struct spool *s, uint64_t at, void *p, size_t n, size_t *got);
+/*
+ * The octets from `at` that are at hand, without a copy where possible: at
+ * least one unless `at` is the end, then none. How to walk a whole message.
+ * Valid until the next spool call. 0, -EIO or -ENOMEM.
+ */
+int spool_view(struct spool *s, uint64_t at, struct slice *out);
 /* The first octets (at most 64 KiB, fewer if the message is shorter) without
  * a copy where possible; for the header. Valid until the next spool call. */
 int spool_head(struct spool *s, size_t n, struct slice *out);

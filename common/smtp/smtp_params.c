@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Parameters of MAIL and RCPT (RFC 5321 4.1.2 esmtp-param): two tables, one
+ * row per parameter with the extension that brings it.
+ */
+#include "common/smtp/smtp.h"
+
+#include <errno.h>
+
+#include "common/base/clock.h"
+#include "common/mail/charset.h"
+
+#define ENVID_MAX 100 /* RFC 3461 5.4, encoded */
+#define ORCPT_MAX 500
+
+struct parse {
+	struct arena *arena;
+	unsigned offered;
+	struct smtp_mail *mail;
+	struct smtp_rcpt *rcpt;
+};
+
+/* A value's parser: 0, -EINVAL (501) or -ENOMEM (452). */
+struct param {
+	const char *keyword;
+	unsigned ext;
+	int (*set)(struct parse *p, struct slice value);
+	bool without_value;
+};
+
+/* What xtext and the like decode to is copied into the arena. RFC 3461 4.2 and
+ * 4.4 allow nothing but printable ASCII and space in it; UTF-8 may come by
+ * RFC 6533. So nothing can break out of a header field or a log line. */
+static int
+keep_decoded(struct parse *p, int rc, struct buf *decoded, struct slice *out)
+{
+	struct slice s = buf_slice(decoded);
+
+	for (size_t i = 0; rc == 0 && i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			rc = -EINVAL;
+	if (rc == 0 && !utf8_is_valid(s))
+		rc = -EINVAL;
+	if (rc == 0) {
+		*out = arena_dup(p->arena, s);
+		rc = out->p == NULL ? -ENOMEM : 0;
+	}
+	buf_clear(decoded);
+	return rc;
+}
+
+static int
+keep_xtext(struct parse *p, struct slice value, struct slice *out)
+{
+	struct buf b = BUF_INIT_MAX(value.n + 1);
+	int rc = smtp_xtext_decode(value, &b);
+
+	return keep_decoded(p, rc, &b, out);
+}
+
+/* --- MAIL --- */
+
+static int
+set_size(struct parse *p, struct slice value)
+{
+	/* RFC 1870 3: 1 to 20 digits. More than 64 bits is too much in any
+	 * case; the size check says so. */
+	int rc = value.n > 20 ? -EINVAL
+			      : slice_u64(value, UINT64_MAX, &p->mail->size);
+
+	if (rc == -ERANGE) {
+		p->mail->size = UINT64_MAX;
+		rc = 0;
+	}
+	return rc;
+}
+
+static int
+set_body(struct parse *p, struct slice value)
+{
+	if (slice_eq_str_nocase(value, "7BIT"))
+		p->mail->body = SMTP_BODY_7BIT;
+	else if (slice_eq_str_nocase(value, "8BITMIME"))
+		p->mail->body = SMTP_BODY_8BITMIME;
+	else if (slice_eq_str_nocase(value, "BINARYMIME") &&
+	    (p->offered & SMTP_EXT_BINARYMIME))
+		p->mail->body = SMTP_BODY_BINARYMIME;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int
+set_smtputf8(struct parse *p, struct slice value)
+{
+	(void)value;
+	p->mail->smtputf8 = true;
+	return 0;
+}
+
+static int
+set_ret(struct parse *p, struct slice value)
+{
+	if (slice_eq_str_nocase(value, "FULL"))
+		p->mail->ret = SMTP_RET_FULL;
+	else if (slice_eq_str_nocase(value, "HDRS"))
+		p->mail->ret = SMTP_RET_HDRS;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int
+set_envid(struct parse *p, struct slice value)
+{
+	if (value.n > ENVID_MAX)
+		return -EINVAL;
+	return keep_xtext(p, value, &p->mail->envid);
+}
+
+/* AUTH=<> or a mailbox (RFC 4954 5); which of the two is to be trusted is not
+ * for the parser to say. */
+static int
+set_auth(struct parse *p, struct slice value)
+{
+	return keep_xtext(p, value, &p->mail->auth);
+}
+
+static int
+set_trace(struct parse *p, struct slice value)
+{
+	if (value.n != ID_LEN)
+		return -EINVAL;
+	for (size_t i = 0; i < value.n; i++)
+		if (!ascii_is_alpha(value.p[i]) && !ascii_is_digit(value.p[i]))
+			return -EINVAL;
+	p->mail->trace = arena_dup(p->arena, value);
+	return p->mail->trace.p == NULL ? -ENOMEM : 0;
+}
+
+static const struct param mail_params[] = {
+	{ "SIZE", SMTP_EXT_SIZE, set_size, false },
+	{ "BODY", SMTP_EXT_8BITMIME, set_body, false },
+	{ "SMTPUTF8", SMTP_EXT_SMTPUTF8, set_smtputf8, true },
+	{ "RET", SMTP_EXT_DSN, set_ret, false },
+	{ "ENVID", SMTP_EXT_DSN, set_envid, false },
+	{ "AUTH", SMTP_EXT_AUTH, set_auth, false },
+	{ "XTRACE", SMTP_EXT_XTRACE, set_trace, false },
+	{ NULL, 0, NULL, false },
+};
+
+/* --- RCPT --- */
+
+static int
+set_notify(struct parse *p, struct slice value)
+{
+	static const struct {
+		const char *word;
+		unsigned bit;
+	} words[] = {
+		{ "NEVER", SMTP_NOTIFY_NEVER },
+		{ "SUCCESS", SMTP_NOTIFY_SUCCESS },
+		{ "FAILURE", SMTP_NOTIFY_FAILURE },
+		{ "DELAY", SMTP_NOTIFY_DELAY },
+	};
+	unsigned notify = 0;
+
+	/* A comma at the end would leave the rest empty: no word. */
+	if (value.n > 0 && value.p[value.n - 1] == ',')
+		return -EINVAL;
+	while (value.n > 0) {
+		struct slice word = slice_split(&value, ',');
+		unsigned bit = 0;
+
+		for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+			if (slice_eq_str_nocase(word, words[i].word))
+				bit = words[i].bit;
+		if (bit == 0)
+			return -EINVAL;
+		notify |= bit;
+	}
+	/* RFC 3461 4.1: NEVER stands by itself. */
+	if ((notify & SMTP_NOTIFY_NEVER) && notify != SMTP_NOTIFY_NEVER)
+		return -EINVAL;
+	p->rcpt->notify = notify;
+	return 0;
+}
+
+static int
+set_orcpt(struct parse *p, struct slice value)
+{
+	struct buf b = BUF_INIT_MAX(ORCPT_MAX + 1);
+	int rc = value.n > ORCPT_MAX ? -EINVAL : smtp_orcpt_decode(value, &b);
+
+	return keep_decoded(p, rc, &b, &p->rcpt->orcpt);
+}
+
+static const struct param rcpt_params[] = {
+	{ "NOTIFY", SMTP_EXT_DSN, set_notify, false },
+	{ "ORCPT", SMTP_EXT_DSN, set_orcpt, false },
+	{ NULL, 0, NULL, false },
+};
+
+/* --- the list --- */
+
+static bool
+refuse(struct parse *p, struct smtp_reply *error, int code,
+    const char *enhanced, const char *what, struct slice word)
+{
+	*error = smtp_reply_f(p->arena, code, enhanced, "%s %.*s", what,
+	    (int)slice_head(word, 40).n, word.p);
+	return false;
+}
+
+/* esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-"), esmtp-value = visible
+ * octets but "=" (UTF-8 by RFC 6531 3.3). */
+static bool
+is_keyword(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_is_alpha(s.p[i]) && !ascii_is_digit(s.p[i]) &&
+		    (i == 0 || s.p[i] != '-'))
+			return false;
+	return s.n > 0;
+}
+
+static bool
+is_value(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '=' ||
+		    s.p[i] == 0x7f)
+			return false;
+	return s.n > 0;
+}
+
+static const struct param *
+param_find(const struct param *table, struct slice keyword, unsigned offered)
+{
+	for (; table->keyword != NULL; table++)
+		if (slice_eq_str_nocase(keyword, table->keyword))
+			return (table->ext & offered) ? table : NULL;
+	return NULL;
+}
+
+static bool
+param_parse(struct parse *p, const struct param *table, struct slice word,
+    unsigned *seen, struct smtp_reply *error)
+{
+	struct slice value = word, keyword = slice_split(&value, '=');
+	bool has_value = keyword.n < word.n;
+	const struct param *param;
+	int rc;
+
+	if (!is_keyword(keyword) || (has_value && !is_value(value)))
+		return refuse(p, error, 501, "5.5.4", "Syntax error in",
+		    SLICE_LIT("parameter"));
+	if ((param = param_find(table, keyword, p->offered)) == NULL)
+		return refuse(
+		    p, error, 555, "5.5.4", "Parameter not known:", keyword);
+	if (*seen & 1U << (param - table))
+		return refuse(
+		    p, error, 501, "5.5.4", "Parameter given twice:", keyword);
+	*seen |= 1U << (param - table);
+	if (has_value == param->without_value)
+		return refuse(p, error, 501, "5.5.4",
+		    has_value ? "No value goes with" : "A value belongs to",
+		    keyword);
+	if ((rc = param->set(p, value)) == 0)
+		return true;
+	if (rc == -ENOMEM)
+		return refuse(
+		    p, error, 452, "4.3.1", "Out of memory for", keyword);
+	return refuse(p, error, 501, "5.5.4", "Bad value of", keyword);
+}
+
+/* Words are separated by one space; more, and spaces at the end, are taken as
+ * one for the many clients that write them so. */
+static bool
+params_parse(struct parse *p, const struct param *table, struct slice in,
+    struct smtp_reply *error)
+{
+	unsigned seen = 0;
+
+	if (in.n > 0 && *in.p != ' ')
+		return refuse(p, error, 501, "5.5.4", "Syntax error behind the",
+		    SLICE_LIT("path"));
+	while (in.n > 0) {
+		struct slice word = slice_split(&in, ' ');
+
+		if (word.n > 0 && !param_parse(p, table, word, &seen, error))
+			return false;
+	}
+	return true;
+}
+
+bool
+smtp_mail_params_parse(struct arena *a, struct slice in, unsigned offered,
+    struct smtp_mail *out, struct smtp_reply *error)
+{
+	struct parse p = { a, offered, out, NULL };
+
+	return params_parse(&p, mail_params, in, error);
+}
+
+bool
+smtp_rcpt_params_parse(struct arena *a, struct slice in, unsigned offered,
+    struct smtp_rcpt *out, struct smtp_reply *error)
+{
+	struct parse p = { a, offered, NULL, out };
+
+	return params_parse(&p, rcpt_params, in, error);
+}
