@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The end of data. SMTP has one reply, LMTP has one per recipient; this is
+ * where many fates become one answer without losing or doubling a message:
+ *
+ *  1. Relayed targets go to qm first: if it takes nothing, nothing has been
+ *     delivered yet, and the client simply tries again.
+ *  2. Local targets go to mailbox.
+ *  3. All fine: 250. Nothing fine: the reply, 4xx before 5xx. Mixed: what
+ *     failed goes to qm, which tries again or reports to the sender: then 250.
+ */
+#include "mta/mta.h"
+
+#include <errno.h>
+
+#include "common/base/log.h"
+
+struct delivery {
+	struct smtp_session *session;
+	struct smtp_client_mail mail;
+	struct slice prefix;
+	struct spool *body;
+	struct arena *arena;
+};
+
+static void
+set_all(struct mta_target *t, size_t n, struct smtp_reply reply)
+{
+	for (size_t i = 0; i < n; i++)
+		t[i].reply = reply;
+}
+
+/* Replies of a client live in its arena: keep them for the session. */
+static struct smtp_reply
+keep_reply(struct arena *a, const struct smtp_reply *r)
+{
+	struct smtp_reply kept = *r;
+
+	kept.text = arena_dup(a, slice_head(r->text, 1000));
+	if (kept.text.p == NULL)
+		kept.text = SLICE_EMPTY;
+	return kept;
+}
+
+static int
+transaction(struct smtp_client *c, const struct delivery *d,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *whole)
+{
+	bool any = false;
+	int rc = smtp_client_mail(c, &d->mail, rcpts, n, whole);
+
+	if (rc != 0 || !smtp_reply_is_positive(whole))
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		any = any || rcpts[i].accepted;
+	if (!any)
+		return smtp_client_reset(c);
+	return smtp_client_send(c, d->prefix, d->body, rcpts, n, whole);
+}
+
+/*
+ * One LMTP transaction for the n targets: each gets its reply. A peer that is
+ * down or dies gives 451 for those that have none yet; when it died after the
+ * dot they may have been delivered, and the same trace id at the next try
+ * keeps mailbox from doing it twice.
+ */
+static void
+hand_over(struct smtp_pool *pool, const struct delivery *d,
+    struct mta_target *t, size_t n)
+{
+	struct smtp_client_rcpt *rcpts;
+	struct smtp_reply whole = { 0 };
+	struct smtp_client *c;
+	int rc;
+
+	set_all(t, n,
+	    SMTP_REPLY(451, "4.4.2", "delivery failed, try again later"));
+	rcpts = arena_array(d->arena, n, sizeof(*rcpts));
+	if (n == 0 || rcpts == NULL || smtp_pool_get(pool, &c) != 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		rcpts[i] = (struct smtp_client_rcpt) { .address = t[i].address,
+			.notify = t[i].notify, .orcpt = t[i].orcpt };
+	rc = transaction(c, d, rcpts, n, &whole);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		t[i].reply = keep_reply(d->arena,
+		    rcpts[i].reply.code != 0 ? &rcpts[i].reply : &whole);
+	if (rc != 0)
+		log_warning("handing over failed", "peer=%s error=\"%s\"",
+		    smtp_client_remote(c), strerror(-rc));
+	smtp_pool_put(pool, c, rc == 0);
+}
+
+static void
+log_fates(const struct mta_target *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		log_info("delivery", "rcpt=<%s> to=%s code=%d esc=%s text=\"%s\"",
+		    log_q(t[i].address), t[i].relay ? "qm" : "mailbox",
+		    t[i].reply.code, t[i].reply.enhanced,
+		    log_q(t[i].reply.text));
+}
+
+/* Move what failed to the front; how many. */
+static size_t
+failed_first(struct mta_target *t, size_t n)
+{
+	size_t failed = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!smtp_reply_is_positive(&t[i].reply)) {
+			struct mta_target swap = t[failed];
+
+			t[failed++] = t[i];
+			t[i] = swap;
+		}
+	return failed;
+}
+
+/* Nothing was delivered: a reply that makes the client try again if that can
+ * help any of them. */
+static struct smtp_reply
+refusal(const struct mta_target *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (smtp_reply_is_temporary(&t[i].reply))
+			return t[i].reply;
+	return t[0].reply;
+}
+
+/* What failed is qm's now, if it takes it. */
+static struct smtp_reply
+leave_to_qm(const struct mta_peers *peers, const struct delivery *d,
+    struct mta_target *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		t[i].relay = true;
+	hand_over(peers->qm, d, t, n);
+	log_fates(t, n);
+	if (failed_first(t, n) > 0)
+		return SMTP_REPLY(451, "4.3.0",
+		    "not all recipients could be served, try again later");
+	return SMTP_REPLY(250, "2.0.0", "accepted");
+}
+
+static struct smtp_reply
+deliver_all(const struct mta_peers *peers, const struct delivery *d,
+    struct mta_target *t, size_t n, size_t relayed)
+{
+	size_t failed;
+
+	if (relayed > 0) {
+		hand_over(peers->qm, d, t, relayed);
+		log_fates(t, relayed);
+		if (failed_first(t, relayed) == relayed)
+			return refusal(t, relayed);
+	}
+	hand_over(peers->mailbox, d, t + relayed, n - relayed);
+	log_fates(t + relayed, n - relayed);
+	failed = failed_first(t, n);
+	if (failed == n)
+		return refusal(t, n);
+	if (failed > 0)
+		return leave_to_qm(peers, d, t, failed);
+	return SMTP_REPLY(250, "2.0.0", "accepted");
+}
+
+void
+mta_deliver(const struct mta_peers *peers, struct smtp_session *s,
+    struct slice prefix, struct spool *body, struct mta_target *targets,
+    size_t n, struct smtp_reply *reply)
+{
+	const struct smtp_mail *m = smtp_session_mail(s);
+	struct delivery d = {
+		.session = s,
+		.mail = { .from = m->from.text,
+		    .size = spool_size(body) + prefix.n,
+		    /* A client that sends 8-bit without saying so. */
+		    .body = spool_is_8bit(body) && m->body == SMTP_BODY_7BIT ?
+			SMTP_BODY_8BITMIME :
+			m->body,
+		    .smtputf8 = m->smtputf8,
+		    .ret = m->ret,
+		    .envid = m->envid,
+		    .trace = slice_str(smtp_session_id(s)) },
+		.prefix = prefix,
+		.body = body,
+		.arena = smtp_session_tx_arena(s),
+	};
+	size_t relayed = 0;
+
+	n = mta_targets_unique(targets, n);
+	while (relayed < n && targets[relayed].relay)
+		relayed++;
+	*reply = deliver_all(peers, &d, targets, n, relayed);
+	if (reply->code == 250)
+		*reply = smtp_reply_f(d.arena, 250, "2.0.0",
+		    "message %s accepted", smtp_session_id(s));
+}
