@@ -12,8 +12,11 @@
 #include "mta/mta.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "common/base/log.h"
+
+#define TRANSACTION_MAX 1000 /* recipients that our LMTP servers take at once */
 
 struct delivery {
 	struct smtp_session *session;
@@ -59,13 +62,13 @@ transaction(struct smtp_client *c, const struct delivery *d,
 }
 
 /*
- * One LMTP transaction for the n targets: each gets its reply. A peer that is
+ * One LMTP transaction for n targets: each gets its reply. A peer that is
  * down or dies gives 451 for those that have none yet; when it died after the
  * dot they may have been delivered, and the same trace id at the next try
  * keeps mailbox from doing it twice.
  */
 static void
-hand_over(struct smtp_pool *pool, const struct delivery *d,
+hand_over_some(struct smtp_pool *pool, const struct delivery *d,
     struct mta_target *t, size_t n)
 {
 	struct smtp_client_rcpt *rcpts;
@@ -76,7 +79,7 @@ hand_over(struct smtp_pool *pool, const struct delivery *d,
 	set_all(t, n,
 	    SMTP_REPLY(451, "4.4.2", "delivery failed, try again later"));
 	rcpts = arena_array(d->arena, n, sizeof(*rcpts));
-	if (n == 0 || rcpts == NULL || smtp_pool_get(pool, &c) != 0)
+	if (rcpts == NULL || smtp_pool_get(pool, &c) != 0)
 		return;
 	for (size_t i = 0; i < n; i++)
 		rcpts[i] = (struct smtp_client_rcpt) { .address = t[i].address,
@@ -89,6 +92,16 @@ hand_over(struct smtp_pool *pool, const struct delivery *d,
 		log_warning("handing over failed", "peer=%s error=\"%s\"",
 		    smtp_client_remote(c), strerror(-rc));
 	smtp_pool_put(pool, c, rc == 0);
+}
+
+/* All n, in as many transactions as our own programs' limits want. */
+static void
+hand_over(struct smtp_pool *pool, const struct delivery *d,
+    struct mta_target *t, size_t n)
+{
+	for (size_t at = 0; at < n; at += TRANSACTION_MAX)
+		hand_over_some(pool, d, t + at,
+		    n - at < TRANSACTION_MAX ? n - at : TRANSACTION_MAX);
 }
 
 static void
