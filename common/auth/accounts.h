@@ -18,12 +18,22 @@
 #include "common/base/arena.h"
 #include "common/base/conf.h"
 
+#define ACCOUNTS_TARGETS_MAX 1000 /* of an address or a catch-all */
+#define ACCOUNTS_PASSWORD_MAX 500 /* octets; crypt(5) takes 511 */
+#define ACCOUNTS_CREDENTIALS_MAX 32 /* of an account */
+
 struct accounts;
 
-/* Readers open with `write` false; -ENOENT when no database exists yet. */
+/*
+ * Readers open with `write` false, and may do so before there is a database:
+ * until one appears every look-up answers -EAGAIN. The writer makes it.
+ * 0, or -errno with the reason in `err`. `conf` need not outlive the call.
+ */
 int accounts_open(struct accounts **out, const struct conf *conf, bool write,
     struct buf *err);
 void accounts_close(struct accounts **a);
+/* False: there is no database yet. */
+bool accounts_exist(struct accounts *a);
 
 /* --- who gets what is sent to an address --- */
 
@@ -32,7 +42,7 @@ enum accounts_fate {
 	ACCOUNTS_FORWARD,   /* to `targets`, instead (alias, catch-all, forward) */
 	ACCOUNTS_BLOCKED,   /* 550 5.1.1, as if unknown */
 	ACCOUNTS_UNKNOWN,   /* domain is ours, address is not: 550 5.1.1 */
-	ACCOUNTS_DISABLED,  /* 550 5.2.1 */
+	ACCOUNTS_DISABLED,  /* the account or the domain: 550 5.2.1 */
 	ACCOUNTS_NOT_LOCAL, /* domain is not ours */
 };
 struct accounts_resolution {
@@ -40,17 +50,22 @@ struct accounts_resolution {
 	const char *account;	 /* DELIVER: canonical address of the account */
 	struct slice detail;	 /* DELIVER: subaddress (bob+DETAIL@), or "" */
 	const char *const *targets; /* FORWARD: n addresses, expanded: each is an
-				   account of ours or an outside address */
+				   account of ours (maybe with a subaddress) or
+				   an outside address */
 	const bool *target_is_local;
+	const char *const *target_accounts; /* the account, NULL if outside */
 	size_t n_targets;
 	const char *rule; /* in plain words which record decided: "alias
 			     sales@example.org", for logs */
 };
 /*
  * Order: exact address (account, alias, blocked), then without subaddress,
- * then the domain's catch-all. `<postmaster>` without domain: the address
- * postmaster@<first domain>, else the first admin... an alias to be set.
- * Aliases of aliases are followed, at most 10 deep, loops cut, 1,000 targets.
+ * then the domain's catch-all; then, so that every domain has one (RFC 5321
+ * 4.5.1), postmaster is the oldest admin, or the oldest account without any.
+ * `<postmaster>` without domain is the one of the first domain. Aliases of
+ * aliases are followed and loops cut; over 10 deep or 1,000 targets is
+ * -E2BIG (logged; the admin's fault, so try later). Targets that are disabled,
+ * blocked or unknown are left out where others remain.
  * `local` and `domain` as in a path (not canonical). 0 or an error.
  */
 int accounts_resolve(struct accounts *a, struct arena *arena,
@@ -123,8 +138,11 @@ int accounts_address_put(struct accounts *a, const struct accounts_address *d,
     bool add, struct buf *err);
 int accounts_address_remove(struct accounts *a, struct slice address,
     struct buf *err);
-/* The credential `name` ("password" for the main one) with this password:
- * stored as a yescrypt hash and SCRAM-SHA-256 keys. */
+/*
+ * The credential `name` ("password" for the main one) with this password, new
+ * or in place of its old one: stored as a yescrypt hash and, where
+ * accounts.scram is on, as SCRAM-SHA-256 keys. -ENOENT: no such account.
+ */
 int accounts_password_set(struct accounts *a, struct slice account,
     const char *name, struct slice password, unsigned scopes, struct buf *err);
 int accounts_credential_remove(struct accounts *a, struct slice account,
@@ -146,7 +164,8 @@ int accounts_authenticate(struct accounts *a, struct arena *arena,
 
 /* May `account` send as this address: its own, subaddresses of it, an alias
  * that has it among its targets, any address of a domain whose catch-all it
- * is. 1 yes, 0 no, or an error. */
+ * is and that is nobody else's; in one word, an address whose mail comes to
+ * it. 1 yes, 0 no, or an error. */
 int accounts_may_send_as(struct accounts *a, struct slice account,
     struct slice local, struct slice domain);
 

@@ -12,8 +12,11 @@
 
 struct sasl_server;
 
-/* Mechanisms to offer on this connection: without TLS none that reveals the
- * password, unless `plaintext_ok`. Space-separated, static or in the arena. */
+/*
+ * Mechanisms to offer on this connection, best first, space-separated, static
+ * or in the arena. "": none, so say nothing of authentication; that is so
+ * without TLS, unless the peer is a Unix socket or `plaintext_ok`.
+ */
 const char *sasl_server_mechanisms(struct accounts *a, struct arena *arena,
     const struct conn *c, bool plaintext_ok);
 
@@ -40,12 +43,26 @@ const char *sasl_server_mechanism(const struct sasl_server *s);
 /* --- client, for smarthosts and outside accounts --- */
 
 struct sasl_client;
-/* Picks the best of `offered` (space-separated). -ENOTSUP: none fits. */
+/*
+ * Picks the best of `offered` (space-separated). -ENOTSUP: none fits; without
+ * TLS that includes PLAIN and LOGIN but to a peer on this machine.
+ */
 int sasl_client_new(struct sasl_client **out, struct slice offered,
     struct conn *c, const char *user, const char *password, const char *service,
     const char *host);
 void sasl_client_free(struct sasl_client **s);
 const char *sasl_client_mechanism(const struct sasl_client *s);
+/*
+ * The first step, with in.p NULL, gives the initial response; none (send the
+ * command without, not with "=") when `out` stays empty. Then each challenge
+ * gives an answer. SASL_MORE, SASL_OK (nothing more is expected of us but
+ * `out`), or -EACCES (the server failed to prove that it knows the password),
+ * -EBADMSG (malformed, or an iteration count out of 4096 to 600,000), -EAGAIN.
+ * May wait.
+ */
 int sasl_client_step(struct sasl_client *s, struct slice in, struct buf *out);
+/* To be asked when the server says success: true when our side agrees. SCRAM
+ * does only once the server's proof has been stepped (RFC 5802 3). */
+bool sasl_client_is_done(const struct sasl_client *s);
 
 #endif

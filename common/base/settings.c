@@ -41,6 +41,12 @@ const struct conf_setting conf_settings[] = {
 	    "File of DNSSEC trust anchors; default: Debian's root key" },
 	{ "accounts.dir", CONF_STRING, "accounts", 0, 0, NULL,
 	    "Folder of the account database" },
+	{ "accounts.hash_cost", CONF_INT, "5", 1, 11, NULL,
+	    "Cost of new password hashes (yescrypt): 5 takes about 25 ms" },
+	{ "accounts.scram", CONF_BOOL, "true", 0, 0, NULL,
+	    "Offer SCRAM-SHA-256, and keep its keys beside new password hashes" },
+	{ "accounts.scram_iterations", CONF_INT, "100000", 4096, 600000, NULL,
+	    "PBKDF2 rounds of new SCRAM keys; the client's work at each login" },
 	{ "accounts.subaddress", CONF_STRING, "+", 0, 0, NULL,
 	    "Separator of subaddresses (bob+x@); empty: none" },
 
