@@ -15,8 +15,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -43,26 +41,6 @@ set_nonblocking(int fd)
 	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1)
 		return -errno;
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ? -errno : 0;
-}
-
-/* Regular files and some devices are refused by epoll, and never wait. Asked
- * of a scratch epoll, because libevent would complain on standard error. */
-static bool
-is_always_ready(int fd)
-{
-	struct epoll_event e = { .events = EPOLLIN };
-	struct stat st;
-	bool refused;
-	int ep;
-
-	if (fstat(fd, &st) == -1 || S_ISSOCK(st.st_mode) ||
-	    S_ISFIFO(st.st_mode))
-		return false;
-	if ((ep = epoll_create1(EPOLL_CLOEXEC)) == -1)
-		return false;
-	refused = epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) == -1 && errno == EPERM;
-	close(ep);
-	return refused;
 }
 
 static void
@@ -135,7 +113,6 @@ conn_new(struct conn **out, int rfd, int wfd)
 	ignore_sigpipe();
 	c->rfd = rfd;
 	c->wfd = wfd;
-	c->always_ready = is_always_ready(rfd) || is_always_ready(wfd);
 	c->ready = EV_READ | EV_WRITE;
 	c->in_want = IN_FIRST;
 	c->timeout_ms = TIMEOUT_MS;
@@ -360,12 +337,14 @@ try_read(struct conn *c, void *p, size_t n)
 		return -EAGAIN;
 	while ((r = read(c->rfd, p, n)) == -1 && errno == EINTR)
 		;
-	/* After a short read there is no more, or its edge is still to come. */
-	if (!c->always_ready && (r > 0 ? (size_t)r < n : r == -1))
-		c->ready &= ~EV_READ;
 	if (r >= 0)
 		return r;
-	return errno == EAGAIN ? -EAGAIN : final_error(errno);
+	if (errno != EAGAIN)
+		return final_error(errno);
+	/* Only now: after a short read the end may be there already, and its
+	 * edge gone by. */
+	c->ready &= ~EV_READ;
+	return -EAGAIN;
 }
 
 static ssize_t
