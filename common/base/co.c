@@ -4,8 +4,10 @@
  * sigsetjmp/siglongjmp switch without a system call. Built without
  * _FORTIFY_SOURCE, whose longjmp check rejects a jump to another stack.
  *
- * Everything that becomes ready goes to one FIFO, `ready`, run from one event
- * of the loop, so nothing runs inside the call that woke it.
+ * Everything that becomes ready goes to one FIFO, `ready`, so nothing runs
+ * inside the call that woke it. A turn of the loop asks the kernel once, and
+ * then runs what stands in the FIFO. (Not from an event of libevent's: one that
+ * makes itself active again would be run again before sockets are looked at.)
  */
 #include "common/base/co.h"
 
@@ -42,6 +44,7 @@
 #define STACK_POOL 64		     /* stacks kept for reuse */
 #define STACK_WARM ((size_t)8 << 10) /* stays resident in a pooled stack */
 #define WORK_QUEUE_MAX 1024
+#define LAST_TURNS 100 /* for what co_run's coroutine left behind */
 
 struct co {
 	sigjmp_buf env;
@@ -61,7 +64,8 @@ struct co {
 };
 
 static struct event_base *base;
-static struct event *ready_event, *remote_event;
+static struct event *remote_event;
+static bool stopping;
 static struct co *ready_first, **ready_last = &ready_first;
 static struct co *running;
 static struct co *pool;
@@ -275,8 +279,6 @@ make_ready(struct co *c)
 		return;
 	c->queued = true;
 	c->next = NULL;
-	if (ready_first == NULL)
-		event_active(ready_event, 0, 0);
 	*ready_last = c;
 	ready_last = &c->next;
 }
@@ -284,11 +286,10 @@ make_ready(struct co *c)
 /* Runs what was ready when the turn began; the rest waits for the next, so
  * that a chatty pair of coroutines cannot starve the sockets. */
 static void
-on_ready(evutil_socket_t fd, short what, void *arg)
+run_ready(void)
 {
 	struct co *c, *batch = ready_first;
 
-	(void)fd, (void)what, (void)arg;
 	ready_first = NULL;
 	ready_last = &ready_first;
 	while ((c = batch) != NULL) {
@@ -343,10 +344,9 @@ loop_init(void)
 	if (base == NULL)
 		return -ENOMEM;
 	remote_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	ready_event = event_new(base, -1, 0, on_ready, NULL);
 	remote_event = event_new(base, remote_fd, EV_READ | EV_PERSIST,
 	    on_remote, NULL);
-	if (remote_fd == -1 || ready_event == NULL || remote_event == NULL ||
+	if (remote_fd == -1 || remote_event == NULL ||
 	    event_add(remote_event, NULL) == -1) {
 		loop_free();
 		return -ENOMEM;
@@ -361,16 +361,26 @@ loop_base(void)
 	return base;
 }
 
+static void
+turn(int flags)
+{
+	event_base_loop(base, flags);
+	run_ready();
+}
+
 void
 loop_run(void)
 {
-	event_base_loop(base, EVLOOP_NO_EXIT_ON_EMPTY);
+	stopping = false;
+	while (!stopping)
+		turn(ready_first != NULL ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
 }
 
 void
 loop_stop(void)
 {
-	event_base_loopbreak(base);
+	stopping = true;
+	event_base_loopbreak(base); /* where an event of libevent's asks */
 }
 
 void
@@ -383,15 +393,13 @@ loop_free(void)
 		co_destroy(c);
 	}
 	pool_count = 0;
-	if (ready_event != NULL)
-		event_free(ready_event);
 	if (remote_event != NULL)
 		event_free(remote_event);
 	if (remote_fd != -1)
 		close(remote_fd);
 	if (base != NULL)
 		event_base_free(base);
-	ready_event = remote_event = NULL;
+	remote_event = NULL;
 	remote_fd = -1;
 	base = NULL;
 	ready_first = NULL;
@@ -490,8 +498,9 @@ co_run(void (*fn)(void *), void *arg)
 		return -ENOMEM;
 	while (!s.done)
 		loop_run();
-	/* The turn that ended fn may have been cut short. */
-	event_base_loop(base, EVLOOP_NONBLOCK);
+	/* Coroutines that fn cancelled just before it ended. */
+	for (int i = 0; i < LAST_TURNS && ready_first != NULL; i++)
+		turn(EVLOOP_NONBLOCK);
 	if (own)
 		loop_free();
 	return 0;

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -140,6 +141,37 @@ coroutines_run_in_the_order_of_spawning(void **state)
 		assert_int_equal(seen.order[i], i);
 }
 
+static int pipe_fds[2];
+static bool pipe_was_seen;
+
+static void
+wait_for_pipe(void *arg)
+{
+	(void)arg;
+	pipe_was_seen = co_wait_fd(pipe_fds[0], EV_READ, -1) == 0;
+}
+
+static void
+run_yielding(void *arg)
+{
+	(void)arg;
+	co_spawn(wait_for_pipe, NULL);
+	co_yield();
+	seen.rc_late = write(pipe_fds[1], "x", 1) == 1 ? 0 : -1;
+	for (int i = 0; i < 10 && !pipe_was_seen; i++)
+		co_yield();
+}
+
+static void
+yielding_does_not_starve_descriptors(void **state)
+{
+	(void)state;
+	assert_int_equal(pipe(pipe_fds), 0);
+	co_run(run_yielding, NULL);
+	assert_int_equal(seen.rc_late, 0);
+	assert_true(pipe_was_seen);
+}
+
 int
 main(void)
 {
@@ -147,6 +179,7 @@ main(void)
 		cmocka_unit_test(group_is_joined_and_mutex_excludes),
 		cmocka_unit_test(cancel_is_sticky_and_park_times_out),
 		cmocka_unit_test(event_wakes_its_waiter),
+		cmocka_unit_test(yielding_does_not_starve_descriptors),
 		cmocka_unit_test(coroutines_run_in_the_order_of_spawning),
 	};
 
