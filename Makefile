@@ -117,6 +117,67 @@ fuzz:
 	@$(MAKE) --no-print-directory FUZZER=1 fuzz-build
 	@tests/run-fuzz $(FUZZ_SECONDS) $(FUZZ)
 
+# --- test programs: tests/programs/x.c becomes build/tests/x ---
+
+TEST_PROGRAMS := $(patsubst tests/programs/%.c,$(B)/tests/%,$(wildcard tests/programs/*.c))
+$(B)/tests/%: $(B)/obj/tests/programs/%.o $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+.PHONY: tests-build
+tests-build: all $(UNIT) $(TEST_PROGRAMS)
+
+# --- all together ---
+
+.PHONY: deps deps-test e2e test run
+deps:
+	@tools/deps build
+deps-test:
+	@tools/deps $(if $(CI)$(PEERS),peers,test)
+
+e2e: all $(TEST_PROGRAMS)
+	@PNEU_BUILD=$(B) tests/run-e2e $(TESTS)
+
+test: deps-test
+	@tests/run-all "$(MAKE)"
+
+run: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@exec tools/demo $(B) "$(RUN_DIR)" "$(PORT_BASE)"
+
+.PHONY: format check-style
+SOURCES = $(shell git ls-files '*.c' '*.h')
+format:
+	clang-format -i $(SOURCES)
+check-style:
+	@tools/check-style
+
+# --- install ---
+
+SBINDIR  ?= $(PREFIX)/sbin
+MANDIR   ?= $(PREFIX)/share/man
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+DOCDIR   ?= $(PREFIX)/share/doc/pneu
+ETCDIR   ?= /etc/pneu
+MAN := $(wildcard docs/man/*.[158])
+
+.PHONY: install uninstall
+install: all
+	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(MANDIR)/man5 $(MANDIR)/man8 \
+		$(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR) $(DOCDIR) $(ETCDIR))
+	install -m 755 $(BINARIES) $(DESTDIR)$(SBINDIR)
+	for m in $(MAN) $(MAN_MADE); do \
+		install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/; done
+	for u in contrib/systemd/*.service contrib/systemd/*.socket contrib/systemd/*.target; do \
+		sed 's|@SBINDIR@|$(SBINDIR)|g' $$u > $(DESTDIR)$(UNITDIR)/$${u##*/}; done
+	install -m 644 contrib/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/pneu.conf
+	install -m 644 contrib/systemd/tmpfiles.conf $(DESTDIR)$(TMPFILESDIR)/pneu.conf
+	sed 's|@SBINDIR@|$(SBINDIR)|g' contrib/inetd.conf > $(DESTDIR)$(DOCDIR)/inetd.conf
+	install -m 644 contrib/pneu.conf $(DESTDIR)$(DOCDIR)/pneu.conf
+	test -e $(DESTDIR)$(ETCDIR)/pneu.conf || \
+		install -m 644 contrib/pneu.conf $(DESTDIR)$(ETCDIR)/pneu.conf
+
 .PHONY: clean
 clean:
 	rm -rf build
