@@ -102,11 +102,25 @@ nearer(
 	}
 }
 
+/* The right name in the wrong section. */
+static struct slice
+nearest_elsewhere(const char *name)
+{
+	struct slice in = slice_str(name), best = SLICE_EMPTY;
+	size_t limit = SIZE_MAX;
+	const struct conf_setting *s;
+
+	for (s = conf_settings; s->name != NULL; s++)
+		if (slice_eq(last_part(s->name), last_part(name)))
+			nearer(in, slice_str(s->name), &limit, &best);
+	return best;
+}
+
 struct slice
 conf_nearest(const char *name)
 {
 	struct slice in = slice_str(name), best = SLICE_EMPTY;
-	size_t limit = in.n / 4 + 2;
+	size_t limit = last_part(name).n / 3 + 1;
 	const struct conf_setting *s;
 
 	if (in.n > NEAR_NAME_MAX)
@@ -116,11 +130,7 @@ conf_nearest(const char *name)
 		if (section_of(name).n == 0)
 			nearer(in, section_of(s->name), &limit, &best);
 	}
-	/* The right name in the wrong section. */
-	for (s = conf_settings; best.n == 0 && s->name != NULL; s++)
-		if (slice_eq(last_part(s->name), last_part(name)))
-			best = slice_str(s->name);
-	return best;
+	return best.n > 0 ? best : nearest_elsewhere(name);
 }
 
 /* --- making one --- */

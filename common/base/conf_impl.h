@@ -39,6 +39,9 @@ struct conf_pos {
 	unsigned line, col;
 };
 
+/* The place behind `c`. */
+void conf_pos_next(struct conf_pos *at, char c);
+
 #define CONF_NO_NODE ((size_t)-1)
 
 /* A member of an object or an element of an array, in document order, so that

@@ -257,28 +257,31 @@ parse_root(struct parse *p, const json_t *root)
 /* --- text --- */
 
 /*
- * jansson's columns are of the end of the token that it stumbled over, and the
- * token stands in its message: "... near 'token'". Say where it begins.
+ * jansson's place is the end of the token that it stumbled over, and the token
+ * stands in its message: "... near 'token'". Say where it begins.
  */
 static struct conf_pos
 syntax_pos(const json_error_t *e, struct slice text)
 {
-	struct conf_pos at = { e->line > 0 ? (unsigned)e->line : 1,
-		e->column > 0 ? (unsigned)e->column : 1 };
 	const char *near = strstr(e->text, " near '");
-	size_t end = e->position > 0 ? (size_t)e->position : 0, n;
+	size_t at = e->position > 0 ? (size_t)e->position : 0, n = 0;
+	struct conf_pos pos = { 1, 1 };
 
-	if (near == NULL || end > text.n)
-		return at;
-	near += strlen(" near '");
-	n = strlen(near);
-	n -= n > 0; /* the quote at the end */
-	if (n > 0 && n <= end && memcmp(text.p + end - n, near, n) == 0)
-		for (size_t i = end - n; i < end - 1; i++)
-			if (((unsigned char)text.p[i] & 0xc0) != 0x80 &&
-			    at.col > 1)
-				at.col--;
-	return at;
+	if (near != NULL) {
+		near += strlen(" near '");
+		n = strlen(near) - 1; /* without the quote at the end */
+	}
+	if (strstr(e->text, "near end of file") != NULL) {
+		while (text.n > 0 && ascii_is_space(text.p[text.n - 1]))
+			text.n--;
+		at = text.n;
+	} else if (n > 0 && n <= at && at <= text.n &&
+	    memcmp(text.p + at - n, near, n) == 0) {
+		at -= n;
+	}
+	for (size_t i = 0; i < at && i < text.n; i++)
+		conf_pos_next(&pos, text.p[i]);
+	return pos;
 }
 
 static void

@@ -12,8 +12,8 @@
 
 /* --- comments and trailing commas --- */
 
-static void
-pos_next(struct conf_pos *at, char c)
+void
+conf_pos_next(struct conf_pos *at, char c)
 {
 	if (c == '\n') {
 		at->line++;
@@ -95,7 +95,7 @@ conf_text_blank(char *text, size_t n, struct conf_pos *too_deep)
 		if (b.depth > DEPTH_MAX)
 			return false;
 		for (; i < next; i++)
-			pos_next(too_deep, text[i]);
+			conf_pos_next(too_deep, text[i]);
 	}
 	return true;
 }
@@ -120,7 +120,7 @@ static void
 skip_to(struct scan *s, size_t i)
 {
 	for (; s->i < i && s->i < s->n; s->i++)
-		pos_next(&s->at, s->p[s->i]);
+		conf_pos_next(&s->at, s->p[s->i]);
 }
 
 static void
