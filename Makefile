@@ -126,6 +126,22 @@ $(B)/tests/%: $(B)/obj/tests/programs/%.o $(LIB)
 .PHONY: tests-build
 tests-build: all $(UNIT) $(TEST_PROGRAMS)
 
+# --- tools that make something: tools/x.c becomes build/tools/x ---
+
+$(B)/tools/%: $(B)/obj/tools/%.o $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PRECIOUS: $(B)/tools/% $(B)/obj/tools/%.o
+
+MAN_MADE := $(B)/man/pneu.conf.5
+$(B)/man/%: docs/man/%.in $(B)/tools/conf-man
+	@mkdir -p $(@D)
+	@$(B)/tools/conf-man < $< > $@
+.PHONY: man
+man: $(MAN_MADE)
+all: man
+
 # --- all together ---
 
 .PHONY: deps deps-test e2e test run
