@@ -52,11 +52,14 @@ struct smtp_handler {
 	void (*disconnect)(struct smtp_session *s);
 	/*
 	 * AUTH (submission): run the SASL exchange by smtp_session_challenge;
-	 * the reply is the final one, 235 for success. Not offered when NULL.
+	 * the reply is the final one, 235 for success (smtp_session_set_
+	 * authenticated before that). `mechanism` is upper-case and one that is
+	 * offered, `initial` is decoded. Not offered when NULL.
 	 */
 	int (*auth)(struct smtp_session *s, struct slice mechanism,
 	    struct slice initial, bool has_initial, struct smtp_reply *reply);
-	/* Mechanisms to offer now, space-separated ("" or NULL: no AUTH). */
+	/* Mechanisms to offer now, space-separated ("" or NULL: no AUTH).
+	 * Not asked without TLS, unless auth_without_tls or a Unix peer. */
 	const char *(*auth_mechanisms)(struct smtp_session *s);
 	/*
 	 * Programs' own verbs (XFORWARD, ...). Return -ENOSYS: unknown, 500.
@@ -65,6 +68,22 @@ struct smtp_handler {
 	    struct slice args, struct smtp_reply *reply);
 };
 
+/*
+ * The session keeps a copy; what pointers point to must live as long as it.
+ * 0 takes a default for max_recipients (1,000), max_errors (10) and timeout_ms
+ * (5 minutes), and no limit for max_size.
+ *
+ * What the engine decides by itself (RFC 5321 unless said):
+ *  - Data ends by CRLF.CRLF only; bare CR or LF, and NUL but in BINARYMIME,
+ *    is refused with 550 5.6.0 after the end (SMTP smuggling).
+ *  - Input behind a command that must be waited for (DATA, EHLO, STARTTLS,
+ *    AUTH), or before the banner (ESMTP), ends the session with 554 5.5.0.
+ *  - Too many faults of the peer end it with 421 4.7.0; they are counted from
+ *    the last message that was accepted. Not counted in LMTP: refused
+ *    recipients.
+ *  - XFORWARD and XTRACE= are taken in LMTP from loopback and Unix peers only.
+ *  - 4xx and 5xx within a transaction get " [ref ID]" where it lacks one.
+ */
 struct smtp_server {
 	enum smtp_server_kind kind;
 	const struct smtp_handler *handler;
@@ -77,9 +96,10 @@ struct smtp_server {
 	uint64_t max_size;
 	size_t max_recipients;
 	unsigned max_errors;
-	int64_t timeout_ms;
+	int64_t timeout_ms;	/* for a command; for progress of a message */
+	int64_t session_ms;	/* whole session; 0: no limit */
+	int64_t greet_pause_ms; /* before the banner, for early talkers */
 	const char *spool_dir;
-	/* Bare CR or LF in DATA: refused with 550 5.6.0 (SMTP smuggling). */
 	void *app; /* the program's */
 };
 
@@ -121,7 +141,8 @@ const struct smtp_xforward *smtp_session_xforward(const struct smtp_session *s);
 /*
  * For auth: send "334 <base64 of challenge>", wait for the answer, give it
  * decoded (valid until the next call). 0; -ECANCELED for "*"; -EBADMSG for
- * bad base64; a connection error.
+ * bad base64 or a line too long; a connection error. On an error just return
+ * it, or anything: the engine knows the reply.
  */
 int smtp_session_challenge(struct smtp_session *s, struct slice challenge,
     struct slice *response);

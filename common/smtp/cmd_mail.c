@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+/* MAIL: RFC 5321 4.1.1.2, with SIZE (RFC 1870), SMTPUTF8 (RFC 6531) and the
+ * parameters of smtp_params.c. */
+#include "common/base/log.h"
+#include "common/smtp/session.h"
+
+/* The id comes with the message from our own programs, else it is born here. */
+static void
+name_transaction(struct smtp_session *s)
+{
+	if (s->mail.trace.n == ID_LEN)
+		memcpy(s->id, s->mail.trace.p, ID_LEN);
+	else
+		id_new(s->id);
+	s->id[ID_LEN] = '\0';
+	co_log_context("conn=%s id=%s", s->conn_id + 10, s->id);
+}
+
+static int
+ask_handler(struct smtp_session *s)
+{
+	struct smtp_reply reply = SMTP_REPLY(250, "2.1.0", "Sender OK");
+	int rc = 0;
+
+	if (s->srv->handler->mail != NULL)
+		rc = s->srv->handler->mail(s, &s->mail, &reply);
+	if (rc != 0)
+		reply = session_trouble(s, "mail", rc);
+	if (smtp_reply_is_positive(&reply)) {
+		session_set_state(s, STATE_MAIL);
+		/* A pooled connection of our own, which may never send a
+		 * message (guard): only faults in a row count. */
+		if (session_is_lmtp(s))
+			s->n_errors = 0;
+		return session_reply(s, &reply);
+	}
+	s->final_code = reply.code;
+	rc = session_reply(s, &reply);
+	session_reset(s);
+	return rc;
+}
+
+/* Refused before the handler was asked: nothing has begun. */
+static int
+refuse(struct smtp_session *s, struct smtp_reply error)
+{
+	int rc;
+
+	if (error.code >= 500)
+		s->n_errors++;
+	rc = session_reply(s, &error);
+	session_reset(s);
+	return rc;
+}
+
+int
+cmd_mail(struct smtp_session *s, struct slice args)
+{
+	struct smtp_reply error;
+	struct slice params;
+	int rc;
+
+	rc = session_path(s, args, "FROM:", &s->mail.from, &params);
+	/* A sender without domain could not be answered. */
+	if (rc == 0 && s->mail.from.local.n > 0 && s->mail.from.domain.n == 0)
+		rc = SMTP_PATH_SYNTAX;
+	if (rc != 0)
+		return refuse(s, session_path_error(rc, "5.1.7"));
+	if (!smtp_mail_params_parse(
+		&s->tx, params, session_offered(s), &s->mail, &error))
+		return refuse(s, error);
+	if (s->mail.from.utf8 && !s->mail.smtputf8)
+		return refuse(s,
+		    SMTP_REPLY(550, "5.6.7",
+			"Address is not ASCII, and SMTPUTF8 was not asked "
+			"for"));
+	if (s->srv->max_size > 0 && s->mail.size > s->srv->max_size)
+		return refuse(s, SMTP_REPLY(552, "5.3.4", "Message too big"));
+	name_transaction(s);
+	return ask_handler(s);
+}

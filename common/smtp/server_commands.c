@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The table of commands, which says where each is allowed, and those that
+ * need no file of their own.
+ */
+#include <errno.h>
+
+#include "common/base/log.h"
+#include "common/smtp/session.h"
+
+static int cmd_ehlo(struct smtp_session *s, struct slice args);
+static int cmd_helo(struct smtp_session *s, struct slice args);
+static int cmd_rset(struct smtp_session *s, struct slice args);
+static int cmd_noop(struct smtp_session *s, struct slice args);
+static int cmd_vrfy(struct smtp_session *s, struct slice args);
+static int cmd_expn(struct smtp_session *s, struct slice args);
+static int cmd_help(struct smtp_session *s, struct slice args);
+static int cmd_quit(struct smtp_session *s, struct slice args);
+static int cmd_not_mail(struct smtp_session *s, struct slice args);
+
+#define GREETED (STATE_ANY & ~STATE_START)
+#define HELLO (CMD_SYNC | CMD_OPEN | CMD_JUNK)
+
+/* RFC 5321 4.1.4 for the order. BDAT is let in everywhere, because its octets
+ * must be read in any case; it looks at the state itself. */
+static const struct session_command commands[] = {
+	/* verb      allowed in   flags                  handler */
+	{ "MAIL", STATE_READY, 0, cmd_mail },
+	{ "RCPT", STATE_MAIL | STATE_RCPT, 0, cmd_rcpt },
+	{ "DATA", GREETED, CMD_SYNC | CMD_NO_ARGS, cmd_data },
+	{ "BDAT", STATE_ANY, CMD_OPEN, cmd_bdat },
+	{ "RSET", STATE_ANY, CMD_OPEN | CMD_NO_ARGS | CMD_JUNK, cmd_rset },
+	{ "QUIT", STATE_ANY, CMD_OPEN | CMD_NO_ARGS, cmd_quit },
+	{ "EHLO", STATE_ANY, HELLO | CMD_ESMTP, cmd_ehlo },
+	{ "HELO", STATE_ANY, HELLO | CMD_ESMTP, cmd_helo },
+	{ "LHLO", STATE_ANY, HELLO | CMD_LMTP, cmd_ehlo },
+	{ "NOOP", STATE_ANY, CMD_OPEN | CMD_JUNK, cmd_noop },
+	{ "STARTTLS", STATE_START | STATE_READY,
+	    CMD_SYNC | CMD_OPEN | CMD_NO_ARGS, cmd_starttls },
+	{ "AUTH", STATE_READY, CMD_SYNC | CMD_OPEN, cmd_auth },
+	{ "XFORWARD", STATE_READY, 0, cmd_xforward },
+	{ "VRFY", STATE_ANY, CMD_JUNK, cmd_vrfy },
+	{ "EXPN", STATE_ANY, CMD_JUNK, cmd_expn },
+	{ "HELP", STATE_ANY, CMD_OPEN | CMD_JUNK, cmd_help },
+	/* Browsers that were sent here: each line of theirs is an attempt. */
+	{ "GET", STATE_ANY, CMD_OPEN, cmd_not_mail },
+	{ "POST", STATE_ANY, CMD_OPEN, cmd_not_mail },
+	{ "PUT", STATE_ANY, CMD_OPEN, cmd_not_mail },
+	{ "CONNECT", STATE_ANY, CMD_OPEN, cmd_not_mail },
+	{ "OPTIONS", STATE_ANY, CMD_OPEN, cmd_not_mail },
+};
+
+const struct session_command *
+session_command_find(struct slice verb)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (slice_eq_str_nocase(verb, commands[i].verb))
+			return &commands[i];
+	return NULL;
+}
+
+/* --- EHLO, HELO, LHLO --- */
+
+static const struct {
+	unsigned ext;
+	const char *line;
+} ehlo_lines[] = {
+	{ SMTP_EXT_PIPELINING, "PIPELINING" },
+	{ SMTP_EXT_8BITMIME, "8BITMIME" },
+	{ SMTP_EXT_SMTPUTF8, "SMTPUTF8" },
+	{ SMTP_EXT_ENHANCED, "ENHANCEDSTATUSCODES" },
+	{ SMTP_EXT_STARTTLS, "STARTTLS" },
+	{ SMTP_EXT_CHUNKING, "CHUNKING" },
+	{ SMTP_EXT_BINARYMIME, "BINARYMIME" },
+	{ SMTP_EXT_DSN, "DSN" },
+	{ SMTP_EXT_XFORWARD,
+	    "XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT" },
+	{ SMTP_EXT_XTRACE, "XTRACE" },
+};
+
+static void
+put_ehlo_lines(struct smtp_session *s, struct buf *b)
+{
+	unsigned ext = session_offered(s);
+	const char *const *extra = s->srv->extra_ehlo;
+
+	if (ext & SMTP_EXT_SIZE)
+		buf_printf(
+		    b, "\nSIZE %llu", (unsigned long long)s->srv->max_size);
+	for (size_t i = 0; i < sizeof(ehlo_lines) / sizeof(*ehlo_lines); i++)
+		if (ext & ehlo_lines[i].ext)
+			buf_printf(b, "\n%s", ehlo_lines[i].line);
+	if (ext & SMTP_EXT_AUTH)
+		buf_printf(b, "\nAUTH %s", s->srv->handler->auth_mechanisms(s));
+	for (; extra != NULL && *extra != NULL; extra++)
+		buf_printf(b, "\n%s", *extra);
+	buf_put_str(b, "\nHELP");
+}
+
+/* A domain or an address literal, it should be (RFC 5321 4.1.1.1). Wrong names
+ * are too common for more than: visible ASCII that is safe in a header. What
+ * follows a space is dropped (RFC 5321 4.1.1.1 last paragraph). */
+static bool
+take_name(struct slice args, char out[static 256])
+{
+	struct slice name = slice_split(&args, ' ');
+
+	if (name.n == 0 || name.n > SMTP_DOMAIN_MAX)
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if ((unsigned char)name.p[i] <= ' ' ||
+		    (unsigned char)name.p[i] >= 0x7f ||
+		    strchr("()<>\"\\;,@", name.p[i]) != NULL)
+			return false;
+	memcpy(out, name.p, name.n);
+	out[name.n] = '\0';
+	return true;
+}
+
+static int
+hello(struct smtp_session *s, struct slice args, bool esmtp)
+{
+	struct smtp_reply reply = { .code = 250 };
+	char name[256];
+	struct buf text = BUF_INIT;
+	int rc = 0;
+
+	if (!take_name(args, name))
+		return session_refuse(s, 501, "5.5.4", "Your name, please");
+	/* RFC 5321 4.1.4: as RSET. */
+	session_reset(s);
+	memcpy(s->helo, name, sizeof(name));
+	s->is_esmtp = esmtp;
+	if (s->srv->handler->helo != NULL)
+		rc = s->srv->handler->helo(s, &reply);
+	if (rc != 0)
+		reply = session_trouble(s, "helo", rc);
+	if (reply.code >= 400)
+		return session_reply(s, &reply);
+	session_set_state(s, STATE_READY);
+	buf_put_str(&text, s->srv->hostname);
+	if (esmtp)
+		put_ehlo_lines(s, &text);
+	rc = session_say(s, 250, "", buf_str(&text));
+	buf_clear(&text);
+	return rc;
+}
+
+static int
+cmd_ehlo(struct smtp_session *s, struct slice args)
+{
+	return hello(s, args, true);
+}
+
+static int
+cmd_helo(struct smtp_session *s, struct slice args)
+{
+	return hello(s, args, false);
+}
+
+/* --- the small ones --- */
+
+static int
+cmd_rset(struct smtp_session *s, struct slice args)
+{
+	(void)args;
+	session_reset(s);
+	return session_say(s, 250, "2.0.0", "Forgotten");
+}
+
+static int
+cmd_noop(struct smtp_session *s, struct slice args)
+{
+	(void)args;
+	return session_say(s, 250, "2.0.0", "OK");
+}
+
+/* RFC 5321 7.3: 252, where addresses are not given away. */
+static int
+cmd_vrfy(struct smtp_session *s, struct slice args)
+{
+	if (args.n == 0)
+		return session_refuse(s, 501, "5.5.4", "Verify whom?");
+	return session_say(s, 252, "2.5.2",
+	    "Try RCPT; mail is accepted where the address is good");
+}
+
+static int
+cmd_expn(struct smtp_session *s, struct slice args)
+{
+	(void)args;
+	return session_refuse(s, 502, "5.5.1", "Lists are not expanded");
+}
+
+static int
+cmd_help(struct smtp_session *s, struct slice args)
+{
+	(void)args;
+	return session_say(s, 214, "2.0.0",
+	    session_is_lmtp(s)
+		? "RFC 2033: LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT"
+		: "RFC 5321: EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT");
+}
+
+static int
+cmd_quit(struct smtp_session *s, struct slice args)
+{
+	(void)args;
+	return session_close(s, 221, "2.0.0", "Goodbye");
+}
+
+static int
+cmd_not_mail(struct smtp_session *s, struct slice args)
+{
+	(void)args;
+	log_info("not a mail client", "octets=%zu", conn_buffered(s->conn));
+	conn_discard_input(s->conn);
+	return session_close(s, 554, "5.5.1", "This is a mail server");
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: ISC */
+/* State and replies of a session, and what hooks ask about it. */
+#include "common/smtp/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/mail/charset.h"
+
+#define REPLY_MAX ((size_t)128 << 10)
+
+/* --- state --- */
+
+void
+session_set_state(struct smtp_session *s, enum session_state state)
+{
+	if (s->state == state)
+		return;
+	log_debug("smtp state", "from=0x%x to=0x%x", s->state, state);
+	s->state = state;
+}
+
+bool
+session_is_lmtp(const struct smtp_session *s)
+{
+	return s->srv->kind == SMTP_SERVER_LMTP;
+}
+
+static bool
+auth_is_offered(struct smtp_session *s)
+{
+	const char *mechanisms;
+
+	if (s->srv->handler->auth == NULL ||
+	    s->srv->handler->auth_mechanisms == NULL)
+		return false;
+	if (!conn_is_tls(s->conn) && !s->srv->auth_without_tls)
+		return false;
+	mechanisms = s->srv->handler->auth_mechanisms(s);
+	return mechanisms != NULL && mechanisms[0] != '\0';
+}
+
+unsigned
+session_offered(struct smtp_session *s)
+{
+	unsigned ext = s->srv->extensions & ~(unsigned)SMTP_EXT_AUTH;
+
+	if (auth_is_offered(s))
+		ext |= SMTP_EXT_AUTH;
+	if (s->srv->tls == NULL || conn_is_tls(s->conn))
+		ext &= ~(unsigned)SMTP_EXT_STARTTLS;
+	/* RFC 3030 3: only together. */
+	if (!(ext & SMTP_EXT_CHUNKING))
+		ext &= ~(unsigned)SMTP_EXT_BINARYMIME;
+	/* Both speak for somebody else: from our own programs only. */
+	if (!session_is_lmtp(s) || !net_addr_is_loopback(conn_peer(s->conn)))
+		ext &= ~(unsigned)(SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE);
+	return ext;
+}
+
+static void
+transaction_log(struct smtp_session *s)
+{
+	log_info("transaction",
+	    "from=<%s> nrcpt=%zu refused=%zu size=%llu code=%d",
+	    log_q(s->mail.from.text), s->n_rcpts, s->n_refused,
+	    (unsigned long long)s->octets, s->final_code);
+}
+
+void
+session_reset(struct smtp_session *s)
+{
+	bool begun = s->id[0] != '\0';
+
+	if (begun) {
+		transaction_log(s);
+		if (s->srv->handler->reset != NULL)
+			s->srv->handler->reset(s);
+		co_log_context("conn=%s", s->conn_id + 10);
+	}
+	spool_free(&s->body);
+	s->id[0] = '\0';
+	s->mail = (struct smtp_mail){ 0 };
+	s->rcpts = NULL;
+	s->n_rcpts = s->cap_rcpts = s->n_refused = 0;
+	s->octets = 0;
+	s->decoder = (struct smtp_decoder){ 0 };
+	s->body_error = (struct smtp_reply){ 0 };
+	s->final_code = 0;
+	s->xforward = (struct smtp_xforward){ 0 };
+	arena_reset(&s->tx);
+	if (s->state &
+	    (STATE_MAIL | STATE_RCPT | STATE_BDAT | STATE_BDAT_FAILED))
+		session_set_state(s, STATE_READY);
+}
+
+/* --- replies --- */
+
+/* A refusal within a transaction names its id, by which an admin finds the
+ * rest in the log; one that a program behind us has named already is left. */
+static struct slice
+text_with_reference(
+    struct smtp_session *s, const struct smtp_reply *r, struct buf *room)
+{
+	if (r->code < 400 || s->id[0] == '\0' ||
+	    slice_find_slice(r->text, SLICE_LIT("[ref ")) >= 0)
+		return r->text;
+	buf_put_slice(room, r->text);
+	buf_printf(room, " [ref %s]", s->id);
+	return room->failed ? r->text : buf_slice(room);
+}
+
+int
+session_reply(struct smtp_session *s, const struct smtp_reply *r)
+{
+	struct buf text = BUF_INIT_MAX(REPLY_MAX);
+	struct smtp_reply named = *r;
+	int rc;
+
+	named.text = text_with_reference(s, r, &text);
+	s->out.max = REPLY_MAX;
+	buf_reset(&s->out);
+	smtp_reply_write(&s->out, &named);
+	buf_clear(&text);
+	if (s->out.failed)
+		return -ENOMEM;
+	/* RFC 6531 3.7.4: non-ASCII only to who asked for it. LMTP is between
+	 * programs that always do. */
+	if (!session_is_lmtp(s) && !s->mail.smtputf8 &&
+	    !ascii_is_all(buf_slice(&s->out)))
+		for (size_t i = 0; i < s->out.n; i++)
+			if ((unsigned char)s->out.p[i] >= 0x80)
+				s->out.p[i] = '?';
+	rc = conn_write(s->conn, buf_slice(&s->out));
+	if (s->out.cap > 4096)
+		buf_clear(&s->out);
+	return rc;
+}
+
+static struct smtp_reply
+fixed(int code, const char *enhanced, const char *text)
+{
+	struct smtp_reply r = { .code = code, .text = slice_str(text) };
+
+	for (size_t i = 0; enhanced[i] != '\0'; i++)
+		r.enhanced[i] = enhanced[i];
+	return r;
+}
+
+int
+session_say(
+    struct smtp_session *s, int code, const char *enhanced, const char *text)
+{
+	struct smtp_reply r = fixed(code, enhanced, text);
+
+	return session_reply(s, &r);
+}
+
+int
+session_refuse(
+    struct smtp_session *s, int code, const char *enhanced, const char *text)
+{
+	s->n_errors++;
+	return session_say(s, code, enhanced, text);
+}
+
+int
+session_close(
+    struct smtp_session *s, int code, const char *enhanced, const char *text)
+{
+	session_set_state(s, STATE_CLOSING);
+	return session_say(s, code, enhanced, text);
+}
+
+struct smtp_reply
+session_trouble(struct smtp_session *s, const char *hook, int rc)
+{
+	if (rc == -ECANCELED) {
+		session_set_state(s, STATE_CLOSING);
+		return SMTP_REPLY(421, "4.3.2", "Shutting down, try again");
+	}
+	log_warning(
+	    "smtp hook failed", "hook=%s error=%s", hook, strerror(-rc));
+	if (rc == -ENOSPC || rc == -EDQUOT)
+		return SMTP_REPLY(452, "4.3.1", "Out of storage, try later");
+	return SMTP_REPLY(451, "4.3.0", "Something here is down, try later");
+}
+
+/* --- paths, for MAIL and RCPT --- */
+
+struct smtp_reply
+session_path_error(int rc, const char *enhanced)
+{
+	if (rc == SMTP_PATH_NOMEM)
+		return fixed(452, "4.3.1", "Out of memory");
+	return fixed(501, enhanced,
+	    rc == SMTP_PATH_TOO_LONG ? "Address too long"
+				     : "Syntax error in address");
+}
+
+int
+session_path(struct smtp_session *s, struct slice args, const char *what,
+    struct smtp_path *path, struct slice *params)
+{
+	size_t used;
+	int rc;
+
+	if (!slice_starts_nocase(args, what))
+		return SMTP_PATH_SYNTAX;
+	args = slice_from(args, strlen(what));
+	/* Not in the grammar, but common. */
+	while (args.n > 0 && *args.p == ' ')
+		args = slice_from(args, 1);
+	rc = smtp_path_parse(&s->tx, args, path, &used);
+	if (rc == SMTP_PATH_OK)
+		*params = slice_from(args, used);
+	return rc;
+}
+
+/* --- for hooks --- */
+
+const struct smtp_server *
+smtp_session_server(const struct smtp_session *s)
+{
+	return s->srv;
+}
+
+struct conn *
+smtp_session_conn(struct smtp_session *s)
+{
+	return s->conn;
+}
+
+struct arena *
+smtp_session_arena(struct smtp_session *s)
+{
+	return &s->arena;
+}
+
+struct arena *
+smtp_session_tx_arena(struct smtp_session *s)
+{
+	return &s->tx;
+}
+
+void
+smtp_session_set_data(struct smtp_session *s, void *data)
+{
+	s->data = data;
+}
+
+void *
+smtp_session_data(const struct smtp_session *s)
+{
+	return s->data;
+}
+
+struct slice
+smtp_session_helo(const struct smtp_session *s)
+{
+	return slice_str(s->helo);
+}
+
+bool
+smtp_session_is_esmtp(const struct smtp_session *s)
+{
+	return s->is_esmtp;
+}
+
+const char *
+smtp_session_with(const struct smtp_session *s)
+{
+	/* RFC 3848, RFC 6531 4.3; second index: 1 TLS, 2 AUTH. */
+	static const char *const names[4][4] = {
+		{ "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" },
+		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" },
+		{ "LMTP", "LMTPS", "LMTPA", "LMTPSA" },
+		{ "UTF8LMTP", "UTF8LMTPS", "UTF8LMTPA", "UTF8LMTPSA" },
+	};
+
+	if (!s->is_esmtp)
+		return "SMTP";
+	return names[session_is_lmtp(s) * 2 + s->mail.smtputf8]
+		    [conn_is_tls(s->conn) + (s->account != NULL) * 2];
+}
+
+const struct smtp_mail *
+smtp_session_mail(const struct smtp_session *s)
+{
+	return s->id[0] != '\0' ? &s->mail : NULL;
+}
+
+struct smtp_rcpt *const *
+smtp_session_rcpts(const struct smtp_session *s, size_t *n)
+{
+	*n = s->n_rcpts;
+	return s->rcpts;
+}
+
+const char *
+smtp_session_id(const struct smtp_session *s)
+{
+	return s->id;
+}
+
+void
+smtp_session_set_authenticated(struct smtp_session *s, const char *account)
+{
+	/* Once in a session (RFC 4954 4): the arena does not grow with it. */
+	s->account = arena_strdup(&s->arena, slice_str(account));
+}
+
+const char *
+smtp_session_authenticated(const struct smtp_session *s)
+{
+	return s->account;
+}
+
+const struct smtp_xforward *
+smtp_session_xforward(const struct smtp_session *s)
+{
+	return &s->xforward;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One session of the server engine: what server.c, the command table and the
+ * cmd_*.c files share. Not for programs; those see server.h.
+ */
+#ifndef PNEU_SMTP_SESSION_H
+#define PNEU_SMTP_SESSION_H
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/smtp/data.h"
+#include "common/smtp/server.h"
+
+/* Where the dialogue stands; one bit each, for the command table. */
+enum session_state {
+	STATE_START = 1 << 0,	    /* no EHLO yet */
+	STATE_READY = 1 << 1,	    /* no transaction */
+	STATE_MAIL = 1 << 2,	    /* MAIL accepted, no recipient yet */
+	STATE_RCPT = 1 << 3,	    /* at least one recipient */
+	STATE_BDAT = 1 << 4,	    /* between chunks */
+	STATE_BDAT_FAILED = 1 << 5, /* a chunk was refused: RSET is due */
+	STATE_CLOSING = 1 << 6,	    /* the last reply is written */
+};
+#define STATE_ANY (STATE_CLOSING - 1)
+
+struct smtp_session {
+	const struct smtp_server *srv; /* &settings */
+	struct smtp_server settings;
+	struct conn *conn;
+	enum session_state state;
+	void *data; /* the handler's */
+	struct arena arena;
+	struct buf out; /* a reply being written */
+	char conn_id[ID_LEN + 1];
+	int64_t started_ms;
+
+	char helo[256];
+	bool is_esmtp; /* EHLO or LHLO */
+	const char *account;
+	struct buf response;	   /* decoded answer to an AUTH challenge */
+	struct smtp_reply auth_error; /* why the exchange ended; code 0: not */
+	int auth_rc;		   /* the same for a broken connection */
+
+	/* The transaction; what it points to is in `tx`. */
+	struct arena tx;
+	char id[ID_LEN + 1]; /* "" outside */
+	struct smtp_mail mail;
+	struct smtp_rcpt **rcpts;
+	size_t n_rcpts, cap_rcpts;
+	size_t n_refused;
+	struct spool *body;
+	uint64_t octets; /* of the message, kept or not */
+	struct smtp_decoder decoder;
+	struct smtp_reply body_error; /* code 0: it can be accepted so far */
+	int final_code;
+	struct smtp_xforward xforward;
+
+	/* Since the last message that was accepted. */
+	unsigned n_errors;  /* of the peer, in the protocol */
+	unsigned n_rejects; /* refused recipients */
+	unsigned n_junk;    /* commands that bring mail no nearer */
+	/* In the session. */
+	unsigned n_messages, n_recipients;
+};
+
+/* --- commands --- */
+
+/* Flags of a command. */
+enum {
+	CMD_SYNC = 1 << 0,    /* nothing may be sent behind it before its reply
+				 (RFC 2920 3.1): what is there is no client */
+	CMD_NO_ARGS = 1 << 1, /* 501 with any */
+	CMD_OPEN = 1 << 2,    /* before AUTH where that is required */
+	CMD_JUNK = 1 << 3,    /* counted: mail does not need many of these */
+	CMD_ESMTP = 1 << 4,   /* not in LMTP */
+	CMD_LMTP = 1 << 5,    /* only there */
+};
+
+struct session_command {
+	const char *verb;
+	unsigned states; /* where it is allowed */
+	unsigned flags;
+	/* 0, or negative: the connection is of no more use. */
+	int (*run)(struct smtp_session *s, struct slice args);
+};
+#define COMMAND_LINE_MAX 2048 /* RFC 5321 4.5.3.1.4, and RFC 3461 5.4: 1036 */
+#define AUTH_LINE_MAX 12288   /* RFC 4954 4 */
+
+/* NULL: not known. */
+const struct session_command *session_command_find(struct slice verb);
+
+int cmd_mail(struct smtp_session *s, struct slice args);
+int cmd_rcpt(struct smtp_session *s, struct slice args);
+int cmd_data(struct smtp_session *s, struct slice args);
+int cmd_bdat(struct smtp_session *s, struct slice args);
+int cmd_starttls(struct smtp_session *s, struct slice args);
+int cmd_auth(struct smtp_session *s, struct slice args);
+int cmd_xforward(struct smtp_session *s, struct slice args);
+
+/* --- replies: 0, or the error of the connection --- */
+
+int session_reply(struct smtp_session *s, const struct smtp_reply *r);
+/* A fixed text. */
+int session_say(struct smtp_session *s, int code, const char *enhanced,
+    const char *text);
+/* The same for a fault of the peer, which is counted. */
+int session_refuse(struct smtp_session *s, int code, const char *enhanced,
+    const char *text);
+/* The same as the last one of the session. */
+int session_close(struct smtp_session *s, int code, const char *enhanced,
+    const char *text);
+
+/* The reply for what a hook could not do: `rc` is its negative errno. */
+struct smtp_reply session_trouble(struct smtp_session *s, const char *hook,
+    int rc);
+
+/* --- state --- */
+
+/* Logs the change at debug. */
+void session_set_state(struct smtp_session *s, enum session_state state);
+bool session_is_lmtp(const struct smtp_session *s);
+/* The extensions that this session has now (enum smtp_ext). */
+unsigned session_offered(struct smtp_session *s);
+/* Forget the transaction (RSET, EHLO, STARTTLS, after the final reply). */
+void session_reset(struct smtp_session *s);
+/* The reply for a path that session_path did not take. */
+struct smtp_reply session_path_error(int rc, const char *enhanced);
+/* The path behind "FROM:" or "TO:"; what follows it goes to *params. */
+int session_path(struct smtp_session *s, struct slice args, const char *what,
+    struct smtp_path *path, struct slice *params);
+
+/* --- the message (cmd_data.c, shared with BDAT) --- */
+
+/* Asks the handler's data hook and makes the spool; else body_error is set. */
+void body_begin(struct smtp_session *s);
+/* smtp_emit: counts, and keeps what still can be accepted. */
+int body_take(void *session, struct slice octets);
+/* The timeout holds for the whole message (or chunk), less so the more of it
+ * comes: who sends an octet now and then gains nothing. */
+struct pace {
+	int64_t until_ms;
+};
+struct pace pace_begin(const struct smtp_session *s);
+/* -ETIMEDOUT when it comes too slowly. */
+int pace_check(struct pace *p, size_t octets);
+/* So much that reading on to the end would only serve an attack. */
+bool body_is_absurd(const struct smtp_session *s);
+/* All has come: ask the handler, reply, end the transaction. */
+int body_finish(struct smtp_session *s);
+
+#endif
