@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: ISC */
+/* Writing passwords, for mgmt. */
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+#include "common/auth/accounts_change.h"
+#include "common/base/clock.h"
+
+struct credential_change {
+	struct accounts_name name;
+	struct slice credential;
+	struct credential_record r;
+	bool remove;
+};
+
+static int
+credential_fill(struct change *c, const void *arg)
+{
+	const struct credential_change *in = arg;
+	struct slice key, row = SLICE_EMPTY;
+	struct accounts_login l;
+	struct buf json = BUF_INIT;
+	bool exists;
+	int rc = accounts_login_load(c->a, &c->arena, in->name.address, &l);
+
+	if (rc != 0)
+		return rc;
+	key =
+	    accounts_credential_key(&c->arena, in->name.local, in->credential);
+	rc = accounts_row(c->a, &c->arena, c->part, key, &row);
+	if (rc != 0 && rc != -ENOENT)
+		return rc;
+	exists = rc == 0;
+	if (in->remove) {
+		if (!exists)
+			return change_fail(c, -ENOENT,
+			    "%.*s has no password "
+			    "\"%.*s\"",
+			    (int)in->name.address.n, in->name.address.p,
+			    (int)in->credential.n, in->credential.p);
+		store_del(c->b, key);
+		return 0;
+	}
+	if (!l.is_account)
+		return change_fail(c, -ENOENT, "no account %.*s",
+		    (int)in->name.address.n, in->name.address.p);
+	if (!exists && l.n >= ACCOUNTS_CREDENTIALS_MAX)
+		return change_fail(c, -EINVAL,
+		    "%.*s has %zu passwords; remove "
+		    "one first",
+		    (int)in->name.address.n, in->name.address.p, l.n);
+	rc = record_credential_encode(&in->r, &json);
+	return change_put(c, key, rc, &json);
+}
+
+/*
+ * All credentials of an account have one salt, so that one hash tells which of
+ * them a password is, in the same time whether there is one or thirty; and so
+ * that SCRAM, where the salt comes first, can do it at all. A new salt where
+ * this is the only credential.
+ */
+static int
+salts_choose(struct accounts *a, const struct accounts_login *l,
+    struct slice credential, struct credential_record *r,
+    char setting[static PASSWORD_HASH_MAX])
+{
+	const struct credential_record *other = NULL;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (!slice_eq_str(credential, l->credentials[i].public.name))
+			other = &l->credentials[i];
+	r->scram.salt_n = SCRAM_SALT_LEN;
+	r->scram.iterations = a->policy.scram_iterations;
+	random_octets(r->scram.salt, SCRAM_SALT_LEN);
+	if (other != NULL && other->has_scram) {
+		r->scram.salt_n = other->scram.salt_n;
+		r->scram.iterations = other->scram.iterations;
+		memcpy(r->scram.salt, other->scram.salt, other->scram.salt_n);
+	}
+	if (other == NULL || strlen(other->hash) >= PASSWORD_HASH_MAX)
+		return password_setting(&a->policy, setting);
+	memcpy(setting, other->hash, strlen(other->hash) + 1);
+	return 0;
+}
+
+struct set_job {
+	struct password password;
+	char setting[PASSWORD_HASH_MAX], hash[PASSWORD_HASH_MAX];
+	struct credential_record *r;
+	int rc;
+};
+
+static void
+set_work(void *arg)
+{
+	struct set_job *j = arg;
+
+	j->rc = password_hash(&j->password, j->setting, j->hash);
+	if (j->rc == 0 && j->r->has_scram)
+		j->rc = scram_keys_derive(&j->password, &j->r->scram);
+}
+
+static int
+set_prepare(struct accounts *a, struct arena *arena,
+    const struct credential_change *ch, struct slice password,
+    struct set_job *j, struct buf *err)
+{
+	struct accounts_login l;
+	int rc = accounts_login_load(a, arena, ch->name.address, &l);
+
+	if (rc == 0 && !l.is_account) {
+		buf_printf(err, "no account %.*s", (int)ch->name.address.n,
+		    ch->name.address.p);
+		rc = -ENOENT;
+	}
+	if (rc != 0)
+		return rc;
+	if ((rc = password_prepare(password, false, &j->password)) != 0) {
+		buf_printf(err,
+		    "the password is empty, longer than %d octets, "
+		    "or has characters that cannot be in one",
+		    ACCOUNTS_PASSWORD_MAX);
+		return rc;
+	}
+	return salts_choose(a, &l, ch->credential, j->r, j->setting);
+}
+
+int
+accounts_password_set(struct accounts *a, struct slice account,
+    const char *name, struct slice password, unsigned scopes, struct buf *err)
+{
+	struct arena arena = { 0 };
+	struct credential_change ch = { .credential = slice_str(name) };
+	struct set_job *j = calloc(1, sizeof(*j));
+	int rc =
+	    j == NULL ? -ENOMEM : check_address(&arena, account, &ch.name, err);
+
+	if (rc == 0)
+		rc = check_text("name of the password", ch.credential, 64, err);
+	if (rc == 0 && ch.credential.n == 0) {
+		buf_put_str(err, "a password needs a name");
+		rc = -EINVAL;
+	}
+	ch.r.public.scopes = scopes;
+	ch.r.public.created_s = clock_wall_s();
+	ch.r.has_scram = a->policy.scram;
+	if (rc == 0) {
+		j->r = &ch.r;
+		rc = set_prepare(a, &arena, &ch, password, j, err);
+	}
+	if (rc == 0 && (rc = co_work(set_work, j)) == 0)
+		rc = j->rc;
+	if (rc == 0) {
+		ch.r.hash = j->hash;
+		rc = accounts_change(
+		    a, ch.name.domain, credential_fill, &ch, err);
+	}
+	if (rc != 0 && err->n == 0)
+		buf_printf(err, "accounts: %s", strerror(-rc));
+	if (j != NULL)
+		OPENSSL_cleanse(j, sizeof(*j));
+	free(j);
+	arena_reset(&arena);
+	return rc;
+}
+
+int
+accounts_credential_remove(
+    struct accounts *a, struct slice account, const char *name, struct buf *err)
+{
+	struct arena arena = { 0 };
+	struct credential_change ch = { .credential = slice_str(name),
+		.remove = true };
+	int rc = check_address(&arena, account, &ch.name, err);
+
+	if (rc == 0)
+		rc = accounts_change(
+		    a, ch.name.domain, credential_fill, &ch, err);
+	arena_reset(&arena);
+	return rc;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of common/auth share; nobody else includes it, but for unit
+ * tests.
+ *
+ * Where records are. A domain is a partition, so that all rules about its
+ * records (an address is one thing only; an account has a domain) are kept by
+ * one atomic batch:
+ *
+ *	d/example.org	d		the domain
+ *			g		generation: changes with every batch
+ *			n/LOCAL		account, alias or blocked address
+ *			c/LOCAL NUL NAME	credential
+ *	m		schema, secret, domain (the first one), postmaster
+ *
+ * "m" only holds what can be made again from the rest (and the secret).
+ */
+#ifndef PNEU_AUTH_ACCOUNTS_IMPL_H
+#define PNEU_AUTH_ACCOUNTS_IMPL_H
+
+#include "common/auth/accounts.h"
+#include "common/auth/password.h"
+#include "common/auth/throttle.h"
+#include "common/mail/address.h"
+#include "common/store/store.h"
+
+#define ACCOUNTS_SCHEMA 1
+#define ACCOUNTS_HASHES_MAX 128 /* that wait or run, in one process */
+
+struct accounts {
+	struct store *store; /* NULL: no database yet */
+	struct store_conf store_conf;
+	char *dir;
+	struct co_mutex opening;
+	bool complained; /* about a database that cannot be opened */
+
+	char *subaddress;
+	struct password_policy policy;
+	bool scram;
+	unsigned char secret[32];      /* of the database: for fake salts */
+	char dummy[PASSWORD_HASH_MAX]; /* what unknown users are checked with */
+
+	struct throttle throttle;
+	struct auth_cache *cache;
+	size_t hashes; /* that wait or run */
+	struct co_semaphore hashers;
+};
+
+/* As accounts_open, on any engine. */
+int accounts_open_store(struct accounts **out, const struct conf *conf,
+    const struct store_conf *sc, struct buf *err);
+
+/* 0, or -EAGAIN without a database. May wait. */
+int accounts_ready(struct accounts *a);
+
+/* --- keys --- */
+
+/* "local@domain", canonical, and its parts. */
+struct accounts_name {
+	struct slice address, local, domain;
+};
+/* 0, -EINVAL, -ENOMEM; accounts_user lets the domain be left out, for the
+ * first one. */
+int accounts_name(
+    struct arena *arena, struct slice address, struct accounts_name *out);
+int accounts_user(struct accounts *a, struct arena *arena, struct slice user,
+    struct accounts_name *out);
+
+/* Slices in the arena; .p NULL when it is full. */
+struct slice accounts_partition(struct arena *arena, struct slice domain);
+struct slice
+accounts_key(struct arena *arena, const char *kind, struct slice local);
+struct slice accounts_credential_key(
+    struct arena *arena, struct slice local, struct slice name);
+
+/* A row's value in the arena. 0, -ENOENT, -EAGAIN, -EIO, -ENOMEM. */
+int accounts_row(struct accounts *a, struct arena *arena, struct slice part,
+    struct slice key, struct slice *val);
+/* Of partition "m". */
+int accounts_meta(struct accounts *a, struct arena *arena, const char *key,
+    struct slice *val);
+
+/* --- records (accounts_record.c) --- */
+
+enum accounts_kind { KIND_ACCOUNT, KIND_ALIAS, KIND_BLOCKED };
+
+struct name_record {
+	enum accounts_kind kind;
+	struct accounts_account account; /* address not set */
+	struct accounts_address alias;   /* address not set */
+};
+struct credential_record {
+	struct accounts_credential public; /* name not set */
+	const char *hash;                  /* crypt(5) */
+	bool has_scram;
+	struct scram_keys scram;
+	struct slice raw; /* the row, for the cache */
+};
+
+/* 0, -EIO (damaged) or -ENOMEM; all memory is the arena's. */
+int record_domain_decode(
+    struct arena *arena, struct slice json, struct accounts_domain *out);
+int record_name_decode(
+    struct arena *arena, struct slice json, struct name_record *out);
+int record_credential_decode(
+    struct arena *arena, struct slice json, struct credential_record *out);
+
+/*
+ * `old` is the row in place ("" for none): fields of it that we do not know
+ * are kept. 0, -EIO (old is damaged), -ENOMEM, -E2BIG.
+ */
+int record_domain_encode(
+    struct slice old, const struct accounts_domain *d, struct buf *out);
+int record_name_encode(
+    struct slice old, const struct name_record *r, struct buf *out);
+int
+record_credential_encode(const struct credential_record *r, struct buf *out);
+
+/* Scopes as text and back: "imap,pop3"; "" is all. */
+extern const struct accounts_scope_name {
+	const char *name;
+	unsigned scope;
+} accounts_scope_names[];
+
+/* --- reading --- */
+
+int accounts_domain_row(struct accounts *a, struct arena *arena,
+    struct slice domain, struct accounts_domain *out);
+int accounts_name_row(struct accounts *a, struct arena *arena,
+    struct slice domain, struct slice local, struct name_record *out);
+
+/* All that is needed to check who an account says it is. */
+struct accounts_login {
+	struct accounts_name name; /* address "" when it cannot be one */
+	bool enabled; /* it exists, and neither it nor the domain is disabled */
+	bool domain_is_ours, is_account;
+	struct credential_record *credentials;
+	size_t n;
+};
+/* Unknown users give one without credentials. 0, -EAGAIN, -EIO, -ENOMEM. */
+int accounts_login_load(struct accounts *a, struct arena *arena,
+    struct slice user, struct accounts_login *out);
+/* Only those credentials that have this scope remain. */
+void accounts_login_scope(struct accounts_login *l, unsigned scope);
+/* One log line about a refusal; names nobody who is not ours. */
+void accounts_log_refused(const struct accounts_login *l, const char *peer,
+    const char *mechanism, const char *why);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Checking a password. One hash per check, whether there is such a user or
+ * not, and whatever that user's state is; what is wrong is told to the log
+ * only. Hashes run on the thread pool, few at a time, so that a flood of
+ * sign-ins does not stop the mail.
+ */
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+#include "common/auth/accounts_impl.h"
+#include "common/auth/auth_cache.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+struct check {
+	struct accounts *a;
+	struct accounts_login login;
+	const struct credential_record *match;
+	bool prepared; /* else no password can be this */
+	struct password password;
+	/* The job on the thread pool. */
+	char setting[PASSWORD_HASH_MAX], hash[PASSWORD_HASH_MAX];
+	int rc;
+};
+
+/* --- the cache --- */
+
+static bool
+cache_mac(const struct check *c, const struct credential_record *r,
+    unsigned char mac[static AUTH_CACHE_MAC_LEN])
+{
+	return auth_cache_mac(c->a->cache, c->login.name.address, r->raw,
+	    slice(c->password.text, c->password.n), mac);
+}
+
+static bool
+is_cached(struct check *c)
+{
+	unsigned char mac[AUTH_CACHE_MAC_LEN];
+	int64_t now = clock_mono_ms();
+
+	for (size_t i = 0; i < c->login.n && c->match == NULL; i++)
+		if (cache_mac(c, &c->login.credentials[i], mac) &&
+		    auth_cache_has(c->a->cache, mac, now))
+			c->match = &c->login.credentials[i];
+	return c->match != NULL;
+}
+
+static void
+cache(const struct check *c)
+{
+	unsigned char mac[AUTH_CACHE_MAC_LEN];
+
+	if (c->match != NULL && cache_mac(c, c->match, mac))
+		auth_cache_put(c->a->cache, mac, clock_mono_ms());
+}
+
+/* --- hashing --- */
+
+static void
+hash_work(void *arg)
+{
+	struct check *c = arg;
+
+	c->rc = password_hash(&c->password, c->setting, c->hash);
+}
+
+/* Hash with c->setting, in turn. 0, or -EAGAIN. */
+static int
+hash_in_turn(struct check *c)
+{
+	struct accounts *a = c->a;
+	int rc;
+
+	if (a->hashes >= ACCOUNTS_HASHES_MAX) {
+		log_warning(
+		    "too many sign-ins at once", "hashes=%zu", a->hashes);
+		return -EAGAIN;
+	}
+	a->hashes++;
+	if ((rc = co_semaphore_take(&a->hashers, -1)) == 0) {
+		rc = co_work(hash_work, c);
+		co_semaphore_give(&a->hashers);
+	}
+	a->hashes--;
+	if (rc == 0)
+		rc = c->rc;
+	return rc == 0 ? 0 : -EAGAIN;
+}
+
+/* The part of a hash that makes others with its salt (crypt(5)). */
+static size_t
+setting_len(const char *hash)
+{
+	const char *end = strrchr(hash, '$');
+
+	return end == NULL ? 0 : (size_t)(end - hash) + 1;
+}
+
+static bool
+has_setting(const struct credential_record *r, const char *setting)
+{
+	size_t n = setting_len(setting);
+
+	return n > 0 && n == setting_len(r->hash) &&
+	    memcmp(r->hash, setting, n) == 0;
+}
+
+static void
+compare(struct check *c)
+{
+	/* All of them: the time does not say which it was. */
+	for (size_t i = 0; i < c->login.n; i++) {
+		const struct credential_record *r = &c->login.credentials[i];
+
+		if (has_setting(r, c->setting) &&
+		    password_hash_eq(r->hash, c->hash))
+			c->match = r;
+	}
+}
+
+static bool
+setting_was_tried(const struct accounts_login *l, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (has_setting(&l->credentials[j], l->credentials[i].hash))
+			return true;
+	return false;
+}
+
+/*
+ * Credentials of an account share a salt (accounts_credential.c), so this is
+ * one hash; more only where hashes came from elsewhere.
+ */
+static int
+hash_all(struct check *c)
+{
+	bool any = false;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->login.n && rc == 0; i++) {
+		const char *hash = c->login.credentials[i].hash;
+
+		if (strlen(hash) >= PASSWORD_HASH_MAX ||
+		    setting_was_tried(&c->login, i))
+			continue;
+		memcpy(c->setting, hash, strlen(hash) + 1);
+		any = true;
+		if ((rc = hash_in_turn(c)) == 0)
+			compare(c);
+	}
+	if (!any) {
+		memcpy(c->setting, c->a->dummy, sizeof(c->setting));
+		rc = hash_in_turn(c);
+	}
+	return rc;
+}
+
+/* --- the verdict --- */
+
+/* 0 with *why NULL for right, or words; -EAGAIN. */
+static int
+verdict(struct check *c, enum accounts_scope scope, const char **why)
+{
+	unsigned scopes;
+	int rc = 0;
+
+	/* What stands in for an impossible password may be somebody's. */
+	if (!c->prepared || !is_cached(c)) {
+		if ((rc = hash_all(c)) != 0)
+			return rc;
+		if (!c->prepared)
+			c->match = NULL;
+		cache(c);
+	}
+	scopes = c->match != NULL ? c->match->public.scopes : 0;
+	*why = NULL;
+	if (c->match == NULL)
+		*why = c->login.is_account ? "wrong password" : "no account";
+	else if (!c->login.enabled)
+		*why = "disabled";
+	else if (scopes != 0 && (scopes & (unsigned)scope) == 0)
+		*why = "password not for this";
+	return 0;
+}
+
+static int
+check_run(struct check *c, struct arena *arena, struct slice user,
+    struct slice password, enum accounts_scope scope, const char **why)
+{
+	int rc = accounts_login_load(c->a, arena, user, &c->login);
+
+	if (rc != 0)
+		return rc;
+	c->prepared = password_prepare(password, true, &c->password) == 0;
+	if (!c->prepared) {
+		/* Hash something all the same. */
+		c->password.n = 1;
+		memcpy(c->password.text, "x", 2);
+	}
+	return verdict(c, scope, why);
+}
+
+static int
+authenticate(struct check *c, struct arena *arena, struct slice user,
+    struct slice password, enum accounts_scope scope, const char *peer,
+    const char **account)
+{
+	struct accounts *a = c->a;
+	struct arena scratch = ARENA_INIT_MAX((size_t)4 << 20);
+	enum throttle_outcome outcome = THROTTLE_UNCHECKED;
+	struct slice key = SLICE_EMPTY;
+	const char *why = NULL;
+	int64_t wait;
+	int rc;
+
+	if (address_canonical(&scratch, user, &key) != 0)
+		key = slice_head(user, ADDRESS_MAX);
+	wait = throttle_begin(&a->throttle, peer, key, clock_mono_ms());
+	rc = wait > 0 ? co_sleep(wait) : 0;
+	if (rc == 0)
+		rc = check_run(c, &scratch, user, password, scope, &why);
+	if (rc == 0)
+		outcome = why == NULL ? THROTTLE_GOOD : THROTTLE_WRONG;
+	throttle_end(&a->throttle, peer, key, outcome, clock_mono_ms());
+	if (rc == 0 && why != NULL) {
+		accounts_log_refused(&c->login, peer, "password", why);
+		rc = -EACCES;
+	} else if (rc == 0) {
+		*account = arena_strdup(arena, c->login.name.address);
+		rc = *account == NULL ? -EAGAIN : 0;
+	} else {
+		rc = -EAGAIN;
+	}
+	arena_reset(&scratch);
+	return rc;
+}
+
+int
+accounts_authenticate(struct accounts *a, struct arena *arena,
+    struct slice user, struct slice password, enum accounts_scope scope,
+    const char *peer, const char **account)
+{
+	struct check *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return -EAGAIN;
+	c->a = a;
+	rc = authenticate(c, arena, user, password, scope, peer, account);
+	OPENSSL_cleanse(c, sizeof(*c));
+	free(c);
+	return rc;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/auth/password.h"
+
+#include <crypt.h>
+#include <errno.h>
+#include <gsasl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+
+/* --- preparing --- */
+
+static bool
+is_printable_ascii(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] < 0x20 || s.p[i] > 0x7e)
+			return false;
+	return true;
+}
+
+/* `out` holds the input; replaced by its prepared form. */
+static int
+saslprep(bool query, struct password *out)
+{
+	char *prepared = NULL;
+	size_t n;
+	int rc;
+
+	if (gsasl_saslprep(out->text, query ? GSASL_ALLOW_UNASSIGNED : 0,
+		&prepared, NULL) != GSASL_OK)
+		return -EINVAL;
+	n = strlen(prepared);
+	rc = n == 0 || n > ACCOUNTS_PASSWORD_MAX ? -EINVAL : 0;
+	if (rc == 0) {
+		memcpy(out->text, prepared, n + 1);
+		out->n = n;
+	}
+	OPENSSL_cleanse(prepared, n);
+	gsasl_free(prepared);
+	return rc;
+}
+
+int
+password_prepare(struct slice in, bool query, struct password *out)
+{
+	out->n = 0;
+	if (in.n == 0 || in.n > ACCOUNTS_PASSWORD_MAX ||
+	    slice_find(in, '\0') >= 0)
+		return -EINVAL;
+	memcpy(out->text, in.p, in.n);
+	out->text[in.n] = '\0';
+	out->n = in.n;
+	/* SASLprep changes nothing there, but leaves copies on the heap. */
+	if (is_printable_ascii(in))
+		return 0;
+	return saslprep(query, out);
+}
+
+void
+password_wipe(struct password *p)
+{
+	OPENSSL_cleanse(p, sizeof(*p));
+}
+
+/* --- crypt(3) --- */
+
+int
+password_setting(
+    const struct password_policy *policy, char out[static PASSWORD_HASH_MAX])
+{
+	char salt[16];
+
+	random_octets(salt, sizeof(salt));
+	if (crypt_gensalt_rn("$y$", policy->cost, salt, sizeof(salt), out,
+		PASSWORD_HASH_MAX) == NULL)
+		return -EIO;
+	return 0;
+}
+
+int
+password_hash(const struct password *p, const char *setting,
+    char out[static PASSWORD_HASH_MAX])
+{
+	/* 32 KiB, of which the password is a part. */
+	struct crypt_data *data = calloc(1, sizeof(*data));
+	const char *hash;
+	int rc = -EINVAL;
+
+	if (data == NULL)
+		return -ENOMEM;
+	hash = crypt_rn(p->text, setting, data, (int)sizeof(*data));
+	if (hash != NULL && strlen(hash) < PASSWORD_HASH_MAX) {
+		memcpy(out, hash, strlen(hash) + 1);
+		rc = 0;
+	}
+	OPENSSL_cleanse(data, sizeof(*data));
+	free(data);
+	return rc;
+}
+
+bool
+password_hash_eq(const char *a, const char *b)
+{
+	size_t n = strlen(a);
+
+	return n == strlen(b) && CRYPTO_memcmp(a, b, n) == 0;
+}
+
+/* --- SCRAM --- */
+
+static bool
+hmac(const unsigned char key[static SCRAM_KEY_LEN], const char *text,
+    unsigned char out[static SCRAM_KEY_LEN])
+{
+	return HMAC(EVP_sha256(), key, SCRAM_KEY_LEN,
+		   (const unsigned char *)text, strlen(text), out,
+		   NULL) != NULL;
+}
+
+int
+scram_keys_derive(const struct password *p, struct scram_keys *k)
+{
+	unsigned char salted[SCRAM_KEY_LEN], client[SCRAM_KEY_LEN];
+	bool ok;
+
+	ok = PKCS5_PBKDF2_HMAC(p->text, (int)p->n, k->salt, (int)k->salt_n,
+		 (int)k->iterations, EVP_sha256(), sizeof(salted), salted) == 1;
+	ok = ok && hmac(salted, "Client Key", client) &&
+	    hmac(salted, "Server Key", k->server_key) &&
+	    EVP_Digest(client, sizeof(client), k->stored_key, NULL,
+		EVP_sha256(), NULL) == 1;
+	OPENSSL_cleanse(salted, sizeof(salted));
+	OPENSSL_cleanse(client, sizeof(client));
+	return ok ? 0 : -EIO;
+}
+
+/* --- making one --- */
+
+void
+password_generate(char out[static PASSWORD_GENERATED_LEN + 1])
+{
+	/* No 0, 1, l, o: none that looks like another. 32 of them. */
+	static const char letters[] = "23456789abcdefghijkmnpqrstuvwxyz";
+	unsigned char chance[PASSWORD_GENERATED_LEN];
+
+	random_octets(chance, sizeof(chance));
+	for (size_t i = 0; i < PASSWORD_GENERATED_LEN; i++)
+		out[i] = i % 6 == 5 ? '-' : letters[chance[i] % 32];
+	out[PASSWORD_GENERATED_LEN] = '\0';
+	OPENSSL_cleanse(chance, sizeof(chance));
+}
