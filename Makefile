@@ -160,6 +160,11 @@ run: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@exec tools/demo $(B) "$(RUN_DIR)" "$(PORT_BASE)"
 
+.PHONY: bench
+bench: all
+	@tools/deps peers
+	@tests/bench/bench.py $(BENCH)
+
 .PHONY: format check-style
 SOURCES = $(shell git ls-files '*.c' '*.h')
 format:
