@@ -12,6 +12,8 @@
  *
  * Partition names and keys together are at most STORE_KEY_MAX octets; keys
  * compare as octets (numbers big-endian). Values are at most STORE_VALUE_MAX.
+ * A partition's name has no NUL. Names that begin with 0x01 are the engine's
+ * own, and so are keys that begin with 0xff 0xff.
  *
  * Errors, all negative:
  *   -ENOENT           no such row, blob or partition
@@ -20,6 +22,8 @@
  *   -EIO              the medium failed or a checksum is wrong
  *   STORE_EUNKNOWN    the outcome is not known: re-read
  *   -E2BIG            over a limit of store_caps
+ *   -ENOMEM           out of memory; nothing was done
+ *   -EROFS            a change in a store that was opened to read
  */
 #ifndef PNEU_STORE_STORE_H
 #define PNEU_STORE_STORE_H
@@ -55,8 +59,11 @@ struct store_conf {
 };
 
 /*
- * Open in this process, after loop_init (in a tool: inside co_run). 0 or
- * -errno with the reason in `err`.
+ * Open in this process, after loop_init (in a tool: inside co_run), and after
+ * fork. 0 or -errno with the reason in `err`: -EBUSY when this process has it
+ * open already, -ENOENT when there is nothing to read yet. A sandbox must
+ * leave the folder readable and writable, reading programs included (LMDB
+ * keeps its table of readers there).
  */
 int store_open(struct store **out, const struct store_conf *conf,
     struct buf *err);
@@ -154,7 +161,8 @@ int store_blob_write(struct store_blob_writer *w, struct slice octets);
  */
 int store_blob_seal(struct store_blob_writer *w);
 int store_blob_sync(struct store_blob_writer *w);
-/* Frees the writer; a blob that was not sealed is forgotten. */
+/* Frees the writer; a blob that was not sealed, or that no commit and no sync
+ * has made durable, is forgotten. */
 void store_blob_writer_free(struct store_blob_writer **w);
 
 /* Size in octets. 0, -ENOENT, -EIO. */

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Backup of the embedded engine, while it runs. First the rows, by LMDB's own
+ * copy of one moment; then all files of blobs, which at that moment or later
+ * hold every record that the copy's index knows: records never change, and
+ * while the removal lock is held no file goes. What a segment has got since is
+ * more than needed and does no harm.
+ *
+ * A file that the target has with the same size and time is kept, so a second
+ * backup into the same folder copies what is new.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/store/embedded.h"
+#include "common/store/store_io.h"
+
+struct backup {
+	struct emb *e;
+	const char *dir;
+	int dir_fd, blobs_fd; /* of the target */
+	int rc;
+};
+
+static int
+octets_copy(int from, int to, uint64_t n)
+{
+	char *p;
+	ssize_t got = 0;
+	struct iovec iov;
+	off_t at = 0;
+	int rc = 0;
+
+	/* Shares the blocks where the file system can. */
+	while (n > 0 && (got = copy_file_range(from, NULL, to, NULL, n, 0)) > 0)
+		n -= (uint64_t)got;
+	if (n == 0)
+		return 0;
+	if ((p = malloc((size_t)1 << 20)) == NULL)
+		return -ENOMEM;
+	at = lseek(to, 0, SEEK_CUR);
+	while (rc == 0 && n > 0) {
+		got = pread(from, p, n < 1 << 20 ? n : 1 << 20, at);
+		if (got <= 0) {
+			rc = got == 0 ? -EIO : -errno;
+			break;
+		}
+		iov = (struct iovec){ p, (size_t)got };
+		rc = store_io_write(to, &iov, 1, at);
+		at += got;
+		n -= (uint64_t)got;
+	}
+	free(p);
+	return rc;
+}
+
+static bool
+is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static int
+file_sync_as(int fd, const struct stat *st)
+{
+	const struct timespec times[2] = { st->st_mtim, st->st_mtim };
+
+	if (store_io.fdatasync(fd) == -1 || futimens(fd, times) == -1)
+		return -errno;
+	return 0;
+}
+
+static int
+blob_file_copy(struct backup *b, const char *name)
+{
+	struct stat st, old;
+	int from = openat(b->e->blobs_fd, name, O_RDONLY | O_CLOEXEC);
+	int to = -1, rc;
+
+	if (from == -1)
+		return errno == ENOENT ? 0 : -errno;
+	if (fstat(from, &st) == -1)
+		rc = -errno;
+	else if (fstatat(b->blobs_fd, name, &old, 0) == 0 && is_same(&st, &old))
+		rc = 0;
+	else if ((to = openat(b->blobs_fd, name,
+		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) == -1)
+		rc = -errno;
+	else if ((rc = octets_copy(from, to, (uint64_t)st.st_size)) == 0)
+		rc = file_sync_as(to, &st);
+	close(from);
+	if (to != -1)
+		close(to);
+	return rc;
+}
+
+static int
+blobs_copy(struct backup *b)
+{
+	int fd =
+	    openat(b->e->blobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
+	struct dirent *d;
+	int rc = 0;
+
+	if (dir == NULL) {
+		rc = -errno;
+		if (fd != -1)
+			close(fd);
+		return rc;
+	}
+	while (rc == 0 && (d = readdir(dir)) != NULL)
+		if (d->d_name[0] != '.')
+			rc = blob_file_copy(b, d->d_name);
+	closedir(dir);
+	if (rc == 0 && store_io.fsync(b->blobs_fd) == -1)
+		rc = -errno;
+	return rc;
+}
+
+/* Compacted; under another name until all is there. */
+static int
+rows_copy(struct backup *b)
+{
+	int fd = openat(b->dir_fd, "data.mdb.new",
+	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int rc;
+
+	if (fd == -1)
+		return -errno;
+	rc = emb_fault(
+	    b->e, "backup", mdb_env_copyfd2(b->e->env, fd, MDB_CP_COMPACT));
+	if (rc == 0 && store_io.fdatasync(fd) == -1)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+static int
+target_open(struct backup *b)
+{
+	if ((mkdir(b->dir, 0700) == -1 && errno != EEXIST) ||
+	    (b->dir_fd = open(b->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) ==
+		-1 ||
+	    (mkdirat(b->dir_fd, "blobs", 0700) == -1 && errno != EEXIST) ||
+	    (b->blobs_fd = openat(
+		 b->dir_fd, "blobs", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return -errno;
+	return 0;
+}
+
+static void
+backup_run(void *arg)
+{
+	struct backup *b = arg;
+	int lock = emb_removal_lock(b->e, LOCK_EX);
+
+	if (lock == -1)
+		b->rc = -errno;
+	else if ((b->rc = target_open(b)) == 0 && (b->rc = rows_copy(b)) == 0 &&
+	    (b->rc = blobs_copy(b)) == 0 &&
+	    (renameat(b->dir_fd, "data.mdb.new", b->dir_fd, "data.mdb") == -1 ||
+		store_io.fsync(b->dir_fd) == -1))
+		b->rc = -errno;
+	if (lock != -1)
+		close(lock);
+	if (b->dir_fd != -1)
+		close(b->dir_fd);
+	if (b->blobs_fd != -1)
+		close(b->blobs_fd);
+}
+
+int
+emb_backup(struct store *s, const char *dir)
+{
+	struct backup b = { s->e, dir, -1, -1, 0 };
+
+	if (co_work(backup_run, &b) != 0)
+		return -EBUSY;
+	emb_fault_log(s->e);
+	return b.rc;
+}

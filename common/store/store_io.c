@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/store/store_io.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+struct store_io store_io = { pwritev, fdatasync, fsync, mdb_txn_commit };
+
+int
+store_io_write(int fd, struct iovec *iov, int n, off_t at)
+{
+	ssize_t done;
+
+	while (n > 0) {
+		done = store_io.pwritev(fd, iov, n, at);
+		if (done == -1 && errno == EINTR)
+			continue;
+		if (done == -1)
+			return -errno;
+		if (done == 0 && iov->iov_len > 0)
+			return -EIO;
+		at += done;
+		while (n > 0 && (size_t)done >= iov->iov_len) {
+			done -= (ssize_t)iov->iov_len;
+			iov++;
+			n--;
+		}
+		if (n > 0) {
+			iov->iov_base = (char *)iov->iov_base + done;
+			iov->iov_len -= (size_t)done;
+		}
+	}
+	return 0;
+}

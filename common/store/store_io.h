@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The system calls that make things durable, in one place, so that tests can
+ * put a failing disk under the embedded engine. Nothing else replaces them.
+ */
+#ifndef PNEU_STORE_STORE_IO_H
+#define PNEU_STORE_STORE_IO_H
+
+#include <lmdb.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct store_io {
+	ssize_t (*pwritev)(int fd, const struct iovec *iov, int n, off_t at);
+	int (*fdatasync)(int fd);
+	int (*fsync)(int fd); /* of folders */
+	/* An LMDB error or errno; the transaction is over in either case. */
+	int (*txn_commit)(MDB_txn *txn);
+};
+extern struct store_io store_io;
+
+/* All of it, or -errno; `iov` is used up. */
+int store_io_write(int fd, struct iovec *iov, int n, off_t at);
+
+#endif
