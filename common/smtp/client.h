@@ -33,12 +33,16 @@ struct smtp_client_conf {
 	struct tls_client *tls;
 	const char *tls_name; /* the server's name: SNI, verification */
 	const char *sasl_user, *sasl_password; /* AUTH after TLS, or NULL */
-	int64_t connect_timeout_ms, timeout_ms;
+	int64_t connect_timeout_ms, timeout_ms; /* 0: 30 s; 5 minutes */
+	/* Where the text of *reply goes when opening is refused, since nothing
+	 * is left of the client then; NULL: codes only. */
+	struct arena *reply_arena;
 };
 
 /*
  * Connect, read the banner, EHLO (HELO when refused; LHLO), STARTTLS, AUTH.
- * When a step is refused: -EPROTO with *reply being what was said.
+ * When a step is refused: -EPROTO with *reply being what was said (or what we
+ * have to say: no TLS where it must be). On any error *out is NULL.
  */
 int smtp_client_open(struct smtp_client **out, const struct net_addr *to,
     const struct smtp_client_conf *conf, struct smtp_reply *reply);
@@ -81,7 +85,11 @@ struct smtp_client_mail {
  * MAIL; when positive each rcpts[i] has its reply. The transaction is then
  * open: go on with _send or _reset. More recipients may follow by _rcpt.
  * Parameters that the other side does not offer are left out; SMTPUTF8 that
- * is needed and not offered makes *mail_reply 553 5.6.7 without asking.
+ * is needed and not offered makes *mail_reply 553 5.6.7 without asking,
+ * BINARYMIME likewise 554 5.6.3, a size over the server's limit 552 5.3.4.
+ * -EINVAL: an address or a value holds control characters.
+ * After a negative *mail_reply, or when no recipient was accepted, the
+ * connection is fit for the next transaction after smtp_client_reset.
  */
 int smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *m,
     struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply);
@@ -92,7 +100,10 @@ int smtp_client_rcpt(struct smtp_client *c, struct smtp_client_rcpt *rcpt);
  * body, by BDAT where offered, else DATA with dot-stuffing. Then the final
  * replies: LMTP one for each accepted recipient, in `rcpts` (the same array,
  * in order, as given to mail/rcpt); SMTP one for all. *reply: that of DATA when
- * it was refused, else the (first) final one.
+ * it was refused, else the (first) final one. At least one recipient must have
+ * been accepted (-EINVAL). Bare CR and LF go out as CRLF, but for BINARYMIME.
+ * On an error the replies that came stand in `rcpts`, and the other accepted
+ * ones have 451 4.4.2. After 0 the transaction has ended.
  */
 int smtp_client_send(struct smtp_client *c, struct slice prefix,
     struct spool *body, struct smtp_client_rcpt *rcpts, size_t n,

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the client share; nobody else includes it. */
+#ifndef PNEU_SMTP_CLIENT_IMPL_H
+#define PNEU_SMTP_CLIENT_IMPL_H
+
+#include "common/base/arena.h"
+#include "common/smtp/client.h"
+
+struct smtp_client {
+	struct conn *conn;
+	struct smtp_client_conf conf;
+	struct net_addr to; /* len 0: made of a conn, cannot be opened again */
+	char remote[128];
+	struct arena arena; /* of the connection: banner, mechanisms */
+	struct arena tx;    /* replies, until the next transaction */
+	struct smtp_reply_reader reader;
+	struct slice banner, mechanisms;
+	unsigned ext;
+	uint64_t max_size;
+	enum smtp_body body; /* of the transaction */
+	/* Something is under way, or has gone wrong: whatever comes next would
+	 * be taken for something else. */
+	bool out_of_step;
+	bool tls_failed;  /* the handshake, so that plain text may be tried */
+	bool needs_reset; /* after a BDAT that failed (RFC 3030 2) */
+	bool reused;	  /* given out by the pool a second time or more */
+	struct smtp_client *next; /* in the pool */
+};
+
+/* Connect (again) and go through the greeting, with what `c` has of the
+ * address and settings. *reply as for smtp_client_open, in c's arena. */
+int client_connect(struct smtp_client *c, struct smtp_reply *reply);
+
+/* Write one command; nothing is waited for but a full buffer. */
+int client_put(struct smtp_client *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The next reply, its text in `a`. The end of input is -ECONNRESET. */
+int client_read_reply(struct smtp_client *c, struct arena *a,
+    struct smtp_reply *reply);
+/* A command and its reply. */
+int client_ask(struct smtp_client *c, struct smtp_reply *reply,
+    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The envelope: MAIL and RCPT in one go where the server pipelines (RFC 2920).
+ * Commands run ahead of replies by no more than a window that fits in any
+ * socket buffer, so neither side ever waits for the other to read.
+ */
+#include <errno.h>
+
+#include "common/base/log.h"
+#include "common/smtp/client_impl.h"
+
+#define WINDOW_OCTETS ((size_t)8 << 10)
+
+/* One transaction's commands, as they are sent and answered. */
+struct envelope {
+	struct smtp_client *c;
+	const struct smtp_client_mail *mail;
+	struct smtp_client_rcpt *rcpts;
+	size_t n;
+	struct smtp_reply *mail_reply;
+	size_t sent, answered; /* commands; see command_of */
+	size_t in_flight;      /* octets sent and not answered, at most */
+	bool has_reset, has_xforward;
+	bool mail_answered;
+};
+
+/* RSET and XFORWARD come first, where they are needed; then MAIL, then the
+ * recipients. */
+enum kind { RESET, XFORWARD, MAIL, RCPT };
+
+static enum kind
+command_of(const struct envelope *e, size_t i, size_t *rcpt)
+{
+	if (e->has_reset && i-- == 0)
+		return RESET;
+	if (e->has_xforward && i-- == 0)
+		return XFORWARD;
+	if (i == 0)
+		return MAIL;
+	*rcpt = i - 1;
+	return RCPT;
+}
+
+static size_t
+command_count(const struct envelope *e)
+{
+	return (size_t)e->has_reset + e->has_xforward + 1 + e->n;
+}
+
+/* --- writing --- */
+
+static void
+put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
+    struct buf *b)
+{
+	buf_put_str(b, "MAIL FROM:<");
+	buf_put_slice(b, m->from);
+	buf_put_char(b, '>');
+	if (m->size > 0 && (c->ext & SMTP_EXT_SIZE))
+		buf_printf(b, " SIZE=%llu", (unsigned long long)m->size);
+	if (m->body == SMTP_BODY_BINARYMIME)
+		buf_put_str(b, " BODY=BINARYMIME");
+	else if (m->body == SMTP_BODY_8BITMIME && (c->ext & SMTP_EXT_8BITMIME))
+		buf_put_str(b, " BODY=8BITMIME");
+	if (m->smtputf8)
+		buf_put_str(b, " SMTPUTF8");
+	if (m->ret != SMTP_RET_UNSET && (c->ext & SMTP_EXT_DSN))
+		buf_put_str(
+		    b, m->ret == SMTP_RET_FULL ? " RET=FULL" : " RET=HDRS");
+	if (m->envid.n > 0 && (c->ext & SMTP_EXT_DSN)) {
+		buf_put_str(b, " ENVID=");
+		smtp_xtext_encode(m->envid, b);
+	}
+	if (m->trace.n > 0 && (c->ext & SMTP_EXT_XTRACE)) {
+		buf_put_str(b, " XTRACE=");
+		buf_put_slice(b, m->trace);
+	}
+}
+
+static void
+put_notify(unsigned notify, struct buf *b)
+{
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = {
+		{ SMTP_NOTIFY_NEVER, "NEVER" },
+		{ SMTP_NOTIFY_SUCCESS, "SUCCESS" },
+		{ SMTP_NOTIFY_FAILURE, "FAILURE" },
+		{ SMTP_NOTIFY_DELAY, "DELAY" },
+	};
+	const char *before = " NOTIFY=";
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (notify & words[i].bit) {
+			buf_put_str(b, before);
+			buf_put_str(b, words[i].word);
+			before = ",";
+		}
+}
+
+static void
+put_rcpt(const struct smtp_client *c, const struct smtp_client_rcpt *r,
+    bool utf8, struct buf *b)
+{
+	buf_put_str(b, "RCPT TO:<");
+	buf_put_slice(b, r->address);
+	buf_put_char(b, '>');
+	if (!(c->ext & SMTP_EXT_DSN))
+		return;
+	put_notify(r->notify, b);
+	if (r->orcpt.n > 0) {
+		size_t start = b->n;
+
+		buf_put_str(b, " ORCPT=");
+		if (!smtp_orcpt_encode(r->orcpt, utf8, b))
+			buf_truncate(b, start);
+	}
+}
+
+static int
+send_next(struct envelope *e)
+{
+	struct buf line = BUF_INIT;
+	size_t rcpt;
+	int rc;
+
+	switch (command_of(e, e->sent, &rcpt)) {
+	case RESET:
+		buf_put_str(&line, "RSET");
+		break;
+	case XFORWARD:
+		buf_printf(&line, "XFORWARD %s", e->mail->xforward);
+		break;
+	case MAIL:
+		put_mail(e->c, e->mail, &line);
+		break;
+	case RCPT:
+		put_rcpt(e->c, &e->rcpts[rcpt], e->mail->smtputf8, &line);
+		break;
+	}
+	buf_put_str(&line, "\r\n");
+	rc = line.failed ? -ENOMEM : conn_write(e->c->conn, buf_slice(&line));
+	e->in_flight += line.n;
+	e->sent++;
+	buf_clear(&line);
+	return rc;
+}
+
+/* --- reading --- */
+
+static void
+take_rcpt_reply(struct smtp_client_rcpt *r, const struct smtp_reply *reply)
+{
+	r->reply = *reply;
+	r->accepted = smtp_reply_is_positive(reply);
+}
+
+static int
+read_next(struct envelope *e)
+{
+	struct smtp_reply reply;
+	size_t rcpt;
+	int rc;
+
+	if ((rc = client_read_reply(e->c, &e->c->tx, &reply)) != 0)
+		return rc;
+	switch (command_of(e, e->answered++, &rcpt)) {
+	case RESET:
+		e->c->needs_reset = false;
+		break;
+	case XFORWARD:
+		if (!smtp_reply_is_positive(&reply))
+			log_info("xforward refused", "peer=%s code=%d",
+			    e->c->remote, reply.code);
+		break;
+	case MAIL:
+		*e->mail_reply = reply;
+		e->mail_answered = true;
+		break;
+	case RCPT:
+		take_rcpt_reply(&e->rcpts[rcpt], &reply);
+		break;
+	}
+	return 0;
+}
+
+/* 421 ends a session: those that had no reply yet have this one. */
+static int
+take_421(struct envelope *e)
+{
+	size_t rcpt = 0;
+
+	if (!e->mail_answered)
+		return -ECONNRESET;
+	for (; e->answered < command_count(e); e->answered++)
+		if (command_of(e, e->answered, &rcpt) == RCPT)
+			take_rcpt_reply(&e->rcpts[rcpt],
+			    &SMTP_REPLY(
+				421, "4.4.2", "The server ended the session"));
+	return 0;
+}
+
+static int
+exchange(struct envelope *e)
+{
+	bool ahead = (e->c->ext & SMTP_EXT_PIPELINING) != 0;
+	size_t count = command_count(e);
+	int rc = 0;
+
+	while (rc == 0 && e->answered < count) {
+		if (e->c->out_of_step)
+			return take_421(e);
+		/* Without pipelining a refused MAIL needs no recipients. */
+		if (e->mail_answered && e->sent == e->answered &&
+		    !smtp_reply_is_positive(e->mail_reply))
+			break;
+		if (e->sent < count &&
+		    (e->sent == e->answered ||
+			(ahead && e->in_flight < WINDOW_OCTETS))) {
+			rc = send_next(e);
+			continue;
+		}
+		if ((rc = read_next(e)) == 0 && e->sent == e->answered)
+			e->in_flight = 0;
+	}
+	return rc;
+}
+
+/* --- the calls --- */
+
+/* What comes from outside has been through the parser; this stops what did
+ * not, before it can bring a line of its own. */
+static bool
+is_safe(struct slice path)
+{
+	for (size_t i = 0; i < path.n; i++)
+		if ((unsigned char)path.p[i] < ' ' || path.p[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static bool
+refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
+    struct smtp_reply *reply)
+{
+	if (m->smtputf8 && !(c->ext & SMTP_EXT_SMTPUTF8)) {
+		*reply = SMTP_REPLY(553, "5.6.7",
+		    "The next server does not take internationalized mail");
+		return true;
+	}
+	if (m->body == SMTP_BODY_BINARYMIME &&
+	    !(c->ext & SMTP_EXT_BINARYMIME)) {
+		*reply = SMTP_REPLY(
+		    554, "5.6.3", "The next server does not take binary mail");
+		return true;
+	}
+	if (m->size > 0 && c->max_size > 0 && m->size > c->max_size) {
+		/* RFC 1870 6: asking would only cost a round trip. */
+		*reply = SMTP_REPLY(
+		    552, "5.3.4", "Bigger than the next server takes");
+		return true;
+	}
+	return false;
+}
+
+static int
+mail_once(struct smtp_client *c, const struct smtp_client_mail *m,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply,
+    bool *mail_answered)
+{
+	struct envelope e = { .c = c,
+		.mail = m,
+		.rcpts = rcpts,
+		.n = n,
+		.mail_reply = mail_reply };
+	int rc;
+
+	*mail_answered = false;
+	if (c->out_of_step)
+		return -ECONNRESET;
+	arena_reset(&c->tx);
+	if (refuse_here(c, m, mail_reply))
+		return 0;
+	c->body = m->body;
+	e.has_reset = c->needs_reset;
+	e.has_xforward = m->xforward != NULL && (c->ext & SMTP_EXT_XFORWARD);
+	rc = exchange(&e);
+	*mail_answered = e.mail_answered;
+	if (rc != 0)
+		c->out_of_step = true;
+	return rc;
+}
+
+int
+smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *m,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply)
+{
+	bool mail_answered;
+	int rc;
+
+	*mail_reply = (struct smtp_reply){ 0 };
+	if (!is_safe(m->from) || !is_safe(m->trace) ||
+	    (m->xforward != NULL && !is_safe(slice_str(m->xforward))))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_safe(rcpts[i].address))
+			return -EINVAL;
+		rcpts[i].reply = (struct smtp_reply){ 0 };
+		rcpts[i].accepted = false;
+	}
+	rc = mail_once(c, m, rcpts, n, mail_reply, &mail_answered);
+	/* An idle connection may die unseen: nothing was said, so say it again
+	 * on a new one. */
+	if (rc == -ECONNRESET && !mail_answered && c->reused && c->to.len > 0) {
+		log_debug("pooled connection was dead", "peer=%s", c->remote);
+		if ((rc = client_connect(c, mail_reply)) == 0)
+			rc = mail_once(
+			    c, m, rcpts, n, mail_reply, &mail_answered);
+	}
+	return rc;
+}
+
+int
+smtp_client_rcpt(struct smtp_client *c, struct smtp_client_rcpt *rcpt)
+{
+	struct buf line = BUF_INIT;
+	struct smtp_reply reply;
+	int rc;
+
+	if (!is_safe(rcpt->address))
+		return -EINVAL;
+	if (c->out_of_step)
+		return -ECONNRESET;
+	put_rcpt(c, rcpt, true, &line);
+	rc =
+	    line.failed ? -ENOMEM : client_ask(c, &reply, "%s", buf_str(&line));
+	buf_clear(&line);
+	if (rc == 0)
+		take_rcpt_reply(rcpt, &reply);
+	return rc;
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+/* Idle connections to one address, the last used first. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/smtp/client_impl.h"
+
+struct smtp_pool {
+	struct net_addr to;
+	struct smtp_client_conf conf;
+	char *name; /* the address as configured, for the log */
+	struct smtp_client *idle;
+	struct co_semaphore room;
+};
+
+int
+smtp_pool_new(struct smtp_pool **out, const char *address, const char *run_dir,
+    const struct smtp_client_conf *conf, size_t max)
+{
+	struct smtp_pool *p = calloc(1, sizeof(*p));
+	int rc;
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->conf = *conf;
+	p->conf.reply_arena = NULL;
+	p->room.free = max;
+	p->name = strdup(address);
+	rc = p->name == NULL ? -ENOMEM
+			     : net_addr_parse(&p->to, address, run_dir);
+	if (rc != 0) {
+		smtp_pool_free(&p);
+		return rc;
+	}
+	*out = p;
+	return 0;
+}
+
+void
+smtp_pool_free(struct smtp_pool **pool)
+{
+	struct smtp_pool *p = *pool;
+
+	if (p == NULL)
+		return;
+	*pool = NULL;
+	while (p->idle != NULL) {
+		struct smtp_client *c = p->idle;
+
+		p->idle = c->next;
+		smtp_client_free(&c);
+	}
+	free(p->name);
+	free(p);
+}
+
+/* What is idle has nothing to say but that it ends. */
+static bool
+is_alive(struct smtp_client *c)
+{
+	return conn_wait_input(c->conn, NULL, 0) == -ETIMEDOUT;
+}
+
+static struct smtp_client *
+take_idle(struct smtp_pool *p)
+{
+	struct smtp_client *c;
+
+	while ((c = p->idle) != NULL) {
+		p->idle = c->next;
+		c->next = NULL;
+		c->reused = true;
+		if (is_alive(c))
+			return c;
+		c->out_of_step = true;
+		smtp_client_free(&c);
+	}
+	return NULL;
+}
+
+int
+smtp_pool_get(struct smtp_pool *p, struct smtp_client **out)
+{
+	struct smtp_reply reply = { 0 };
+	int rc;
+
+	*out = NULL;
+	rc = co_semaphore_take(
+	    &p->room, p->conf.timeout_ms > 0 ? p->conf.timeout_ms : -1);
+	if (rc != 0) {
+		log_warning(
+		    "peer busy", "peer=%s error=%s", p->name, strerror(-rc));
+		return rc;
+	}
+	if ((*out = take_idle(p)) != NULL)
+		return 0;
+	rc = smtp_client_open(out, &p->to, &p->conf, &reply);
+	if (rc != 0) {
+		log_warning("peer down", "peer=%s error=%s code=%d", p->name,
+		    strerror(-rc), reply.code);
+		co_semaphore_give(&p->room);
+	}
+	return rc;
+}
+
+void
+smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good)
+{
+	if (c == NULL)
+		return;
+	if (good && !c->out_of_step) {
+		c->next = p->idle;
+		p->idle = c;
+	} else {
+		smtp_client_free(&c);
+	}
+	co_semaphore_give(&p->room);
+}

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The message: BDAT (RFC 3030) in chunks of what is at hand, else DATA; then
+ * the final replies (in LMTP one for each recipient, RFC 2033 4.2).
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/smtp/client_impl.h"
+#include "common/smtp/data.h"
+
+#define CHUNK ((size_t)64 << 10)
+#define CHUNKS_AHEAD 8 /* sent and not answered */
+
+typedef ssize_t read_fn(void *arg, void *p, size_t n);
+
+/* Where the octets come from: the prefix, then a spool or a function. */
+struct source {
+	struct slice prefix;
+	struct spool *spool;
+	read_fn *read;
+	void *arg;
+	char *room; /* of `read`, CHUNK octets */
+	uint64_t at, size;
+	bool ended;
+};
+
+struct sending {
+	struct smtp_client *c;
+	struct source from;
+	struct smtp_encoder encoder;
+	struct smtp_client_rcpt *rcpts;
+	size_t n, n_accepted;
+	struct smtp_reply *reply;
+	unsigned ahead; /* chunks without reply */
+	bool refused;   /* a chunk was; *reply says so */
+	bool source_error;
+};
+
+/* --- the source --- */
+
+static int
+fill_from_function(struct source *s, struct slice *out)
+{
+	size_t n = 0;
+
+	if (s->room == NULL && (s->room = malloc(CHUNK)) == NULL)
+		return -ENOMEM;
+	while (n < CHUNK && !s->ended) {
+		ssize_t r = s->read(s->arg, s->room + n, CHUNK - n);
+
+		if (r < 0)
+			return (int)r;
+		n += (size_t)r;
+		s->ended = r == 0;
+	}
+	*out = slice(s->room, n);
+	return 0;
+}
+
+/* The next octets; s->ended is set with the last of them. */
+static int
+next_octets(struct source *s, struct slice *out)
+{
+	int rc;
+
+	*out = SLICE_EMPTY;
+	if (s->read != NULL)
+		return fill_from_function(s, out);
+	if (s->spool != NULL) {
+		if ((rc = spool_view(s->spool, s->at, out)) != 0)
+			return rc;
+		*out = slice_head(*out, CHUNK * 4);
+		s->at += out->n;
+	}
+	s->ended = s->at == s->size;
+	return 0;
+}
+
+/* --- writing --- */
+
+static int
+to_conn(void *client, struct slice octets)
+{
+	return conn_write(((struct smtp_client *)client)->conn, octets);
+}
+
+static int
+count(void *total, struct slice octets)
+{
+	*(size_t *)total += octets.n;
+	return 0;
+}
+
+/* The chunk, and before it the prefix when it is the first, behind it the
+ * end when it is the last. */
+static int
+encode(struct smtp_encoder *e, struct slice prefix, struct slice octets,
+    bool last, smtp_emit *emit, void *arg)
+{
+	int rc = smtp_encode(e, prefix, emit, arg);
+
+	if (rc == 0)
+		rc = smtp_encode(e, octets, emit, arg);
+	return rc == 0 && last ? smtp_encode_end(e, emit, arg) : rc;
+}
+
+static int
+write_chunk(struct sending *s, struct slice octets)
+{
+	struct smtp_encoder counting = s->encoder;
+	size_t n = 0;
+	int rc;
+
+	encode(&counting, s->from.prefix, octets, s->from.ended, count, &n);
+	rc = conn_printf(
+	    s->c->conn, "BDAT %zu%s\r\n", n, s->from.ended ? " LAST" : "");
+	if (rc == 0)
+		rc = encode(&s->encoder, s->from.prefix, octets, s->from.ended,
+		    to_conn, s->c);
+	s->from.prefix = SLICE_EMPTY;
+	s->ahead++;
+	return rc;
+}
+
+/* --- replies --- */
+
+static void
+set_reply(struct sending *s, const struct smtp_reply *r)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->rcpts[i].accepted)
+			s->rcpts[i].reply = *r;
+	*s->reply = *r;
+}
+
+/* RFC 2033 5: the replies that came count; the rest is to be tried again. */
+static int
+lose(struct sending *s, size_t from, int rc)
+{
+	struct smtp_reply lost = SMTP_REPLY(
+	    451, "4.4.2", "The connection was lost before the reply");
+
+	for (size_t i = from; i < s->n; i++)
+		if (s->rcpts[i].accepted)
+			s->rcpts[i].reply = lost;
+	if (s->reply->code == 0 || from == 0)
+		*s->reply = lost;
+	return rc;
+}
+
+static int
+read_final_replies(struct sending *s)
+{
+	bool first = true;
+	int rc;
+
+	if (!s->c->conf.lmtp) {
+		rc = client_read_reply(s->c, &s->c->tx, s->reply);
+		if (rc != 0)
+			return lose(s, 0, rc);
+		set_reply(s, s->reply);
+		return 0;
+	}
+	for (size_t i = 0; i < s->n; i++) {
+		if (!s->rcpts[i].accepted)
+			continue;
+		rc = client_read_reply(s->c, &s->c->tx, &s->rcpts[i].reply);
+		if (rc != 0)
+			return lose(s, i, rc);
+		if (first)
+			*s->reply = s->rcpts[i].reply;
+		first = false;
+	}
+	return 0;
+}
+
+/* A server may refuse in the middle and close: then writing fails, and what it
+ * said waits to be read. */
+static int
+read_last_words(struct sending *s, int rc)
+{
+	struct smtp_reply r;
+
+	if (rc == -ECONNRESET && client_read_reply(s->c, &s->c->tx, &r) == 0 &&
+	    r.code >= 400) {
+		set_reply(s, &r);
+		s->c->out_of_step = true;
+		return 0;
+	}
+	s->c->out_of_step = true;
+	return lose(s, 0, rc);
+}
+
+/* --- DATA --- */
+
+static int
+send_data(struct sending *s)
+{
+	struct smtp_client *c = s->c;
+	struct slice octets;
+	int rc;
+
+	if ((rc = client_ask(c, s->reply, "DATA")) != 0)
+		return lose(s, 0, rc);
+	if (s->reply->code != 354) {
+		set_reply(s, s->reply);
+		/* 2xx would be no answer at all. */
+		if (smtp_reply_is_positive(s->reply)) {
+			c->out_of_step = true;
+			return lose(s, 0, -EPROTO);
+		}
+		c->needs_reset = true;
+		return 0;
+	}
+	*s->reply = (struct smtp_reply){ 0 };
+	c->out_of_step = true; /* until the dot */
+	while (rc == 0 && !s->from.ended) {
+		if ((rc = next_octets(&s->from, &octets)) != 0)
+			return lose(s, 0, rc);
+		rc = encode(&s->encoder, s->from.prefix, octets, s->from.ended,
+		    to_conn, c);
+		s->from.prefix = SLICE_EMPTY;
+	}
+	if (rc == 0)
+		rc = conn_flush(c->conn);
+	if (rc != 0)
+		return read_last_words(s, rc);
+	c->out_of_step = false;
+	return read_final_replies(s);
+}
+
+/* --- BDAT --- */
+
+static int
+read_chunk_reply(struct sending *s)
+{
+	struct smtp_reply r;
+	int rc = client_read_reply(s->c, &s->c->tx, &r);
+
+	if (rc != 0)
+		return lose(s, 0, rc);
+	s->ahead--;
+	if (r.code != 250 && !s->refused) {
+		s->refused = true;
+		set_reply(s, &r);
+	}
+	return 0;
+}
+
+/* A chunk was refused: nothing more is sent, and RSET is due. */
+static int
+finish_refused(struct sending *s, bool last_sent)
+{
+	int rc = 0;
+
+	s->c->needs_reset = true;
+	/* How many replies LMTP gives to a LAST that came too late is not laid
+	 * down. */
+	if (last_sent && s->c->conf.lmtp)
+		s->c->out_of_step = true;
+	while (rc == 0 && s->ahead > 0 && !s->c->out_of_step)
+		rc = read_chunk_reply(s);
+	if (rc == 0 && smtp_reply_is_positive(s->reply)) {
+		s->c->out_of_step = true;
+		return lose(s, 0, -EPROTO);
+	}
+	return rc;
+}
+
+static int
+send_bdat(struct sending *s)
+{
+	unsigned most = s->c->ext & SMTP_EXT_PIPELINING ? CHUNKS_AHEAD : 1;
+	struct slice octets;
+	int rc = 0;
+
+	s->encoder.chunked = true;
+	while (!s->from.ended && !s->refused) {
+		if ((rc = next_octets(&s->from, &octets)) != 0) {
+			s->c->out_of_step = true;
+			return lose(s, 0, rc);
+		}
+		if ((rc = write_chunk(s, octets)) != 0)
+			return read_last_words(s, rc);
+		while (s->ahead >= most && !s->from.ended) {
+			if ((rc = read_chunk_reply(s)) != 0)
+				return rc;
+		}
+	}
+	/* All but the last have one reply each. */
+	while (s->ahead > 1 && !s->refused)
+		if ((rc = read_chunk_reply(s)) != 0)
+			return rc;
+	if (s->refused)
+		return finish_refused(s, s->from.ended);
+	return read_final_replies(s);
+}
+
+/* --- the calls --- */
+
+static int
+send_message(struct smtp_client *c, struct source *from, enum smtp_body body,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *reply)
+{
+	struct sending s = {
+		.c = c, .from = *from, .rcpts = rcpts, .n = n, .reply = reply
+	};
+	int rc;
+
+	*reply = (struct smtp_reply){ 0 };
+	for (size_t i = 0; i < n; i++)
+		s.n_accepted += rcpts[i].accepted;
+	if (s.n_accepted == 0)
+		return -EINVAL;
+	if (c->out_of_step)
+		return lose(&s, 0, -ECONNRESET);
+	s.encoder.binary = body == SMTP_BODY_BINARYMIME;
+	/* RFC 5321 4.5.3.2.6: the end of the message may take twice as long as
+	 * anything else. */
+	conn_set_timeout(c->conn, c->conf.timeout_ms * 2);
+	if (c->ext & SMTP_EXT_CHUNKING)
+		rc = send_bdat(&s);
+	else
+		rc = send_data(&s);
+	conn_set_timeout(c->conn, c->conf.timeout_ms);
+	free(s.from.room);
+	if (rc != 0)
+		c->out_of_step = true;
+	return rc;
+}
+
+int
+smtp_client_send(struct smtp_client *c, struct slice prefix, struct spool *body,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *reply)
+{
+	struct source from = { .prefix = prefix,
+		.spool = body,
+		.size = body == NULL ? 0 : spool_size(body) };
+
+	return send_message(c, &from, c->body, rcpts, n, reply);
+}
+
+int
+smtp_client_send_from(struct smtp_client *c, struct slice prefix,
+    ssize_t (*read)(void *arg, void *p, size_t n), void *arg, uint64_t size,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *reply)
+{
+	struct source from = {
+		.prefix = prefix, .read = read, .arg = arg, .size = size
+	};
+
+	return send_message(c, &from, c->body, rcpts, n, reply);
+}
