@@ -15,6 +15,9 @@ const struct conf_setting conf_settings[] = {
 	    "Folder of all state; relative to the folder of this file" },
 	{ "run_dir", CONF_STRING, "/run/pneu", 0, 0, NULL,
 	    "Folder of the Unix sockets; relative to the folder of this file" },
+	{ "user", CONF_STRING, "", 0, 0, NULL,
+	    "User to become when started as root; * stands for the program's "
+	    "name (\"pneu-*\")" },
 	{ "workers", CONF_INT, "0", 0, 256, NULL,
 	    "Processes per daemon; 0: one per CPU" },
 	{ "log_level", CONF_ENUM, "info", 0, 0, "error|warning|info|debug",

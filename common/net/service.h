@@ -4,23 +4,29 @@
  * start (design 2.4), workers, signals, privileges, draining.
  *
  *  (a) systemd sockets: LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES; Accept=no, and
- *      Accept=yes (the one descriptor is a connected socket)
+ *      Accept=yes (the one descriptor is a connected socket). With Accept=no,
+ *      configured Unix sockets that are not among them are opened too: the
+ *      other programs look for them there
  *  (b) inetd nowait / UCSPI: standard input is a connected socket or a pipe
  *      (output goes to standard output); one session, then exit
  *  (c) inetd wait: standard input is a listening socket
- *  (d) --listen PROTOCOL=ADDRESS, or the configuration
+ *  (d) --listen PROTOCOL=ADDRESS, or the configuration. --listen means this
+ *      one, whatever standard input is
  *
  * Which protocol a descriptor speaks: its LISTEN_FDNAMES name; else
  * --protocol NAME; else the configured port that it stands on (or the well
  * known one); else the first of the table.
  *
  * SIGTERM and SIGINT stop accepting and drain; SIGHUP reloads.
+ *
+ * Exit status: 0; 64 usage; 75 could not start, try again; 78 configuration.
  */
 #ifndef PNEU_NET_SERVICE_H
 #define PNEU_NET_SERVICE_H
 
 #include "common/base/conf.h"
 #include "common/net/conn.h"
+#include "common/net/sandbox.h"
 #include "common/net/tls.h"
 
 struct service_protocol {
@@ -28,6 +34,9 @@ struct service_protocol {
 	const char *setting; /* "mailbox.imaps": where it listens */
 	uint16_t port;	     /* the standard one, to tell inherited sockets */
 	bool tls;	     /* handshake before the first octet */
+	/* Sent, then closed, when there are too many connections; may be NULL:
+	 * "421 4.3.2 too many connections\r\n". Not where `tls` is set. */
+	const char *busy;
 	/* One session, in a coroutine of its own; `c` is freed by the service
 	 * when it returns. */
 	void (*session)(struct conn *c, const struct service_protocol *p);
@@ -42,32 +51,37 @@ struct service_command {
 	int (*run)(const struct conf *conf, int argc, char **argv);
 };
 
-/* A path that the sandbox leaves reachable; relative to nothing. */
-struct service_path {
-	const char *path;
-	bool write;
-};
-
 struct service {
 	const char *name; /* "mailbox": section of the configuration */
 	const char *summary; /* one line for --help */
 	const struct service_protocol *protocols; /* ends with a NULL name */
 	const struct service_command *commands;	  /* may be NULL */
 	/*
-	 * In each worker, as a coroutine, after the fork, before the first
-	 * session and before privileges are given up and the sandbox closes.
-	 * 0, or -errno after logging why: the worker exits with 75.
+	 * In each worker, as a coroutine, after the fork and before the first
+	 * session; as the user of the `user` setting and already inside the
+	 * sandbox, so that its files belong to that user and its threads are
+	 * in the sandbox too. 0, or -errno after logging why: the worker exits
+	 * with 75.
 	 */
 	int (*start)(const struct conf *conf);
-	/* Optional: after SIGHUP with a configuration that was good. */
+	/* Optional, as a coroutine: after SIGHUP with a configuration that was
+	 * good. The one before stays valid until the next reload, and as long
+	 * as a session lives that began under it; the one before that goes. */
 	void (*reload)(const struct conf *conf);
 	/* Optional: all sessions have ended (or were cancelled). May wait. */
 	void (*stop)(void);
-	/* Optional: at most `max` paths for the sandbox; returns how many. */
+	/* Optional: at most `max` paths for the sandbox; returns how many.
+	 * Folders with `write` are made (0700) where they are missing. run_dir,
+	 * the configuration and the certificates are added by the service. */
 	size_t (*paths)(const struct conf *conf, struct service_path *out,
 	    size_t max);
-	/* Needs outgoing TCP connections (qm) or none but Unix sockets. */
+	/* Needs outgoing TCP connections (qm) or none but Unix sockets. Where
+	 * a setting of the section is a TCP address (mta.guard on another
+	 * machine), they are allowed without this. */
 	bool connects_out;
+	/* No certificate is loaded and service_tls() is NULL (guard, qm): for
+	 * those who may not read the key. */
+	bool without_tls;
 };
 
 /* The whole main(). Returns the exit status (sysexits). */
@@ -77,10 +91,12 @@ int service_main(const struct service *s, int argc, char **argv);
 const struct conf *service_conf(void);
 /* The TLS server, or NULL where none is configured. */
 struct tls_server *service_tls(void);
-/* True once the service drains: finish the command, then end the session. */
+/*
+ * True once the service drains: finish the command, then end the session.
+ * Sessions that stand in conn_wait_input are cancelled then (it returns
+ * -ECANCELED), so most need not look.
+ */
 bool service_is_draining(void);
-/* Set once when draining begins; wait on it beside input (conn_wait_input
- * returns -ECANCELED to sessions that are idle then, so few need this). */
 /* hostname of the configuration, or the machine's full name. */
 const char *service_hostname(void);
 #define PNEU_VERSION "0.1.0"

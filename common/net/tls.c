@@ -306,6 +306,24 @@ tls_server_free(struct tls_server **server)
 	free(t);
 }
 
+void
+tls_server_take(struct tls_server *t, struct tls_server **from)
+{
+	struct certificate *old = t->certificates;
+	size_t old_n = t->n;
+
+	t->certificates = (*from)->certificates;
+	t->n = (*from)->n;
+	(*from)->certificates = old;
+	(*from)->n = old_n;
+	for (size_t i = 0; i < t->n; i++) {
+		SSL_CTX_set_tlsext_servername_arg(t->certificates[i].ctx, t);
+		ticket_keys_set(t, t->certificates[i].ctx);
+	}
+	/* A handshake that began under the old ones asks `t` for its name. */
+	tls_server_free(from);
+}
+
 /* A file that is not there now is in the middle of its replacement. */
 static bool
 certificate_changed(const struct certificate *c)

@@ -20,6 +20,12 @@ struct ssl_st;
 int tls_server_new(struct tls_server **out, const struct conf *conf,
     struct buf *err);
 /*
+ * Make `t` serve what `conf` says now; connections go on. On error the old
+ * certificates stay in force. Without tls.certificate nothing changes.
+ */
+int tls_server_reload(struct tls_server *t, const struct conf *conf,
+    struct buf *err);
+/*
  * The same of given files, for tests and tools; `key` may be the same file.
  * More names by tls_server_add_name: "mail.example.org" or "*.example.org"
  * (one label), to a file with chain and key.
@@ -28,6 +34,8 @@ int tls_server_new_files(struct tls_server **out, const char *certificate,
     const char *key, struct buf *err);
 int tls_server_add_name(struct tls_server *t, const char *name,
     const char *file, struct buf *err);
+/* Take over the certificates of *from, which is freed. */
+void tls_server_take(struct tls_server *t, struct tls_server **from);
 /* After the last SSL of it has ended. NULL is fine. */
 void tls_server_free(struct tls_server **t);
 /* A new SSL, after a look (at most once a second) whether a file has changed;

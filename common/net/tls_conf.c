@@ -45,6 +45,18 @@ tls_server_new(struct tls_server **out, const struct conf *conf,
 }
 
 int
+tls_server_reload(struct tls_server *t, const struct conf *conf,
+    struct buf *err)
+{
+	struct tls_server *fresh;
+	int rc = tls_server_new(&fresh, conf, err);
+
+	if (rc == 0 && fresh != NULL)
+		tls_server_take(t, &fresh);
+	return rc;
+}
+
+int
 tls_client_new(struct tls_client **out, const struct conf *conf,
     enum tls_verify verify, struct buf *err)
 {

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The cage of a running daemon: no new privileges, Landlock for the file
+ * system (and outgoing TCP), and a seccomp allowlist. What a program must not
+ * do then fails with EPERM or EACCES; a kernel without Landlock leaves the
+ * rest in force.
+ *
+ * For the calling thread and those it makes later: enter before any thread.
+ */
+#ifndef PNEU_NET_SANDBOX_H
+#define PNEU_NET_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A path that stays reachable, with all below it; relative to nothing. */
+struct service_path {
+	const char *path;
+	bool write; /* read, write, make and remove; else read */
+};
+
+struct sandbox {
+	const struct service_path *paths; /* beside the system's own */
+	size_t n;
+	bool connects_out; /* may connect by TCP */
+};
+
+/*
+ * 0; or -errno, after logging what failed: then nothing may be served. Paths
+ * that do not exist are left out.
+ */
+int sandbox_enter(const struct sandbox *s);
+
+#endif
