@@ -41,7 +41,7 @@ const struct conf_setting conf_settings[] = {
 	{ "dns.stub", CONF_MAP, "", 0, 0, NULL,
 	    "Zones asked at given servers: { \"lab\": \"127.0.0.1@5353\" }" },
 	{ "dns.trust_anchor", CONF_STRING, "", 0, 0, NULL,
-	    "File of DNSSEC trust anchors; default: Debian's root key" },
+	    "File of DNSSEC trust anchors, or none; default: Debian's root key" },
 	{ "accounts.dir", CONF_STRING, "accounts", 0, 0, NULL,
 	    "Folder of the account database" },
 	{ "accounts.hash_cost", CONF_INT, "5", 1, 11, NULL,
