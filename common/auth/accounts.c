@@ -40,7 +40,7 @@ accounts_user(struct accounts *a, struct arena *arena, struct slice user,
 		return accounts_name(arena, user, out);
 	if ((rc = accounts_meta(a, arena, "domain", &domain)) != 0)
 		return rc == -ENOENT ? -EINVAL : rc;
-	if (user.n > ADDRESS_LOCAL_MAX)
+	if (user.n > ADDRESS_LOCAL_MAX || slice_find(user, '\0') >= 0)
 		return -EINVAL;
 	address = arena_printf(
 	    arena, "%.*s@%.*s", (int)user.n, user.p, (int)domain.n, domain.p);

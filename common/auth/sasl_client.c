@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: ISC */
+/* SASL, the client's side, on libgsasl: for smarthosts and outside accounts. */
+#include <errno.h>
+#include <gsasl.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+
+#include "common/auth/password.h"
+#include "common/auth/sasl.h"
+#include "common/base/log.h"
+#include "common/mail/transfer.h"
+
+#define MESSAGE_MAX 8192 /* of a server */
+
+struct choice {
+	const char *name;
+	bool reveals; /* the password, to whoever listens */
+	bool server_first;
+	bool scram, plus;
+};
+
+struct sasl_client {
+	const struct choice *choice;
+	Gsasl_session *session;
+	unsigned step;
+	bool done, over;
+	/* The step that runs on the thread pool. */
+	struct slice in;
+	char *out;
+	size_t out_n;
+	int rc;
+};
+
+/* Best first. CRAM-MD5 (RFC 2195) can be guessed off line, so under TLS the
+ * password itself is the lesser evil: the server is the one we mean. */
+static const struct choice choices[] = {
+	{ "SCRAM-SHA-256-PLUS", false, false, true, true },
+	{ "SCRAM-SHA-256", false, false, true, false },
+	{ "PLAIN", true, false, false, false },
+	{ "LOGIN", true, true, false, false },
+	{ "CRAM-MD5", false, true, false, false },
+	{ NULL, false, false, false, false },
+};
+
+/* --- choosing --- */
+
+static bool
+is_offered(struct slice offered, const char *name)
+{
+	while (offered.n > 0)
+		if (slice_eq_str_nocase(slice_split(&offered, ' '), name))
+			return true;
+	return false;
+}
+
+static bool
+has_binding(const struct conn *c)
+{
+	struct buf b = BUF_INIT;
+	bool has = conn_tls_binding(c, "tls-exporter", &b) == 0 ||
+	    conn_tls_binding(c, "tls-unique", &b) == 0;
+
+	buf_clear(&b);
+	return has;
+}
+
+static const struct choice *
+choose(struct slice offered, const struct conn *c)
+{
+	bool private = conn_is_tls(c) || net_addr_is_loopback(conn_peer(c));
+	const struct choice *ch = choices;
+
+	for (; ch->name != NULL; ch++)
+		if (is_offered(offered, ch->name) &&
+		    (private || !ch->reveals) && (!ch->plus || has_binding(c)))
+			return ch;
+	return NULL;
+}
+
+/* --- the session --- */
+
+/* One for the process: mechanisms and nothing else. */
+static Gsasl *
+library(void)
+{
+	static Gsasl *lib;
+
+	if (lib == NULL && gsasl_init(&lib) != GSASL_OK)
+		lib = NULL;
+	return lib;
+}
+
+/* gsasl refuses non-PLUS when it knows binding data, so only -PLUS gets it. */
+static int
+set_binding(Gsasl_session *session, const struct conn *c)
+{
+	struct buf raw = BUF_INIT, text = BUF_INIT;
+	Gsasl_property property = GSASL_CB_TLS_EXPORTER;
+	int rc = conn_tls_binding(c, "tls-exporter", &raw);
+
+	if (rc != 0) {
+		property = GSASL_CB_TLS_UNIQUE;
+		rc = conn_tls_binding(c, "tls-unique", &raw);
+	}
+	if (rc == 0 && !base64_encode(&text, buf_slice(&raw)))
+		rc = -ENOMEM;
+	if (rc == 0 &&
+	    gsasl_property_set(session, property, buf_str(&text)) != GSASL_OK)
+		rc = -ENOMEM;
+	buf_clear(&raw);
+	buf_clear(&text);
+	return rc;
+}
+
+int
+sasl_client_new(struct sasl_client **out, struct slice offered, struct conn *c,
+    const char *user, const char *password, const char *service,
+    const char *host)
+{
+	const struct choice *choice = choose(offered, c);
+	struct sasl_client *s;
+	int rc = -ENOMEM;
+
+	if (choice == NULL)
+		return -ENOTSUP;
+	if (library() == NULL || (s = calloc(1, sizeof(*s))) == NULL)
+		return -ENOMEM;
+	s->choice = choice;
+	if (gsasl_client_start(library(), choice->name, &s->session) ==
+		GSASL_OK &&
+	    gsasl_property_set(s->session, GSASL_AUTHID, user) == GSASL_OK &&
+	    gsasl_property_set(s->session, GSASL_PASSWORD, password) ==
+		GSASL_OK &&
+	    gsasl_property_set(s->session, GSASL_SERVICE, service) ==
+		GSASL_OK &&
+	    gsasl_property_set(s->session, GSASL_HOSTNAME, host) == GSASL_OK)
+		rc = choice->plus ? set_binding(s->session, c) : 0;
+	if (rc != 0) {
+		sasl_client_free(&s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+/* gsasl frees what it keeps, but does not wipe it. */
+static void
+wipe(Gsasl_session *session, Gsasl_property property)
+{
+	char *kept = (char *)(uintptr_t)gsasl_property_fast(session, property);
+
+	if (kept != NULL)
+		OPENSSL_cleanse(kept, strlen(kept));
+}
+
+void
+sasl_client_free(struct sasl_client **s)
+{
+	struct sasl_client *c = *s;
+
+	if (c == NULL)
+		return;
+	*s = NULL;
+	if (c->session != NULL) {
+		wipe(c->session, GSASL_PASSWORD);
+		wipe(c->session, GSASL_SCRAM_SALTED_PASSWORD);
+		gsasl_finish(c->session);
+	}
+	free(c);
+}
+
+const char *
+sasl_client_mechanism(const struct sasl_client *s)
+{
+	return s->choice->name;
+}
+
+bool
+sasl_client_is_done(const struct sasl_client *s)
+{
+	return s->done;
+}
+
+/* --- steps --- */
+
+/*
+ * RFC 5802 5.1: the count is the server's to choose, and ours to work off: a
+ * hostile one would hold a thread for hours with a high one, and get what can
+ * be guessed at leisure with a low one.
+ */
+static int
+check_iterations(struct slice server_first)
+{
+	uint64_t n;
+
+	while (server_first.n > 0) {
+		struct slice attribute = slice_split(&server_first, ',');
+
+		if (!slice_starts(attribute, "i="))
+			continue;
+		if (slice_u64(slice_from(attribute, 2), SCRAM_ITERATIONS_MAX,
+			&n) == 0 &&
+		    n >= SCRAM_ITERATIONS_MIN)
+			return 0;
+		log_warning("SCRAM iteration count refused", "count=%s",
+		    log_q(attribute));
+		return -EBADMSG;
+	}
+	return -EBADMSG;
+}
+
+static void
+step_work(void *arg)
+{
+	struct sasl_client *s = arg;
+
+	s->rc = gsasl_step(s->session, s->in.p, s->in.n, &s->out, &s->out_n);
+}
+
+static int
+error_of(int rc)
+{
+	switch (rc) {
+	case GSASL_OK:
+		return SASL_OK;
+	case GSASL_NEEDS_MORE:
+		return SASL_MORE;
+	case GSASL_AUTHENTICATION_ERROR:
+		return -EACCES;
+	case GSASL_MALLOC_ERROR:
+		return -EAGAIN;
+	default:
+		return -EBADMSG;
+	}
+}
+
+/* One message into gsasl. SCRAM's second is slow: the thread pool does it. */
+static int
+step(struct sasl_client *s, struct slice in, struct buf *out)
+{
+	int rc = 0;
+
+	s->in = in;
+	s->out = NULL;
+	s->out_n = 0;
+	if (s->choice->scram && s->step == 2)
+		rc = co_work(step_work, s);
+	else
+		step_work(s);
+	if (rc == 0)
+		rc = error_of(s->rc);
+	if (rc >= 0 && !buf_put(out, s->out, s->out_n))
+		rc = -EAGAIN;
+	if (s->out != NULL) {
+		OPENSSL_cleanse(s->out, s->out_n);
+		gsasl_free(s->out);
+	}
+	return rc;
+}
+
+int
+sasl_client_step(struct sasl_client *s, struct slice in, struct buf *out)
+{
+	bool first = s->step++ == 0;
+	int rc;
+
+	if (s->over || in.n > MESSAGE_MAX || first != (in.p == NULL))
+		return -EBADMSG;
+	if (first && s->choice->server_first)
+		return SASL_MORE;
+	if (s->choice->scram && s->step == 2 &&
+	    (rc = check_iterations(in)) != 0) {
+		s->over = true;
+		return rc;
+	}
+	rc = step(s, in, out);
+	s->done = rc == SASL_OK;
+	s->over = rc != SASL_MORE;
+	return rc;
+}

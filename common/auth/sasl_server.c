@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * SASL, the server's side (RFC 4422): PLAIN (RFC 4616), LOGIN (an old draft
+ * that programs still use), SCRAM-SHA-256 and -PLUS (RFC 5802, 7677).
+ */
+#include "common/auth/sasl.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <unistr.h>
+
+#include "common/auth/accounts_impl.h"
+#include "common/auth/scram.h"
+#include "common/base/clock.h"
+
+#define MESSAGE_MAX 4096 /* of a client; none that is right comes near it */
+
+struct mechanism;
+
+struct sasl_server {
+	const struct mechanism *mechanism;
+	struct accounts *accounts;
+	enum accounts_scope scope;
+	char peer[64];
+	struct arena arena;
+	unsigned step;     /* messages that came */
+	bool over;         /* failed or done: no more messages */
+	struct slice user; /* LOGIN: what the first answer said */
+	struct scram scram;
+	const char *account;
+};
+
+struct mechanism {
+	const char *name;
+	int (*step)(struct sasl_server *s, struct slice in, struct buf *out);
+	bool scram, plus;
+};
+
+/* --- PLAIN and LOGIN --- */
+
+static int
+check_password(struct sasl_server *s, struct slice user, struct slice password)
+{
+	return accounts_authenticate(s->accounts, &s->arena, user, password,
+	    s->scope, s->peer, &s->account);
+}
+
+/* Acting as somebody else is granted to nobody. 0, -EACCES, -EAGAIN. */
+static int
+check_authzid(struct sasl_server *s, struct slice authzid)
+{
+	struct accounts_name name;
+	int rc;
+
+	if (authzid.n == 0)
+		return 0;
+	rc = accounts_user(s->accounts, &s->arena, authzid, &name);
+	if (rc == 0 && !slice_eq_str(name.address, s->account))
+		rc = -EINVAL;
+	if (rc == 0)
+		return 0;
+	s->account = NULL;
+	return rc == -EINVAL ? -EACCES : -EAGAIN;
+}
+
+static int
+step_plain(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	struct slice authzid, user;
+	int rc;
+
+	(void)out;
+	if (u8_check((const uint8_t *)in.p, in.n) != NULL)
+		return -EBADMSG;
+	authzid = slice_split(&in, '\0');
+	user = slice_split(&in, '\0');
+	/* What is left is the password; without it one NUL was missing. */
+	if (user.n == 0 || in.n == 0 || slice_find(in, '\0') >= 0)
+		return -EBADMSG;
+	if ((rc = check_password(s, user, in)) == 0)
+		rc = check_authzid(s, authzid);
+	return rc == 0 ? SASL_OK : rc;
+}
+
+static int
+step_login(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	int rc;
+
+	if (s->step == 1) {
+		s->user = arena_dup(&s->arena, in);
+		if (s->user.p == NULL || !buf_put_str(out, "Password:"))
+			return -EAGAIN;
+		return SASL_MORE;
+	}
+	rc = check_password(s, s->user, in);
+	return rc == 0 ? SASL_OK : rc;
+}
+
+/* --- SCRAM --- */
+
+/* Of the account's credentials, those that one salt and count of iterations
+ * fits; else nobody's. */
+static int
+scram_candidates(struct sasl_server *s, struct arena *arena,
+    struct accounts_login *l, struct scram_keys *shown,
+    const struct scram_keys ***keys, size_t *n)
+{
+	int rc = accounts_login_load(s->accounts, arena, s->scram.user, l);
+
+	*n = 0;
+	if (rc != 0)
+		return rc;
+	memset(shown, 0, sizeof(*shown));
+	shown->iterations = s->accounts->policy.scram_iterations;
+	scram_fake_salt(s->accounts->secret, l->name.address, shown);
+	accounts_login_scope(l, s->scope);
+	if ((*keys = arena_array(arena, l->n + 1, sizeof(**keys))) == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->n; i++) {
+		const struct scram_keys *k = &l->credentials[i].scram;
+
+		if (!l->credentials[i].has_scram)
+			continue;
+		if (*n == 0)
+			*shown = *k;
+		if (k->iterations == shown->iterations &&
+		    slice_eq(slice(k->salt, k->salt_n),
+			slice(shown->salt, shown->salt_n)))
+			(*keys)[(*n)++] = k;
+	}
+	return 0;
+}
+
+static int
+scram_first(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	struct arena scratch = ARENA_INIT_MAX((size_t)1 << 20);
+	const struct scram_keys **keys;
+	struct accounts_login l;
+	struct scram_keys shown;
+	size_t n;
+	int rc = scram_client_first(&s->scram, in);
+
+	if (rc == 0 &&
+	    (rc = scram_candidates(s, &scratch, &l, &shown, &keys, &n)) == 0)
+		rc = scram_server_first(&s->scram, &shown, out);
+	arena_reset(&scratch);
+	return rc == 0 ? SASL_MORE : rc;
+}
+
+/* 0 with *why NULL for right, or words. */
+static int
+scram_verdict(struct sasl_server *s, struct arena *arena,
+    struct accounts_login *l, struct buf *out, const char **why)
+{
+	const struct scram_keys **keys;
+	struct scram_keys shown;
+	size_t n;
+	ssize_t match;
+	int rc = scram_candidates(s, arena, l, &shown, &keys, &n);
+
+	if (rc != 0)
+		return rc;
+	if (n == 0) {
+		/* Nobody has the keys of zeros; it takes the same time. */
+		memset(&shown.stored_key, 0, sizeof(shown.stored_key));
+		keys[0] = &shown;
+	}
+	match = scram_verify(&s->scram, keys, n == 0 ? 1 : n);
+	if (n == 0 || match < 0)
+		*why = l->is_account ? "wrong password" : "no account";
+	else if (!l->enabled)
+		*why = "disabled";
+	else
+		rc = scram_server_final(&s->scram, keys[match], out);
+	return rc;
+}
+
+static int
+scram_final(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	struct arena scratch = ARENA_INIT_MAX((size_t)1 << 20);
+	struct throttle *t = &s->accounts->throttle;
+	enum throttle_outcome outcome = THROTTLE_UNCHECKED;
+	struct slice key = SLICE_EMPTY;
+	struct accounts_login l = { 0 };
+	const char *why = NULL;
+	int64_t wait;
+	int rc;
+
+	if ((rc = scram_client_final(&s->scram, in)) != 0)
+		return rc;
+	if (address_canonical(&scratch, s->scram.user, &key) != 0)
+		key = slice_head(s->scram.user, ADDRESS_MAX);
+	wait = throttle_begin(t, s->peer, key, clock_mono_ms());
+	rc = wait > 0 ? co_sleep(wait) : 0;
+	if (rc == 0)
+		rc = scram_verdict(s, &scratch, &l, out, &why);
+	if (rc == 0)
+		outcome = why == NULL ? THROTTLE_GOOD : THROTTLE_WRONG;
+	throttle_end(t, s->peer, key, outcome, clock_mono_ms());
+	if (rc == 0 && why != NULL) {
+		accounts_log_refused(&l, s->peer, s->mechanism->name, why);
+		rc = -EACCES;
+	}
+	if (rc == 0) {
+		s->account = arena_strdup(&s->arena, l.name.address);
+		rc = s->account == NULL ? -EAGAIN
+					: check_authzid(s, s->scram.authzid);
+	}
+	arena_reset(&scratch);
+	return rc == 0 ? SASL_OK : rc;
+}
+
+static int
+step_scram(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	return s->step == 1 ? scram_first(s, in, out) : scram_final(s, in, out);
+}
+
+/* --- mechanisms, best first --- */
+
+static const struct mechanism mechanisms[] = {
+	{ "SCRAM-SHA-256-PLUS", step_scram, true, true },
+	{ "SCRAM-SHA-256", step_scram, true, false },
+	{ "PLAIN", step_plain, false, false },
+	{ "LOGIN", step_login, false, false },
+	{ NULL, NULL, false, false },
+};
+
+static void
+channel_read(
+    const struct conn *c, struct scram_channel *out, struct arena *arena)
+{
+	struct buf b = BUF_INIT;
+
+	*out = (struct scram_channel){ SLICE_EMPTY, SLICE_EMPTY };
+	if (conn_tls_binding(c, "tls-exporter", &b) == 0)
+		out->exporter = arena_dup(arena, buf_slice(&b));
+	buf_reset(&b);
+	if (conn_tls_binding(c, "tls-unique", &b) == 0)
+		out->unique = arena_dup(arena, buf_slice(&b));
+	buf_clear(&b);
+}
+
+static bool
+is_offered(const struct mechanism *m, const struct accounts *a,
+    const struct scram_channel *ch)
+{
+	if (m->scram && !a->scram)
+		return false;
+	return !m->plus || ch->exporter.n > 0 || ch->unique.n > 0;
+}
+
+static bool
+may_authenticate(const struct conn *c, bool plaintext_ok)
+{
+	return plaintext_ok || conn_is_tls(c) || net_addr_is_unix(conn_peer(c));
+}
+
+const char *
+sasl_server_mechanisms(struct accounts *a, struct arena *arena,
+    const struct conn *c, bool plaintext_ok)
+{
+	struct buf b = BUF_INIT;
+	struct scram_channel ch;
+	char *list;
+
+	if (!may_authenticate(c, plaintext_ok))
+		return "";
+	channel_read(c, &ch, arena);
+	for (const struct mechanism *m = mechanisms; m->name != NULL; m++)
+		if (is_offered(m, a, &ch))
+			buf_printf(&b, "%s%s", b.n > 0 ? " " : "", m->name);
+	list = arena_strdup(arena, buf_slice(&b));
+	buf_clear(&b);
+	return list != NULL ? list : "PLAIN LOGIN";
+}
+
+int
+sasl_server_new(struct sasl_server **out, struct accounts *a, struct conn *c,
+    struct slice mechanism, enum accounts_scope scope, bool plaintext_ok)
+{
+	const struct mechanism *m = mechanisms;
+	struct scram_channel ch;
+	struct sasl_server *s;
+
+	while (m->name != NULL && !slice_eq_str_nocase(mechanism, m->name))
+		m++;
+	if (m->name == NULL || !may_authenticate(c, plaintext_ok))
+		return -ENOSYS;
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return -ENOMEM;
+	s->arena = ARENA_INIT_MAX((size_t)64 << 10);
+	channel_read(c, &ch, &s->arena);
+	if (!is_offered(m, a, &ch)) {
+		sasl_server_free(&s);
+		return -ENOSYS;
+	}
+	s->mechanism = m;
+	s->accounts = a;
+	s->scope = scope;
+	net_addr_prefix(conn_peer(c), s->peer);
+	if (m->scram)
+		scram_init(&s->scram, &s->arena, m->plus, &ch);
+	*out = s;
+	return 0;
+}
+
+void
+sasl_server_free(struct sasl_server **s)
+{
+	if (*s == NULL)
+		return;
+	arena_reset(&(*s)->arena);
+	OPENSSL_cleanse(*s, sizeof(**s));
+	free(*s);
+	*s = NULL;
+}
+
+int
+sasl_server_step(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	size_t before = out->n;
+	int rc;
+
+	if (in.p == NULL && s->step == 0) {
+		/* All of ours begin with the client (LOGIN may). */
+		if (s->mechanism->step == step_login)
+			buf_put_str(out, "Username:");
+		return out->failed ? -EAGAIN : SASL_MORE;
+	}
+	if (in.p == NULL || in.n > MESSAGE_MAX || s->over)
+		return -EBADMSG;
+	s->step++;
+	rc = s->mechanism->step(s, in, out);
+	if (rc < 0)
+		buf_truncate(out, before);
+	s->over = rc != SASL_MORE;
+	return rc >= 0 || rc == -EACCES || rc == -EBADMSG ? rc : -EAGAIN;
+}
+
+const char *
+sasl_server_account(const struct sasl_server *s)
+{
+	return s->account;
+}
+
+const char *
+sasl_server_mechanism(const struct sasl_server *s)
+{
+	return s->mechanism->name;
+}
