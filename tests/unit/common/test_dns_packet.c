@@ -35,7 +35,7 @@ static const struct {
 } cases[] = {
 	{ "one MX whose name is cut by its length",
 	    PACKET(HEAD("\x80", "\1") QUESTION(MX)
-		    TO_A RR(MX, "\5") "\0\x0a\1x" TO_LAB),
+		    TO_A RR(MX, "\5") "\0\x0a\1x\xc0"),
 	    15, 1, 0, NULL },
 	{ "one MX with its length right",
 	    PACKET(HEAD("\x80", "\1") QUESTION(MX)
