@@ -479,6 +479,12 @@ smtp_client_is_tls(const struct smtp_client *c)
 }
 
 const char *
+smtp_client_tls_version(const struct smtp_client *c)
+{
+	return conn_tls_version(c->conn);
+}
+
+const char *
 smtp_client_remote(const struct smtp_client *c)
 {
 	return c->remote;

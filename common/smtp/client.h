@@ -56,6 +56,7 @@ unsigned smtp_client_extensions(const struct smtp_client *c);
 uint64_t smtp_client_max_size(const struct smtp_client *c); /* 0: not said */
 struct slice smtp_client_banner(const struct smtp_client *c);
 bool smtp_client_is_tls(const struct smtp_client *c);
+const char *smtp_client_tls_version(const struct smtp_client *c); /* or "" */
 const char *smtp_client_remote(const struct smtp_client *c); /* "addr:port" */
 
 /* One recipient of a transaction, with its fate. */
