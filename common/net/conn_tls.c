@@ -2,7 +2,7 @@
 /*
  * TLS on a conn: OpenSSL on our own non-blocking descriptor, one try at a
  * time. OpenSSL's error queue belongs to the thread, so it is emptied before
- * each call: what one connection left must not look like another's fault.
+ * and after: what one connection left must not look like another's fault.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -38,6 +38,16 @@ tls_result(struct conn *c, int r)
 	}
 }
 
+/* The same where nobody asks for the reason. */
+static ssize_t
+tls_result_only(struct conn *c, int r)
+{
+	ssize_t rc = tls_result(c, r);
+
+	ERR_clear_error();
+	return rc;
+}
+
 static int
 clamp(size_t n)
 {
@@ -55,7 +65,7 @@ conn_tls_read(struct conn *c, void *p, size_t n)
 	}
 	ERR_clear_error();
 	r = SSL_read(c->ssl, p, clamp(n));
-	return r > 0 ? r : tls_result(c, r);
+	return r > 0 ? r : tls_result_only(c, r);
 }
 
 ssize_t
@@ -68,7 +78,7 @@ conn_tls_write(struct conn *c, const void *p, size_t n)
 	r = SSL_write(c->ssl, p, clamp(n));
 	if (r > 0)
 		return r;
-	rc = tls_result(c, r);
+	rc = tls_result_only(c, r);
 	return rc == 0 ? -ECONNRESET : rc;
 }
 
@@ -81,6 +91,7 @@ conn_tls_close_notify(struct conn *c)
 	ERR_clear_error();
 	if (SSL_shutdown(c->ssl) < 0)
 		c->tls_broken = true;
+	ERR_clear_error();
 }
 
 /* Why the handshake failed, in OpenSSL's words, or the kernel's. */
@@ -119,6 +130,7 @@ handshake(struct conn *c)
 	got_reply = ERR_peek_last_error() != 0;
 	log_info("tls handshake failed", "reason=\"%s\"",
 	    log_qs(failure_reason(c)));
+	ERR_clear_error();
 	return got_reply ? -EPROTO : -ECONNRESET;
 }
 

@@ -260,10 +260,11 @@ add_memory(scmp_filter_ctx f)
 /* Threads but no processes, sockets of the families that mail needs, and the
  * harmless parts of the two calls that are a hundred. */
 static int
-add_arguments(scmp_filter_ctx f)
+add_arguments(scmp_filter_ctx f, bool connects_out)
 {
 	static const int families[] = { AF_UNIX, AF_INET, AF_INET6,
-		AF_NETLINK };
+		AF_NETLINK /* glibc's resolver */ };
+	size_t n_families = connects_out ? 4 : 1;
 	static const unsigned long ioctls[] = { FIONREAD, FIONBIO, FIOCLEX,
 		TCGETS, TIOCGWINSZ };
 	static const int prctls[] = { PR_SET_NAME, PR_GET_NAME,
@@ -274,7 +275,7 @@ add_arguments(scmp_filter_ctx f)
 	if (rc == 0)
 		rc = allow_if(f, SCMP_SYS(clone),
 		    SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread));
-	for (size_t i = 0; i < 4 && rc == 0; i++)
+	for (size_t i = 0; i < n_families && rc == 0; i++)
 		rc = allow_if(f, SCMP_SYS(socket),
 		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
 	if (rc == 0)
@@ -293,7 +294,7 @@ add_arguments(scmp_filter_ctx f)
 	add_names(f, action, names, sizeof(names) / sizeof((names)[0]))
 
 static int
-seccomp_enter(void)
+seccomp_enter(const struct sandbox *s)
 {
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int rc;
@@ -307,7 +308,7 @@ seccomp_enter(void)
 	if (rc == 0)
 		rc = ADD(f, SCMP_ACT_ERRNO(ENOSYS), absent);
 	if (rc == 0)
-		rc = add_arguments(f);
+		rc = add_arguments(f, s->connects_out);
 #ifdef SANDBOX_SANITIZED
 	if (rc == 0)
 		rc = ADD(f, SCMP_ACT_ALLOW, sanitizer);
@@ -332,7 +333,7 @@ sandbox_enter(const struct sandbox *s)
 		log_error("sandbox", "landlock error=%s", strerror(-rc));
 		return rc;
 	}
-	if ((rc = seccomp_enter()) != 0)
+	if ((rc = seccomp_enter(s)) != 0)
 		log_error("sandbox", "seccomp error=%s", strerror(-rc));
 	return rc;
 }

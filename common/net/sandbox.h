@@ -22,7 +22,9 @@ struct service_path {
 struct sandbox {
 	const struct service_path *paths; /* beside the system's own */
 	size_t n;
-	bool connects_out; /* may connect by TCP */
+	/* May have sockets of the internet (TCP, DNS); else only Unix ones, and
+	 * the connections that it accepts. */
+	bool connects_out;
 };
 
 /*

@@ -75,7 +75,7 @@ struct service {
 	 * the configuration and the certificates are added by the service. */
 	size_t (*paths)(const struct conf *conf, struct service_path *out,
 	    size_t max);
-	/* Needs outgoing TCP connections (qm) or none but Unix sockets. Where
+	/* Needs outgoing TCP connections or DNS (qm), or only Unix sockets. Where
 	 * a setting of the section is a TCP address (mta.guard on another
 	 * machine), they are allowed without this. */
 	bool connects_out;

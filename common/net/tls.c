@@ -352,11 +352,12 @@ certificate_refresh(struct tls_server *t, struct certificate *c)
 	buf_clear(&err);
 }
 
-static void
-refresh(struct tls_server *t)
+void
+tls_server_check(struct tls_server *t)
 {
 	int64_t day = t->day;
 
+	t->checked_ms = clock_mono_ms();
 	ticket_step(t);
 	for (size_t i = 0; i < t->n; i++) {
 		certificate_refresh(t, &t->certificates[i]);
@@ -368,12 +369,8 @@ refresh(struct tls_server *t)
 struct ssl_st *
 tls_server_ssl(struct tls_server *t)
 {
-	int64_t now = clock_mono_ms();
-
-	if (now - t->checked_ms >= CHECK_EVERY_MS) {
-		t->checked_ms = now;
-		refresh(t);
-	}
+	if (clock_mono_ms() - t->checked_ms >= CHECK_EVERY_MS)
+		tls_server_check(t);
 	return SSL_new(t->certificates[0].ctx);
 }
 

@@ -34,6 +34,8 @@ int tls_server_new_files(struct tls_server **out, const char *certificate,
     const char *key, struct buf *err);
 int tls_server_add_name(struct tls_server *t, const char *name,
     const char *file, struct buf *err);
+/* Look now whether a file has changed. */
+void tls_server_check(struct tls_server *t);
 /* Take over the certificates of *from, which is freed. */
 void tls_server_take(struct tls_server *t, struct tls_server **from);
 /* After the last SSL of it has ended. NULL is fine. */
