@@ -47,8 +47,8 @@ struct address_list {
 
 /* `value` is a raw or unfolded field value. 0 or -ENOMEM (arena full). All
  * slices are in the arena. An empty value gives an empty list. */
-int address_list_parse(struct arena *a, struct slice value,
-    struct address_list *out);
+int address_list_parse(
+    struct arena *a, struct slice value, struct address_list *out);
 
 /* The first mailbox that is not broken, or NULL: whom a From names. */
 const struct address *address_list_first(const struct address_list *list);
@@ -66,14 +66,14 @@ bool address_put_spec(struct buf *b, struct slice local, struct slice domain);
 
 #define ADDRESS_LOCAL_MAX 64   /* RFC 5321 4.5.3.1.1 */
 #define ADDRESS_DOMAIN_MAX 255 /* RFC 5321 4.5.3.1.2 */
-#define ADDRESS_MAX 254	       /* RFC 5321 4.5.3.1.3 less the "<>" */
+#define ADDRESS_MAX 254        /* RFC 5321 4.5.3.1.3 less the "<>" */
 
 /*
  * Cut "local@domain" at the "@" that is not inside quotes; the local part
  * keeps its quotes. -EINVAL when either is empty or there is no "@".
  */
-int address_split(struct slice address, struct slice *local,
-    struct slice *domain);
+int
+address_split(struct slice address, struct slice *local, struct slice *domain);
 
 /*
  * The form in which addresses are looked up and compared: local part unquoted
@@ -82,11 +82,10 @@ int address_split(struct slice address, struct slice *local,
  * arena, at most ADDRESS_MAX octets.
  * -EINVAL: not an address, or over a limit; -ENOMEM.
  */
-int address_canonical(struct arena *a, struct slice address,
-    struct slice *out);
+int address_canonical(struct arena *a, struct slice address, struct slice *out);
 /* Only the local part (with or without quotes). */
-int address_canonical_local(struct arena *a, struct slice local,
-    struct slice *out);
+int
+address_canonical_local(struct arena *a, struct slice local, struct slice *out);
 /*
  * Lower-case, U-labels as A-labels (IDNA2008, UTS 46 non-transitional); an
  * address literal "[...]" lower-case. One dot at the end is dropped.

@@ -18,6 +18,7 @@ bool charset_is_known(struct slice name);
 
 struct charset_decoder {
 	int kind; /* for the decoder itself */
+	size_t unit;
 	iconv_t cd;
 	char pending[16];
 	size_t n_pending;
@@ -30,8 +31,8 @@ struct charset_decoder {
  */
 int charset_decoder_init(struct charset_decoder *d, struct slice name);
 /* Append the text in UTF-8 to `out`. False when out has failed (is full). */
-bool charset_decode(struct charset_decoder *d, struct slice in,
-    struct buf *out);
+bool
+charset_decode(struct charset_decoder *d, struct slice in, struct buf *out);
 /* A sequence that was not complete becomes U+FFFD; frees what d holds. */
 bool charset_decoder_end(struct charset_decoder *d, struct buf *out);
 

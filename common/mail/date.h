@@ -14,7 +14,7 @@
 #include "common/base/slice.h"
 
 struct date {
-	int64_t time;	  /* seconds since 1970 */
+	int64_t time;     /* seconds since 1970 */
 	int zone_minutes; /* -1439 .. 1439; 0 when unknown ("-0000", "CEST") */
 };
 
@@ -24,7 +24,8 @@ struct date {
  * 0, or -EINVAL (*out untouched).
  */
 int date_parse(struct slice in, struct date *out);
-/* "Fri, 20 Nov 2026 22:00:00 +0000". Years 0 to 9999, clamped. */
+/* "Fri, 20 Nov 2026 22:00:00 +0000". Years 0 to 9999; what is beyond
+ * is clamped. */
 bool date_put(struct buf *b, struct date d);
 
 /* IMAP date-time, without the quotes: "17-Jul-1996 02:44:25 -0700". */

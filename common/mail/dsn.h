@@ -24,14 +24,14 @@ enum dsn_action { /* RFC 3464 2.3.3 */
 
 /* Empty slices and times of 0 mean: not known, left out. */
 struct dsn_recipient {
-	struct slice final;	/* address, no angle brackets */
-	struct slice original;	/* ORCPT decoded: "rfc822;bob@x", or "" */
+	struct slice final;    /* address, no angle brackets */
+	struct slice original; /* ORCPT decoded: "rfc822;bob@x", or "" */
 	enum dsn_action action;
-	struct slice status;	/* "5.1.1"; empty: 5.0.0, 4.0.0 or 2.0.0 */
+	struct slice status;     /* "5.1.1"; empty: 5.0.0, 4.0.0 or 2.0.0 */
 	struct slice diagnostic; /* the SMTP reply: "550 5.1.1 unknown", may
 				    have several lines */
 	struct slice remote_mta; /* host name of who said so */
-	int64_t last_attempt;	 /* seconds since 1970 */
+	int64_t last_attempt;    /* seconds since 1970 */
 	int64_t will_retry_until;
 };
 
@@ -44,17 +44,17 @@ typedef int dsn_read_fn(void *arg, struct slice *chunk);
 typedef int dsn_put_fn(void *arg, struct slice octets);
 
 struct dsn {
-	struct slice reporting_mta;   /* host name of this system */
-	struct slice postmaster;      /* to ask; empty: postmaster@host */
-	int64_t now, arrival;	      /* seconds since 1970 */
-	struct slice envelope_id;     /* ENVID decoded (RFC 3461 4.4) */
-	struct slice sender;	      /* original reverse-path: To */
+	struct slice reporting_mta; /* host name of this system */
+	struct slice postmaster;    /* to ask; empty: postmaster@host */
+	int64_t now, arrival;       /* seconds since 1970 */
+	struct slice envelope_id;   /* ENVID decoded (RFC 3461 4.4) */
+	struct slice sender;        /* original reverse-path: To */
 	const struct dsn_recipient *recipients;
 	size_t n_recipients;
-	bool utf8;	/* SMTPUTF8: sender takes UTF-8 (RFC 6533) */
+	bool utf8;      /* SMTPUTF8: sender takes UTF-8 (RFC 6533) */
 	bool eight_bit; /* the original may have octets of 128 and more; where
 			   not said, those become "?" */
-	bool whole;	/* RET=FULL: return all of it, else its header */
+	bool whole;     /* RET=FULL: return all of it, else its header */
 	/* The original: in memory, or read when `read` is set. Only its header
 	 * is taken unless `whole`. */
 	struct slice original;

@@ -18,8 +18,7 @@
  * "(date subject from sender reply-to to cc bcc in-reply-to message-id)".
  * `a` is for scratch. 0, or -ENOMEM (also: b is full).
  */
-int envelope_put(struct buf *b, struct arena *a,
-    const struct mime_envelope *e);
+int envelope_put(struct buf *b, struct arena *a, const struct mime_envelope *e);
 /* Of the root (or any part): BODY without, BODYSTRUCTURE with extension data.
  * 0, or -ENOMEM. */
 int envelope_put_body(struct buf *b, struct arena *a,
@@ -33,8 +32,8 @@ bool envelope_put_nstring(struct buf *b, struct slice s);
  * (when not NULL) says whether there was a Re: or Fwd:. .p NULL when the
  * arena is full.
  */
-struct slice envelope_base_subject(struct arena *a, struct slice subject,
-    bool *is_reply);
+struct slice
+envelope_base_subject(struct arena *a, struct slice subject, bool *is_reply);
 
 /* The sent date (RFC 5256 2.2) in seconds since 1970; false when there is no
  * Date that can be understood: then INTERNALDATE is to be used. */

@@ -34,14 +34,26 @@ size_t header_size(struct slice message);
 
 /* Go through the fields of a message or of its header:
  *   struct slice rest = message; while (header_next(&rest, &f)) ...
- * `rest` must begin at the start of the header; an mbox line is passed over.
- * False at the end of the header; then `rest` is the body. */
+ * mbox lines are passed over. False at the end of the header; then `rest` is
+ * the body. HEADER_MAX is not looked at: give it the header_size octets when
+ * the message may be a stranger's. */
 bool header_next(struct slice *rest, struct header_field *out);
+
+enum header_line {
+	HEADER_LINE_FIELD,
+	HEADER_LINE_FOLDED, /* belongs to the field before */
+	HEADER_LINE_MBOX,   /* passed over */
+	HEADER_LINE_BLANK,  /* the last of the header */
+	HEADER_LINE_BODY,   /* not of the header any more */
+};
+/* What a line is, in a header. after_field: the line before was a field or
+ * folded. For readers that have their own lines. */
+enum header_line header_line_kind(struct slice line, bool after_field);
 
 /* The first field of that name (ASCII case ignored). *out is untouched when
  * there is none. */
-bool header_find(struct slice message, const char *name,
-    struct header_field *out);
+bool
+header_find(struct slice message, const char *name, struct header_field *out);
 /* How many fields have that name: Received, for loops (RFC 5321 6.3). */
 size_t header_count(struct slice message, const char *name);
 
@@ -54,8 +66,8 @@ size_t header_count(struct slice message, const char *name);
 struct slice header_unfold(struct arena *a, struct slice value);
 /* header_find and header_unfold; .p is NULL when there is no such field (or
  * the arena is full), and not NULL when the value is empty. */
-struct slice header_value(struct arena *a, struct slice message,
-    const char *name);
+struct slice
+header_value(struct arena *a, struct slice message, const char *name);
 
 /* 1*ftext (RFC 5322 2.2), at most 76 octets. */
 bool header_name_is_valid(struct slice name);
@@ -74,8 +86,8 @@ bool header_put(struct buf *b, const char *name, struct slice value);
  */
 struct header_reader {
 	struct buf held;
-	size_t scanned, end; /* for the reader itself */
-	int state;
+	size_t end; /* for the reader itself */
+	bool after_field;
 	bool done; /* the header is complete: ask _header and _body */
 };
 

@@ -22,8 +22,8 @@ bool message_id_put(struct buf *b, struct slice domain);
  * not needed removed: RFC 5256 "references" step 1). Words between them, as old
  * In-Reply-To has, are passed over. 0 or -ENOMEM.
  */
-int message_id_list(struct arena *a, struct slice value, struct slice **out,
-    size_t *n);
+int message_id_list(
+    struct arena *a, struct slice value, struct slice **out, size_t *n);
 /* The first of them; .p NULL when there is none. */
 struct slice message_id_first(struct arena *a, struct slice value);
 

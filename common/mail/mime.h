@@ -25,12 +25,13 @@
 
 #define MIME_DEPTH_MAX 32   /* parts inside one another */
 #define MIME_PARTS_MAX 1000 /* of a message, nested messages included */
-#define MIME_TEXT_MAX ((size_t)1 << 20) /* octets of fields kept in all */
+/* Of the arena; only the last header may go over it. Give an arena 8 MiB. */
+#define MIME_TREE_MAX ((size_t)2 << 20)
 
 enum mime_kind {
 	MIME_LEAF,
 	MIME_MULTIPART, /* `children` are its parts */
-	MIME_MESSAGE,	/* message/rfc822: `children` is the one message */
+	MIME_MESSAGE,   /* message/rfc822: `children` is the one message */
 };
 
 /* The fields of a message that ENVELOPE and threading want: unfolded values,
@@ -47,9 +48,9 @@ struct mime_part {
 	struct slice type, subtype; /* lower-case, never NULL: defaults filled
 				       in (RFC 2045 5.2, RFC 2046 5.1.5) */
 	bool type_given; /* there was a Content-Type that could be parsed */
-	struct params params;	    /* of Content-Type */
+	struct params params; /* of Content-Type */
 	enum transfer_encoding encoding;
-	struct slice encoding_name; /* as written, comments out */
+	struct slice encoding_name; /* lower-case, comments out */
 	struct slice id, description, md5, location;
 	struct slice disposition; /* lower-case */
 	struct params disposition_params;
@@ -67,7 +68,7 @@ struct mime_part {
 	struct mime_part *parent; /* NULL: the root */
 	struct mime_part *children, *last_child;
 	struct mime_part *next; /* the next child of the same parent */
-	uint32_t number;	/* 1.. within the parent; 0 for the root */
+	uint32_t number;        /* 1.. within the parent; 0 for the root */
 	uint32_t n_children;
 	uint32_t index; /* 0.. in the order of the message */
 };
@@ -79,8 +80,8 @@ struct mime_parser;
  * raw octets of the first text/plain and text/html bodies, for a preview
  * without a second reading. -ENOMEM, or 0.
  */
-int mime_parser_new(struct mime_parser **out, struct arena *a,
-    size_t keep_text);
+int
+mime_parser_new(struct mime_parser **out, struct arena *a, size_t keep_text);
 /* 0, or -ENOMEM: sticky. Never suspends. */
 int mime_parser_feed(struct mime_parser *p, struct slice chunk);
 /* The message ends. There is always a root; an empty message is an empty
@@ -88,13 +89,12 @@ int mime_parser_feed(struct mime_parser *p, struct slice chunk);
 int mime_parser_end(struct mime_parser *p, struct mime_part **root);
 /* After the end: the raw octets kept of the part that text_part_find(root)
  * names (see text.h); empty when none. Valid until _free. */
-struct slice mime_parser_text(const struct mime_parser *p,
-    const struct mime_part *part);
+struct slice
+mime_parser_text(const struct mime_parser *p, const struct mime_part *part);
 void mime_parser_free(struct mime_parser **p);
 
 /* All in one for a message in memory. */
-int mime_parse(struct arena *a, struct slice message,
-    struct mime_part **root);
+int mime_parse(struct arena *a, struct slice message, struct mime_part **root);
 
 /*
  * The part that an IMAP section names by numbers (RFC 3501 6.4.5), NULL when
@@ -103,17 +103,23 @@ int mime_parse(struct arena *a, struct slice message,
  *   BODY[p.MIME]  its header_at, header_size
  *   BODY[p.HEADER], BODY[p.TEXT]  header and body of mime_part_message(part)
  */
-const struct mime_part *mime_part_find(const struct mime_part *root,
-    const uint32_t *path, size_t n);
+const struct mime_part *
+mime_part_find(const struct mime_part *root, const uint32_t *path, size_t n);
 /* The message that HEADER and TEXT speak of: the root itself for the root
  * found by n 0, the nested message of a MIME_MESSAGE, else NULL. */
-const struct mime_part *mime_part_message(const struct mime_part *part,
-    size_t n);
+const struct mime_part *
+mime_part_message(const struct mime_part *part, size_t n);
 
 /* The part after this one in the order of the message (a walk without
  * recursion: for (p = root; p; p = mime_part_next(p))). */
 const struct mime_part *mime_part_next(const struct mime_part *part);
-bool mime_part_is(const struct mime_part *part, const char *type,
-    const char *subtype);
+/* Types are lower-case. */
+bool mime_part_is(
+    const struct mime_part *part, const char *type, const char *subtype);
+
+/* text/subtype, and not an attachment. */
+bool mime_part_is_shown(const struct mime_part *part, const char *subtype);
+/* More in the body than an empty line. */
+bool mime_part_has_text(const struct mime_part *part);
 
 #endif

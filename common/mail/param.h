@@ -42,7 +42,7 @@ struct slice param_raw(const struct params *params, const char *name);
  * .p NULL when there is none or the arena is full. Text for people: may hold
  * any character but NUL, also "/" and line ends.
  */
-struct slice param_decode(struct arena *a, const struct params *params,
-    const char *name);
+struct slice
+param_decode(struct arena *a, const struct params *params, const char *name);
 
 #endif

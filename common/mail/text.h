@@ -30,15 +30,14 @@ int text_reader_new(struct text_reader **out, const struct mime_part *part);
  * HTML: white space collapsed, script and style left out, entities decoded).
  * False when out has failed: it is full, and that is enough text.
  */
-bool text_reader_feed(struct text_reader *t, struct slice raw,
-    struct buf *out);
+bool text_reader_feed(struct text_reader *t, struct slice raw, struct buf *out);
 bool text_reader_end(struct text_reader *t, struct buf *out);
 void text_reader_free(struct text_reader **t);
 
 /* All in one, of a raw body (or the first octets of one); `out` may get full.
  * -ENOMEM for memory only. */
-int text_decode(const struct mime_part *part, struct slice raw,
-    struct buf *out);
+int
+text_decode(const struct mime_part *part, struct slice raw, struct buf *out);
 
 /* At most TEXT_PREVIEW_CHARS characters of the text on one line: white space
  * collapsed, no control characters, quoted lines and rulers passed over. */

@@ -30,18 +30,18 @@ struct transfer_decoder {
 	enum transfer_encoding encoding;
 	uint32_t bits; /* base64: what came since the last full group */
 	unsigned n_bits;
-	bool ended;	  /* base64: padding seen */
-	char hold[3];	  /* quoted-printable: "=" and what follows it */
+	bool ended;   /* base64: padding seen */
+	char hold[3]; /* quoted-printable: "=" and what follows it */
 	size_t n_hold;
-	size_t n_space;	  /* white space that may stand before a line end */
+	size_t n_space; /* white space that may stand before a line end */
 	char space[76];
 };
 
-void transfer_decoder_init(struct transfer_decoder *d,
-    enum transfer_encoding encoding);
+void transfer_decoder_init(
+    struct transfer_decoder *d, enum transfer_encoding encoding);
 /* Append decoded octets. False when out has failed (is full). */
-bool transfer_decode(struct transfer_decoder *d, struct slice in,
-    struct buf *out);
+bool
+transfer_decode(struct transfer_decoder *d, struct slice in, struct buf *out);
 bool transfer_decoder_end(struct transfer_decoder *d, struct buf *out);
 
 struct transfer_encoder {
@@ -53,10 +53,10 @@ struct transfer_encoder {
 
 /* Lines of at most 76 octets, CRLF. For quoted-printable the input is text
  * whose line ends are CRLF or LF. */
-void transfer_encoder_init(struct transfer_encoder *e,
-    enum transfer_encoding encoding);
-bool transfer_encode(struct transfer_encoder *e, struct slice in,
-    struct buf *out);
+void transfer_encoder_init(
+    struct transfer_encoder *e, enum transfer_encoding encoding);
+bool
+transfer_encode(struct transfer_encoder *e, struct slice in, struct buf *out);
 bool transfer_encoder_end(struct transfer_encoder *e, struct buf *out);
 
 /* One token without line ends (RFC 4648 4, as SASL has it). */
