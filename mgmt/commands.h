@@ -44,11 +44,29 @@ const char *command_conf_path(void);
 int exec_beside(const char *program, char **argv);
 
 /* The commands, by file: cmd_NOUN.c. */
+int cmd_account_add(const struct conf *conf, int argc, char **argv);
+int cmd_account_list(const struct conf *conf, int argc, char **argv);
+int cmd_account_remove(const struct conf *conf, int argc, char **argv);
+int cmd_account_set(const struct conf *conf, int argc, char **argv);
+int cmd_account_show(const struct conf *conf, int argc, char **argv);
+int cmd_address_add(const struct conf *conf, int argc, char **argv);
+int cmd_address_list(const struct conf *conf, int argc, char **argv);
+int cmd_address_remove(const struct conf *conf, int argc, char **argv);
+int cmd_address_set(const struct conf *conf, int argc, char **argv);
+int cmd_address_show(const struct conf *conf, int argc, char **argv);
 int cmd_completion(const struct conf *conf, int argc, char **argv);
 int cmd_config_check(const struct conf *conf, int argc, char **argv);
 int cmd_config_show(const struct conf *conf, int argc, char **argv);
+int cmd_domain_add(const struct conf *conf, int argc, char **argv);
+int cmd_domain_list(const struct conf *conf, int argc, char **argv);
+int cmd_domain_remove(const struct conf *conf, int argc, char **argv);
+int cmd_domain_set(const struct conf *conf, int argc, char **argv);
+int cmd_domain_show(const struct conf *conf, int argc, char **argv);
 int cmd_help(const struct conf *conf, int argc, char **argv);
 int cmd_mail(const struct conf *conf, int argc, char **argv);
+int cmd_password_list(const struct conf *conf, int argc, char **argv);
+int cmd_password_remove(const struct conf *conf, int argc, char **argv);
+int cmd_password_set(const struct conf *conf, int argc, char **argv);
 int cmd_queue(const struct conf *conf, int argc, char **argv);
 int cmd_version(const struct conf *conf, int argc, char **argv);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/auth/auth_cache.h"
@@ -280,6 +281,27 @@ accounts_open_store(struct accounts **out, const struct conf *conf,
 	return 0;
 }
 
+/* What is missing above `path`; others pass through it to what is theirs. */
+static int
+make_parents(const char *path, struct buf *err)
+{
+	char *part = strdup(path);
+	int rc = part == NULL ? -ENOMEM : 0;
+
+	for (size_t i = 1; rc == 0 && part[i] != '\0'; i++) {
+		if (part[i] != '/')
+			continue;
+		part[i] = '\0';
+		if (mkdir(part, 0755) == -1 && access(part, F_OK) == -1)
+			rc = -errno;
+		part[i] = '/';
+	}
+	if (rc != 0)
+		buf_printf(err, "%s: %s", path, strerror(-rc));
+	free(part);
+	return rc;
+}
+
 int
 accounts_open(
     struct accounts **out, const struct conf *conf, bool write, struct buf *err)
@@ -290,7 +312,10 @@ accounts_open(
 		.readonly = !write,
 		.group = true,
 	};
+	int rc;
 
+	if (write && (rc = make_parents(sc.dir, err)) != 0)
+		return rc;
 	return accounts_open_store(out, conf, &sc, err);
 }
 

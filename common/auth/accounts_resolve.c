@@ -125,6 +125,12 @@ find_postmaster(struct accounts *a, struct arena *arena, struct slice local,
 		rc = accounts_name(arena, address, &name);
 	if (rc == 0)
 		rc = find_local(a, arena, name.domain, name.local, f);
+	if (rc == 0 &&
+	    (f->rule = arena_printf(arena,
+		 "postmaster, as nobody "
+		 "else is: %s",
+		 f->rule)) == NULL)
+		rc = -ENOMEM;
 	return rc == -EINVAL ? -ENOENT : rc;
 }
 

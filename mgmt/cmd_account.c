@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: ISC */
+/* pneu account add|list|show|set|remove */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "common/auth/password.h"
+#include "mgmt/commands.h"
+#include "mgmt/directory.h"
+#include "mgmt/secret.h"
+
+struct account_args {
+	const char *address; /* list: the domain, or "" */
+	const char *name;
+	bool has_octets, has_messages;
+	uint64_t octets, messages;
+	bool enable, disable, admin, no_admin, json;
+	bool generate, no_password;
+	struct secret secret;
+};
+
+/* --- the command line --- */
+
+static bool
+quota_of(const char *text, bool octets, struct account_args *in)
+{
+	uint64_t *out = octets ? &in->octets : &in->messages;
+	int rc;
+
+	if (octets || strcmp(text, "none") == 0)
+		rc = size_parse(text, out);
+	else
+		rc = slice_u64(slice_str(text), INT64_MAX, out);
+	if (rc != 0)
+		complain("%s: not a %s", text,
+		    octets ? "size, such as 2G, 500M or none"
+			   : "number of messages, or none");
+	*(octets ? &in->has_octets : &in->has_messages) = true;
+	return rc == 0;
+}
+
+static bool
+parse(struct account_args *in, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "name", required_argument, NULL, 'n' },
+		{ "quota", required_argument, NULL, 'q' },
+		{ "quota-messages", required_argument, NULL, 'm' },
+		{ "enable", no_argument, NULL, 'e' },
+		{ "disable", no_argument, NULL, 'd' },
+		{ "admin", no_argument, NULL, 'a' },
+		{ "no-admin", no_argument, NULL, 'A' },
+		{ "generate", no_argument, NULL, 'g' },
+		{ "no-password", no_argument, NULL, 'P' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'n':
+			in->name = optarg;
+			break;
+		case 'q':
+		case 'm':
+			if (!quota_of(optarg, c == 'q', in))
+				return false;
+			break;
+		case 'e':
+			in->enable = true;
+			break;
+		case 'd':
+			in->disable = true;
+			break;
+		case 'a':
+			in->admin = true;
+			break;
+		case 'A':
+			in->no_admin = true;
+			break;
+		case 'g':
+			in->generate = true;
+			break;
+		case 'P':
+			in->no_password = true;
+			break;
+		default:
+			return false;
+		}
+	}
+	if (argc - optind == 2)
+		complain("a password is never an argument: other users and "
+			 "the shell's history would see it");
+	if (argc - optind != 1 || (in->enable && in->disable) ||
+	    (in->admin && in->no_admin) || (in->generate && in->no_password))
+		return false;
+	in->address = argv[optind];
+	return true;
+}
+
+static void
+apply(const struct account_args *in, struct accounts_account *v)
+{
+	if (in->name != NULL)
+		v->name = in->name;
+	if (in->has_octets)
+		v->quota_octets = in->octets;
+	if (in->has_messages)
+		v->quota_messages = in->messages;
+	if (in->enable || in->disable)
+		v->disabled = in->disable;
+	if (in->admin || in->no_admin)
+		v->admin = in->admin;
+}
+
+/* --- add --- */
+
+/* Whatever would make the rest in vain, before a password is asked for. */
+static int
+can_add(struct directory *d, const struct account_args *in)
+{
+	struct accounts_account account;
+	struct accounts_address address;
+	int status = domain_of_must_exist(d, in->address);
+
+	if (status != 0)
+		return status;
+	if (accounts_account_get(
+		d->a, &d->arena, slice_str(in->address), &account) == 0) {
+		complain("account %s exists; to change its password: "
+			 "pneu password set %s",
+		    in->address, in->address);
+		return 1;
+	}
+	if (accounts_address_get(
+		d->a, &d->arena, slice_str(in->address), &address) == 0) {
+		complain("%s is %s; to make it an account, first: "
+			 "pneu address remove %s",
+		    in->address,
+		    address.blocked ? "a blocked address" : "an alias",
+		    in->address);
+		return 1;
+	}
+	return 0;
+}
+
+static bool
+get_password(struct account_args *in)
+{
+	if (!in->generate)
+		return secret_read(&in->secret, in->address);
+	password_generate(in->secret.text);
+	in->secret.n = PASSWORD_GENERATED_LEN;
+	return true;
+}
+
+static int
+add(struct directory *d, void *arg)
+{
+	struct account_args *in = arg;
+	struct accounts_account v = { .address = in->address, .name = "" };
+	int status = can_add(d, in), rc;
+
+	if (status != 0)
+		return status;
+	apply(in, &v);
+	if (!in->no_password && !get_password(in))
+		return EX_USAGE;
+	rc = accounts_account_put(d->a, &v, true, &d->err);
+	if (rc != 0)
+		return directory_failed(d, rc);
+	if (in->no_password)
+		return EX_OK;
+	rc = accounts_password_set(d->a, slice_str(in->address), "password",
+	    slice(in->secret.text, in->secret.n), 0, &d->err);
+	if (rc != 0) {
+		complain("account %s is there, but without a password; next: "
+			 "pneu password set %s",
+		    in->address, in->address);
+		return directory_failed(d, rc);
+	}
+	if (in->generate)
+		printf("%s\n", in->secret.text);
+	return EX_OK;
+}
+
+int
+cmd_account_add(const struct conf *conf, int argc, char **argv)
+{
+	struct account_args in = { 0 };
+	int status;
+
+	if (!parse(&in, argc, argv) || in.enable || in.no_admin)
+		return command_usage();
+	status = directory_run(conf, true, add, &in);
+	secret_wipe(&in.secret);
+	return status;
+}
+
+/* --- set --- */
+
+static int
+set(struct directory *d, void *arg)
+{
+	const struct account_args *in = arg;
+	struct accounts_account v;
+	int rc =
+	    accounts_account_get(d->a, &d->arena, slice_str(in->address), &v);
+
+	if (rc == -ENOENT)
+		return no_such_account(d, in->address);
+	if (rc != 0)
+		return directory_failed(d, rc);
+	apply(in, &v);
+	rc = accounts_account_put(d->a, &v, false, &d->err);
+	return rc == 0 ? EX_OK : directory_failed(d, rc);
+}
+
+int
+cmd_account_set(const struct conf *conf, int argc, char **argv)
+{
+	struct account_args in = { 0 };
+
+	if (!parse(&in, argc, argv) || in.generate || in.no_password)
+		return command_usage();
+	if (in.name == NULL && !in.has_octets && !in.has_messages &&
+	    !in.enable && !in.disable && !in.admin && !in.no_admin)
+		return command_usage();
+	return directory_run(conf, true, set, &in);
+}
+
+/* --- list and show --- */
+
+static json_t *
+account_json(const struct accounts_account *v)
+{
+	return json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:o}", "address",
+	    v->address, "name", v->name, "disabled", v->disabled, "admin",
+	    v->admin, "quota_octets", (json_int_t)v->quota_octets,
+	    "quota_messages", (json_int_t)v->quota_messages, "created",
+	    json_time(v->created_s));
+}
+
+static const char *
+state_text(const struct accounts_account *v)
+{
+	if (v->admin)
+		return v->disabled ? "disabled admin" : "admin";
+	return v->disabled ? "disabled" : "active";
+}
+
+static int
+list(struct directory *d, void *arg)
+{
+	static const char *const head[] = { "ACCOUNT", "NAME", "QUOTA",
+		"MESSAGES", "STATE" };
+	const struct account_args *in = arg;
+	struct accounts_account *v = NULL;
+	json_t *j;
+	struct table t;
+	size_t n = 0;
+	int rc = accounts_account_list(
+	    d->a, &d->arena, slice_str(in->address), &v, &n);
+
+	if (rc == -ENOENT)
+		return no_such_domain(d, in->address);
+	if (rc != 0)
+		return directory_failed(d, rc);
+	if (in->json) {
+		j = json_array();
+		for (size_t i = 0; i < n; i++)
+			json_array_append_new(j, account_json(&v[i]));
+		return json_print(j);
+	}
+	if (n == 0) {
+		fputs("no accounts yet; add one with: pneu account add "
+		      "NAME@DOMAIN\n",
+		    stderr);
+		return EX_OK;
+	}
+	table_init(&t, &d->arena, 5, head);
+	for (size_t i = 0; i < n; i++)
+		table_row(&t,
+		    (const char *const[]){ v[i].address, v[i].name,
+			size_text(&d->arena, v[i].quota_octets),
+			count_text(&d->arena, v[i].quota_messages),
+			state_text(&v[i]) });
+	table_print(&t);
+	return EX_OK;
+}
+
+/* Aliases that have it among their targets (in JSON: an array). */
+static json_t *
+aliases_of(struct directory *d, const char *account)
+{
+	struct accounts_address *v = NULL;
+	json_t *j = json_array();
+	size_t n = 0;
+
+	if (accounts_address_list(d->a, &d->arena, SLICE_EMPTY, &v, &n) != 0)
+		return j;
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < v[i].n_targets; k++)
+			if (strcmp(v[i].targets[k], account) == 0)
+				json_array_append_new(
+				    j, json_string(v[i].address));
+	return j;
+}
+
+static int
+show_json(const struct accounts_account *v, json_t *aliases,
+    const struct accounts_credential *c, size_t n)
+{
+	json_t *j = account_json(v), *passwords = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(passwords, json_string(c[i].name));
+	json_object_set_new(j, "aliases", aliases);
+	json_object_set_new(j, "passwords", passwords);
+	return json_print(j);
+}
+
+static int
+show(struct directory *d, void *arg)
+{
+	const struct account_args *in = arg;
+	struct accounts_credential *c = NULL;
+	struct accounts_account v;
+	json_t *aliases;
+	size_t n = 0;
+	int rc =
+	    accounts_account_get(d->a, &d->arena, slice_str(in->address), &v);
+
+	if (rc == -ENOENT)
+		return no_such_account(d, in->address);
+	if (rc == 0)
+		rc = accounts_credential_list(
+		    d->a, &d->arena, slice_str(v.address), &c, &n);
+	if (rc != 0)
+		return directory_failed(d, rc);
+	aliases = aliases_of(d, v.address);
+	if (in->json)
+		return show_json(&v, aliases, c, n);
+	show_line("account", v.address);
+	show_line("name", v.name);
+	show_line("state", state_text(&v));
+	show_line("quota", size_text(&d->arena, v.quota_octets));
+	show_line("messages", count_text(&d->arena, v.quota_messages));
+	for (size_t i = 0; i < n; i++)
+		show_line(i == 0 ? "passwords" : "", c[i].name);
+	for (size_t i = 0; i < json_array_size(aliases); i++)
+		show_line(i == 0 ? "aliases" : "",
+		    json_string_value(json_array_get(aliases, i)));
+	show_line("created", time_text(&d->arena, v.created_s));
+	json_decref(aliases);
+	return EX_OK;
+}
+
+int
+cmd_account_list(const struct conf *conf, int argc, char **argv)
+{
+	struct account_args in = { 0 };
+
+	if (!options_json(argc, argv, 0, 1, &in.json))
+		return command_usage();
+	in.address = optind < argc ? argv[optind] : "";
+	return directory_run(conf, false, list, &in);
+}
+
+int
+cmd_account_show(const struct conf *conf, int argc, char **argv)
+{
+	struct account_args in = { 0 };
+
+	if (!options_json(argc, argv, 1, 1, &in.json))
+		return command_usage();
+	in.address = argv[optind];
+	return directory_run(conf, false, show, &in);
+}
+
+/* --- remove --- */
+
+static int
+remove_it(struct directory *d, void *arg)
+{
+	const struct account_args *in = arg;
+	struct accounts_account v;
+	json_t *aliases;
+	int rc =
+	    accounts_account_get(d->a, &d->arena, slice_str(in->address), &v);
+
+	if (rc == -ENOENT)
+		return no_such_account(d, in->address);
+	if (rc == 0)
+		rc = accounts_account_remove(
+		    d->a, slice_str(in->address), &d->err);
+	if (rc != 0)
+		return directory_failed(d, rc);
+	aliases = aliases_of(d, v.address);
+	for (size_t i = 0; i < json_array_size(aliases); i++) {
+		const char *alias =
+		    json_string_value(json_array_get(aliases, i));
+
+		fprintf(stderr,
+		    "%s still names it; see: pneu address show "
+		    "%s\n",
+		    alias, alias);
+	}
+	json_decref(aliases);
+	return EX_OK;
+}
+
+int
+cmd_account_remove(const struct conf *conf, int argc, char **argv)
+{
+	struct account_args in = { 0 };
+
+	if (!options_json(argc, argv, 1, 1, &in.json) || in.json)
+		return command_usage();
+	in.address = argv[optind];
+	return directory_run(conf, true, remove_it, &in);
+}
