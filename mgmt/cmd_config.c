@@ -12,7 +12,10 @@ cmd_config_check(const struct conf *conf, int argc, char **argv)
 	(void)argv;
 	if (argc != 1)
 		return command_usage();
-	printf("%s: fine\n", conf_path(conf));
+	if (conf_path(conf) != NULL)
+		printf("%s: fine\n", conf_path(conf));
+	else
+		puts("no " PNEU_CONF_DEFAULT ": all settings are defaults");
 	return EX_OK;
 }
 

@@ -32,9 +32,12 @@ int command_usage(void);
 /* "pneu: ..." on standard error. */
 void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The file of -c, $PNEU_CONF or the default. */
+/* The file of -c, of $PNEU_CONF, or the usual one; NULL when there is none of
+ * these, and then the defaults hold. */
 const char *command_conf_path(void);
 #define PNEU_CONF_DEFAULT "/etc/pneu/pneu.conf"
+/* For commands that change it: that file read; NULL when told why not. */
+struct conf *command_conf_load(void);
 
 /*
  * Become `program` (found beside this one, else in PATH) with the arguments;
@@ -68,6 +71,7 @@ int cmd_password_list(const struct conf *conf, int argc, char **argv);
 int cmd_password_remove(const struct conf *conf, int argc, char **argv);
 int cmd_password_set(const struct conf *conf, int argc, char **argv);
 int cmd_queue(const struct conf *conf, int argc, char **argv);
+int cmd_run(const struct conf *conf, int argc, char **argv);
 int cmd_version(const struct conf *conf, int argc, char **argv);
 
 #endif

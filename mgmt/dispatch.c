@@ -33,7 +33,9 @@ command_conf_path(void)
 
 	if (path_option != NULL)
 		return path_option;
-	return env != NULL && env[0] != '\0' ? env : PNEU_CONF_DEFAULT;
+	if (env != NULL && env[0] != '\0')
+		return env;
+	return access(PNEU_CONF_DEFAULT, F_OK) == 0 ? PNEU_CONF_DEFAULT : NULL;
 }
 
 int
@@ -136,8 +138,8 @@ dispatch_unknown(const char *word)
 	return EX_USAGE;
 }
 
-static struct conf *
-load_conf(void)
+struct conf *
+command_conf_load(void)
 {
 	struct buf err = BUF_INIT;
 	struct conf *conf = conf_load(command_conf_path(), &err);
@@ -161,7 +163,7 @@ dispatch_run(const struct command *c, int argc, char **argv)
 		fprintf(stderr, "%s\n", c->help);
 		return EX_OK;
 	}
-	if (!c->no_conf && (conf = load_conf()) == NULL)
+	if (!c->no_conf && (conf = command_conf_load()) == NULL)
 		return EX_CONFIG;
 	status = c->run(conf, argc, argv);
 	conf_free(&conf);

@@ -58,11 +58,13 @@ hand_over(const char *program, int argc, char **argv)
 	if (argc < 2)
 		return command_usage();
 	args = calloc((size_t)argc + 3, sizeof(*args));
-	path = strdup(command_conf_path());
+	path = strdup(command_conf_path() != NULL ? command_conf_path() : "");
 	if (args != NULL && path != NULL) {
 		n++;
-		args[n++] = option;
-		args[n++] = path;
+		if (path[0] != '\0') {
+			args[n++] = option;
+			args[n++] = path;
+		}
 		for (int i = 1; i < argc; i++)
 			args[n++] = argv[i];
 		exec_beside(program, args);
