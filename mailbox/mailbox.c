@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+#include "mailbox/mailbox.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/auth/accounts.h"
+#include "common/base/log.h"
+#include "mailbox/imap/imap.h"
+#include "mailbox/lmtp/lmtp.h"
+#include "mailbox/mails/mails.h"
+#include "mailbox/pop3/pop3.h"
+
+static struct accounts *accounts;
+static struct mails *mails;
+
+static int
+start_sessions(const struct conf *conf)
+{
+	int rc;
+
+	if ((rc = lmtp_start(conf, mails, accounts)) != 0 ||
+	    (rc = imap_start(conf, mails, accounts)) != 0)
+		return rc;
+	return pop3_start(conf, mails, accounts);
+}
+
+int
+mailbox_start(const struct conf *conf)
+{
+	const struct mails_conf mc = { .store = { .engine = "embedded",
+					   .dir = conf_file(
+					       conf, "mailbox.dir") } };
+	struct buf err = BUF_INIT;
+	int rc;
+
+	rc = accounts_open(&accounts, conf, false, &err);
+	if (rc == 0)
+		rc = mails_open(&mails, &mc, &err);
+	if (rc == 0)
+		rc = start_sessions(conf);
+	if (rc != 0)
+		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
+		    log_q(buf_slice(&err)));
+	buf_clear(&err);
+	return rc;
+}
+
+void
+mailbox_reload(const struct conf *conf)
+{
+	int rc = start_sessions(conf);
+
+	if (rc != 0)
+		log_error("reload", "error=\"%s\"", strerror(-rc));
+}
+
+void
+mailbox_stop(void)
+{
+	mails_close(&mails);
+	accounts_close(&accounts);
+}
+
+size_t
+mailbox_paths(const struct conf *conf, struct service_path *out, size_t max)
+{
+	/* LMDB's reader table is written by readers too. */
+	static const char *const names[] = { "mailbox.dir", "mailbox.spool_dir",
+		"accounts.dir" };
+	size_t n = 0;
+
+	for (; n < sizeof(names) / sizeof(names[0]) && n < max; n++)
+		out[n] =
+		    (struct service_path){ conf_file(conf, names[n]), true };
+	return n;
+}
