@@ -89,8 +89,7 @@ struct smtp_client_mail {
  * is needed and not offered makes *mail_reply 553 5.6.7 without asking,
  * BINARYMIME likewise 554 5.6.3, a size over the server's limit 552 5.3.4.
  * -EINVAL: an address or a value holds control characters.
- * After a negative *mail_reply, or when no recipient was accepted, the
- * connection is fit for the next transaction after smtp_client_reset.
+ * A transaction that was not sent need not be reset: the next one sees to it.
  */
 int smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *m,
     struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply);

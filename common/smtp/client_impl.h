@@ -22,7 +22,7 @@ struct smtp_client {
 	 * be taken for something else. */
 	bool out_of_step;
 	bool tls_failed;  /* the handshake, so that plain text may be tried */
-	bool needs_reset; /* after a BDAT that failed (RFC 3030 2) */
+	bool needs_reset; /* a transaction is open, or failed half-way */
 	bool reused;	  /* given out by the pool a second time or more */
 	struct smtp_client *next; /* in the pool */
 };

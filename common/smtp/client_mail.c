@@ -177,6 +177,7 @@ read_next(struct envelope *e)
 	case MAIL:
 		*e->mail_reply = reply;
 		e->mail_answered = true;
+		e->c->needs_reset = smtp_reply_is_positive(&reply);
 		break;
 	case RCPT:
 		take_rcpt_reply(&e->rcpts[rcpt], &reply);

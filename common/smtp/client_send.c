@@ -156,6 +156,7 @@ read_final_replies(struct sending *s)
 	bool first = true;
 	int rc;
 
+	s->c->needs_reset = false;
 	if (!s->c->conf.lmtp) {
 		rc = client_read_reply(s->c, &s->c->tx, s->reply);
 		if (rc != 0)
@@ -211,7 +212,6 @@ send_data(struct sending *s)
 			c->out_of_step = true;
 			return lose(s, 0, -EPROTO);
 		}
-		c->needs_reset = true;
 		return 0;
 	}
 	*s->reply = (struct smtp_reply){ 0 };
@@ -255,7 +255,6 @@ finish_refused(struct sending *s, bool last_sent)
 {
 	int rc = 0;
 
-	s->c->needs_reset = true;
 	/* How many replies LMTP gives to a LAST that came too late is not laid
 	 * down. */
 	if (last_sent && s->c->conf.lmtp)

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Dialogues with the server engine, in process: a script of lines against a
+ * session on the other end of a socketpair, with a handler that decides by the
+ * local part and records what it was given.
+ *
+ *	"C: text"  send a line             "R: octets"  send as they are
+ *	"S: text"  expect a line; a final * stands for any rest
+ *	"E:"       expect the end          "T:"         start TLS
+ *
+ * What is sent can be cut at one place, or at all: each part is sent when the
+ * server has taken what came before, so the cut is real and needs no clock.
+ */
+#ifndef TEST_SMTP_DIALOGUE_H
+#define TEST_SMTP_DIALOGUE_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/co.h"
+#include "common/base/log.h"
+#include "common/smtp/server.h"
+
+#define CUT_NOWHERE SIZE_MAX
+#define CUT_EVERYWHERE (SIZE_MAX - 1)
+
+/* --- the handler that records --- */
+
+static struct buf record; /* events, one per line */
+static size_t resets, disconnects;
+
+static bool
+local_is(const struct smtp_path *p, const char *local)
+{
+	return slice_eq_str(p->local, local);
+}
+
+static int
+on_mail(
+    struct smtp_session *s, const struct smtp_mail *m, struct smtp_reply *reply)
+{
+	(void)s;
+	if (local_is(&m->from, "mail550"))
+		*reply = SMTP_REPLY(550, "5.7.1", "Not from you");
+	if (local_is(&m->from, "mailbroken"))
+		return -ECONNREFUSED;
+	if (local_is(&m->from, "mailfull"))
+		return -ENOSPC;
+	return 0;
+}
+
+static int
+on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
+{
+	(void)s;
+	if (local_is(&r->to, "nobody"))
+		*reply = SMTP_REPLY(550, "5.1.1", "No such mailbox");
+	if (local_is(&r->to, "later"))
+		*reply = SMTP_REPLY(450, "4.2.0", "Come back\nlater");
+	if (local_is(&r->to, "broken"))
+		return -EIO;
+	if (local_is(&r->to, "moved"))
+		*reply = SMTP_REPLY(251, "2.1.5", "<new@b.example>");
+	return 0;
+}
+
+static int
+on_data(struct smtp_session *s, struct smtp_reply *reply)
+{
+	if (local_is(&smtp_session_mail(s)->from, "nodata"))
+		*reply = SMTP_REPLY(550, "5.7.1", "No data from you");
+	return 0;
+}
+
+static void
+record_message(struct smtp_session *s, struct spool *body)
+{
+	const struct smtp_mail *m = smtp_session_mail(s);
+	struct smtp_rcpt *const *rcpts;
+	struct slice part;
+	size_t n;
+
+	rcpts = smtp_session_rcpts(s, &n);
+	buf_printf(&record,
+	    "message with=%s from=%.*s size=%llu body=%d "
+	    "utf8=%d ret=%d envid=%.*s auth=%.*s 8bit=%d\n",
+	    smtp_session_with(s), (int)m->from.text.n, m->from.text.p,
+	    (unsigned long long)m->size, m->body, m->smtputf8, m->ret,
+	    (int)m->envid.n, m->envid.p, (int)m->auth.n, m->auth.p,
+	    spool_is_8bit(body));
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&record, "rcpt %.*s notify=%u orcpt=%.*s\n",
+		    (int)rcpts[i]->to.text.n, rcpts[i]->to.text.p,
+		    rcpts[i]->notify, (int)rcpts[i]->orcpt.n,
+		    rcpts[i]->orcpt.p);
+	for (uint64_t at = 0; at < spool_size(body); at += part.n) {
+		if (spool_view(body, at, &part) != 0)
+			abort();
+		buf_put_slice(&record, part);
+	}
+	buf_put_str(&record, "--\n");
+}
+
+static int
+on_message(struct smtp_session *s, struct spool *body,
+    struct smtp_reply *replies, size_t n)
+{
+	struct smtp_rcpt *const *rcpts;
+	size_t n_rcpts;
+
+	record_message(s, body);
+	rcpts = smtp_session_rcpts(s, &n_rcpts);
+	for (size_t i = 0; i < n; i++) {
+		replies[i] = SMTP_REPLY(250, "2.0.0", "Stored");
+		if (local_is(&rcpts[i]->to, "full"))
+			replies[i] = SMTP_REPLY(452, "4.2.2", "Full");
+		if (local_is(&rcpts[i]->to, "silent"))
+			replies[i] = (struct smtp_reply){ 0 };
+	}
+	if (local_is(&smtp_session_mail(s)->from, "diskfull"))
+		return -ENOSPC;
+	return 0;
+}
+
+static void
+on_reset(struct smtp_session *s)
+{
+	(void)s;
+	resets++;
+}
+
+static void
+on_disconnect(struct smtp_session *s)
+{
+	(void)s;
+	disconnects++;
+}
+
+static int
+auth_login(struct smtp_session *s, bool *good)
+{
+	struct slice r;
+	int rc;
+
+	rc = smtp_session_challenge(s, SLICE_LIT("Username:"), &r);
+	if (rc != 0)
+		return rc;
+	*good = slice_eq_str(r, "alice");
+	rc = smtp_session_challenge(s, SLICE_LIT("Password:"), &r);
+	*good = *good && rc == 0 && slice_eq_str(r, "secret");
+	return rc;
+}
+
+static int
+on_auth(struct smtp_session *s, struct slice mechanism, struct slice initial,
+    bool has_initial, struct smtp_reply *reply)
+{
+	bool good = false;
+	int rc = 0;
+
+	if (slice_eq_str(mechanism, "LOGIN")) {
+		rc = auth_login(s, &good);
+	} else {
+		if (!has_initial)
+			rc = smtp_session_challenge(s, SLICE_EMPTY, &initial);
+		good =
+		    rc == 0 && slice_eq(initial, SLICE_LIT("\0alice\0secret"));
+	}
+	if (good) {
+		smtp_session_set_authenticated(s, "alice");
+		*reply = SMTP_REPLY(235, "2.7.0", "Welcome");
+	}
+	return rc;
+}
+
+static const char *
+on_mechanisms(struct smtp_session *s)
+{
+	(void)s;
+	return "PLAIN LOGIN";
+}
+
+static const struct smtp_handler recording = {
+	.mail = on_mail,
+	.rcpt = on_rcpt,
+	.data = on_data,
+	.message = on_message,
+	.reset = on_reset,
+	.disconnect = on_disconnect,
+};
+static const struct smtp_handler recording_auth = {
+	.mail = on_mail,
+	.rcpt = on_rcpt,
+	.data = on_data,
+	.message = on_message,
+	.reset = on_reset,
+	.disconnect = on_disconnect,
+	.auth = on_auth,
+	.auth_mechanisms = on_mechanisms,
+};
+
+#define ALL_EXTENSIONS 0xffffffffU
+
+static const struct smtp_server esmtp = {
+	.kind = SMTP_SERVER_ESMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = ALL_EXTENSIONS,
+	.max_size = 1000,
+	.max_recipients = 4,
+	.max_errors = 5,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+static const struct smtp_server lmtp = {
+	.kind = SMTP_SERVER_LMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = ALL_EXTENSIONS,
+	.max_size = 1000,
+	.max_recipients = 4,
+	.max_errors = 5,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+
+/* --- the two ends --- */
+
+struct dialogue {
+	const struct smtp_server *server;
+	const char *const *script;
+	size_t cut;
+	struct tls_client *tls;
+
+	int fds[2];
+	struct conn *client;
+	size_t sent;
+	size_t line; /* of the script */
+	char error[600];
+};
+
+static void
+dialogue_server(void *arg)
+{
+	struct dialogue *d = arg;
+	struct conn *c;
+
+	if (conn_new(&c, d->fds[1], d->fds[1]) != 0)
+		abort();
+	smtp_serve(d->server, c);
+	conn_free(&c);
+	d->fds[1] = -1;
+}
+
+/* Until the server has read all (or is gone). */
+static void
+settle(struct dialogue *d)
+{
+	int waiting;
+
+	conn_flush(d->client);
+	for (int i = 0; i < 10000; i++) {
+		co_yield ();
+		if (d->fds[1] == -1 ||
+		    (ioctl(d->fds[1], FIONREAD, &waiting) == 0 && waiting == 0))
+			break;
+	}
+	co_yield ();
+}
+
+static void
+dialogue_send(struct dialogue *d, struct slice s)
+{
+	if (d->cut == CUT_EVERYWHERE) {
+		for (size_t i = 0; i < s.n; i++) {
+			conn_write(d->client, slice(s.p + i, 1));
+			settle(d);
+		}
+		return;
+	}
+	if (d->cut > d->sent && d->cut - d->sent < s.n) {
+		size_t n = d->cut - d->sent;
+
+		conn_write(d->client, slice_head(s, n));
+		settle(d);
+		conn_write(d->client, slice_from(s, n));
+	} else {
+		conn_write(d->client, s);
+	}
+	d->sent += s.n;
+}
+
+static void
+dialogue_fail(struct dialogue *d, const char *got)
+{
+	snprintf(d->error, sizeof(d->error), "line %zu: want \"%s\" got \"%s\"",
+	    d->line, d->script[d->line], got);
+}
+
+static bool
+matches(const char *want, const char *got)
+{
+	size_t n = strlen(want);
+
+	if (n > 0 && want[n - 1] == '*')
+		return strncmp(want, got, n - 1) == 0;
+	return strcmp(want, got) == 0;
+}
+
+static void
+dialogue_expect(struct dialogue *d, const char *want)
+{
+	struct slice line;
+	char got[600];
+	bool bare_lf;
+	int rc = conn_read_line(d->client, sizeof(got) - 1, &line, &bare_lf);
+
+	if (rc != 0) {
+		dialogue_fail(d, strerror(-rc));
+		return;
+	}
+	memcpy(got, line.p, line.n);
+	got[line.n] = '\0';
+	if (bare_lf || !matches(want, got))
+		dialogue_fail(d, got);
+}
+
+static void
+dialogue_expect_end(struct dialogue *d)
+{
+	struct slice rest;
+	char got[600];
+	int rc = conn_peek(d->client, &rest);
+
+	if (rc == -EPIPE || rc == -ECONNRESET)
+		return;
+	snprintf(got, sizeof(got), "%.*s", rc == 0 ? (int)rest.n : 0,
+	    rc == 0 ? rest.p : "");
+	dialogue_fail(d, got);
+}
+
+static void
+dialogue_step(struct dialogue *d, const char *step)
+{
+	const char *text = step[1] == ':' && step[2] == ' ' ? step + 3 : "";
+
+	if (*step == 'C') {
+		dialogue_send(d, slice_str(text));
+		dialogue_send(d, SLICE_LIT("\r\n"));
+	} else if (*step == 'R') {
+		dialogue_send(d, slice_str(text));
+	} else if (*step == 'S') {
+		dialogue_expect(d, text);
+	} else if (*step == 'E') {
+		dialogue_expect_end(d);
+	} else if (*step == 'T') {
+		if (conn_starttls_client(d->client, d->tls, "mx.test") != 0)
+			dialogue_fail(d, "handshake failed");
+	} else {
+		abort();
+	}
+}
+
+static void
+dialogue_client(void *arg)
+{
+	struct dialogue *d = arg;
+	struct co_group g = { 0 };
+
+	if (conn_new(&d->client, d->fds[0], d->fds[0]) != 0)
+		abort();
+	conn_set_timeout(d->client, 20000);
+	/* The greeting is waited for, so that only those who want to are early
+	 * talkers. */
+	if (strncmp(d->script[0], "S", 1) != 0)
+		dialogue_step(d, d->script[d->line++]);
+	co_group_spawn(&g, dialogue_server, d);
+	for (; d->error[0] == '\0' && d->script[d->line] != NULL; d->line++)
+		dialogue_step(d, d->script[d->line]);
+	conn_free(&d->client);
+	co_group_join(&g);
+}
+
+/* "" when all went as written. What was recorded is in `record`. */
+static const char *
+dialogue_run(struct dialogue *d)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, d->fds) != 0)
+		abort();
+	buf_reset(&record);
+	resets = disconnects = 0;
+	d->sent = d->line = 0;
+	d->error[0] = '\0';
+	co_run(dialogue_client, d);
+	return d->error;
+}
+
+/* Octets that the script sends. */
+static size_t __attribute__((unused)) dialogue_octets(const char *const *script)
+{
+	size_t n = 0;
+
+	for (; *script != NULL; script++)
+		if (**script == 'C' || **script == 'R')
+			n += strlen(*script) - 3 + (**script == 'C' ? 2 : 0);
+	return n;
+}
+
+#endif
