@@ -92,6 +92,12 @@ file_open(const char *dir)
 	return fd;
 }
 
+static bool
+is_full(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG;
+}
+
 static int
 file_write(struct spool *s, struct slice o)
 {
@@ -101,8 +107,7 @@ file_write(struct spool *s, struct slice o)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == ENOSPC || errno == EDQUOT ? -ENOSPC
-								  : -EIO;
+			return is_full(errno) ? -ENOSPC : -EIO;
 		s->filed += (uint64_t)n;
 		o = slice_from(o, (size_t)n);
 	}

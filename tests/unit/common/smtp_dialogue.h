@@ -7,6 +7,9 @@
  *	"C: text"  send a line             "R: octets"  send as they are
  *	"S: text"  expect a line; a final * stands for any rest
  *	"E:"       expect the end          "T:"         start TLS
+ *	"N:"       send a NUL              "X:"         expect the end, after
+ *	                                                anything
+ *	"P: addr"  first of all: who the server takes us for (a Unix peer)
  *
  * What is sent can be cut at one place, or at all: each part is sent when the
  * server has taken what came before, so the cut is real and needs no clock.
@@ -21,6 +24,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "common/base/buf.h"
 #include "common/base/co.h"
@@ -242,7 +249,8 @@ struct dialogue {
 	struct conn *client;
 	size_t sent;
 	size_t line; /* of the script */
-	char error[600];
+	const char *peer;
+	char error[1024];
 };
 
 static void
@@ -253,6 +261,13 @@ dialogue_server(void *arg)
 
 	if (conn_new(&c, d->fds[1], d->fds[1]) != 0)
 		abort();
+	if (d->peer != NULL) {
+		struct net_addr peer;
+
+		if (net_addr_parse(&peer, d->peer, "") != 0)
+			abort();
+		conn_set_peer(c, &peer);
+	}
 	smtp_serve(d->server, c);
 	conn_free(&c);
 	d->fds[1] = -1;
@@ -299,7 +314,7 @@ dialogue_send(struct dialogue *d, struct slice s)
 static void
 dialogue_fail(struct dialogue *d, const char *got)
 {
-	snprintf(d->error, sizeof(d->error), "line %zu: want \"%s\" got \"%s\"",
+	snprintf(d->error, sizeof(d->error), "line %zu: want \"%.300s\" got \"%.500s\"",
 	    d->line, d->script[d->line], got);
 }
 
@@ -355,10 +370,15 @@ dialogue_step(struct dialogue *d, const char *step)
 		dialogue_send(d, SLICE_LIT("\r\n"));
 	} else if (*step == 'R') {
 		dialogue_send(d, slice_str(text));
+	} else if (*step == 'N') {
+		dialogue_send(d, slice("", 1));
 	} else if (*step == 'S') {
 		dialogue_expect(d, text);
 	} else if (*step == 'E') {
 		dialogue_expect_end(d);
+	} else if (*step == 'X') {
+		while (conn_peek(d->client, &(struct slice){ 0 }) == 0)
+			conn_discard_input(d->client);
 	} else if (*step == 'T') {
 		if (conn_starttls_client(d->client, d->tls, "mx.test") != 0)
 			dialogue_fail(d, "handshake failed");
@@ -376,15 +396,48 @@ dialogue_client(void *arg)
 	if (conn_new(&d->client, d->fds[0], d->fds[0]) != 0)
 		abort();
 	conn_set_timeout(d->client, 20000);
+	d->peer = NULL;
+	if (*d->script[d->line] == 'P')
+		d->peer = d->script[d->line++] + 3;
 	/* The greeting is waited for, so that only those who want to are early
 	 * talkers. */
-	if (strncmp(d->script[0], "S", 1) != 0)
+	if (*d->script[d->line] != 'S')
 		dialogue_step(d, d->script[d->line++]);
 	co_group_spawn(&g, dialogue_server, d);
 	for (; d->error[0] == '\0' && d->script[d->line] != NULL; d->line++)
 		dialogue_step(d, d->script[d->line]);
 	conn_free(&d->client);
 	co_group_join(&g);
+}
+
+/* A key and a certificate of it for mx.test, both in one PEM file, which the
+ * caller unlinks. */
+static void __attribute__((unused)) make_certificate(char path[static 32])
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	X509_NAME *name = X509_get_subject_name(x);
+	FILE *f;
+	int fd;
+
+	snprintf(path, 32, "/tmp/pneu-cert.XXXXXX");
+	if ((fd = mkstemp(path)) == -1 || (f = fdopen(fd, "w")) == NULL)
+		abort();
+	X509_set_version(x, X509_VERSION_3);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), -60);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_set_pubkey(x, key);
+	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+	    (const unsigned char *)"mx.test", -1, -1, 0);
+	X509_set_issuer_name(x, name);
+	if (X509_sign(x, key, EVP_sha256()) == 0 ||
+	    PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 0 ||
+	    PEM_write_X509(f, x) == 0)
+		abort();
+	fclose(f);
+	X509_free(x);
+	EVP_PKEY_free(key);
 }
 
 /* "" when all went as written. What was recorded is in `record`. */

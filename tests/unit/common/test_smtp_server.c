@@ -217,6 +217,15 @@ static const struct scene scenes[] = {
 	    SCRIPT(HELLO, FROM_TO, "R: DATA\r\nQUIT\r\n.\r\n", "S: 554 5.5.0 *",
 		"E:"),
 	    NULL },
+	{ "NUL is for BINARYMIME", &esmtp,
+	    SCRIPT(EHELLO, FROM_TO, "C: DATA", "S: 354 *", "N:", "C: ", "C: .",
+		"S: 550 5.6.0 *", FROM_TO, "R: BDAT 1 LAST\r\n",
+		"N:", "S: 550 5.6.0 *", "R: NO", "N:", "C: OP",
+		"S: 500 5.5.2 *", "C: MAIL FROM:<a@a.example> BODY=BINARYMIME",
+		"S: 250 *", "C: RCPT TO:<b@b.example>", "S: 250 *",
+		"R: BDAT 1 LAST\r\n", "N:", "S: 250 *", BYE),
+	    "message with=ESMTP from=a@a.example size=0 body=2 utf8=0 ret=0 "
+	    "envid= auth= 8bit=0\n" RCPT_B },
 	{ "a browser", &esmtp,
 	    SCRIPT("S: 220 *", "R: POST / HTTP/1.1\r\nHost: a\r\n\r\nQUIT\r\n",
 		"S: 554 5.5.1 *", "E:"),
@@ -316,7 +325,29 @@ static const struct scene scenes[] = {
 		BYE),
 	    NULL },
 
+	{ "XFORWARD and XTRACE from elsewhere", &lmtp,
+	    SCRIPT("P: 192.0.2.9:1000", "S: 220 *", "C: LHLO a",
+		"S: 250-mx.test", "S: 250-SIZE *", "S: 250-PIPELINING",
+		"S: 250-8BITMIME", "S: 250-SMTPUTF8",
+		"S: 250-ENHANCEDSTATUSCODES", "S: 250-CHUNKING",
+		"S: 250-BINARYMIME", "S: 250-DSN", "S: 250 HELP",
+		"C: XFORWARD NAME=x", "S: 550 5.7.1 *",
+		"C: MAIL FROM:<> XTRACE=01JABCDEFGHJKMNPQR", "S: 555 5.5.4 *",
+		BYE),
+	    NULL },
+	{ "the trace goes on", &lmtp,
+	    SCRIPT("P: [::1]:1000", LHELLO,
+		"C: MAIL FROM:<> XTRACE=01JABCDEFGHJKMNPQR", "S: 250 *",
+		"C: RCPT TO:<nobody@b.example>",
+		"S: 550 5.1.1 No such mailbox [ref 01JABCDEFGHJKMNPQR]", BYE),
+	    NULL },
+
 	/* AUTH: RFC 4954 */
+	{ "no AUTH without TLS", &submission,
+	    SCRIPT("P: 192.0.2.9:1000", "S: 220 *", "C: EHLO a",
+		"S: 250-mx.test", "S: 250 HELP",
+		"C: AUTH PLAIN AGFsaWNlAHNlY3JldA==", "S: 538 5.7.11 *", BYE),
+	    NULL },
 	{ "AUTH PLAIN with initial response (RFC 4954 4.1)", &submission,
 	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test",
 		"S: 250-AUTH PLAIN LOGIN", "S: 250 HELP",
@@ -338,6 +369,16 @@ static const struct scene scenes[] = {
 	    NULL },
 };
 
+/* As far as a string goes: a NUL in a message ends it. */
+static void
+check_record(const struct scene *s)
+{
+	const char *want = s->recorded == NULL ? "" : s->recorded;
+
+	if (strcmp(want, buf_str(&record)) != 0)
+		fail_msg("%s: recorded:\n%s", s->name, buf_str(&record));
+}
+
 static void
 scenes_go_as_written(void **state)
 {
@@ -351,10 +392,7 @@ scenes_go_as_written(void **state)
 
 		if (*error != '\0')
 			fail_msg("%s: %s", s->name, error);
-		if (strcmp(s->recorded == NULL ? "" : s->recorded,
-			buf_str(&record)) != 0)
-			fail_msg(
-			    "%s: recorded:\n%s", s->name, buf_str(&record));
+		check_record(s);
 		assert_int_equal(disconnects, 1);
 	}
 }
@@ -386,10 +424,7 @@ scenes_go_the_same_octet_by_octet(void **state)
 		error = dialogue_run(&d);
 		if (*error != '\0')
 			fail_msg("%s: %s", s->name, error);
-		if (strcmp(s->recorded == NULL ? "" : s->recorded,
-			buf_str(&record)) != 0)
-			fail_msg(
-			    "%s: recorded:\n%s", s->name, buf_str(&record));
+		check_record(s);
 	}
 }
 
@@ -442,20 +477,154 @@ nothing_is_smuggled_wherever_it_is_cut(void **state)
 	}
 }
 
-static void
-a_nul_is_refused(void **state)
+/* --- limits --- */
+
+static char *
+repeat(const char *head, char c, size_t n, const char *tail)
 {
-	static const char *const script[] = { HELLO, FROM_TO, "C: DATA",
-		"S: 354 *", "C: x", "C: .", "S: 250 *", BYE, NULL };
+	size_t h = strlen(head), t = strlen(tail);
+	char *s = malloc(h + n + t + 1);
+
+	memcpy(s, head, h);
+	memset(s + h, c, n);
+	memcpy(s + h + n, tail, t + 1);
+	return s;
+}
+
+static void
+long_lines(void **state)
+{
+	/* RFC 5321 4.5.3.1.4, RFC 3461 5.4, RFC 4954 4 */
+	char *fits = repeat("R: NOOP ", 'x', 2043, "\r\n");
+	char *longer = repeat("R: NOOP ", 'x', 2044, "\r\n");
+	char *auth = repeat("R: AUTH PLAIN ", 'A', 12276, "\r\n");
+	char *response = repeat("R: ", 'A', 12289, "\r\n");
+	char *endless = repeat("R: ", 'x', 300000, "\r\n");
+	const char *const script[] = { HELLO, fits, "S: 250 *", longer,
+		"S: 500 5.5.2 *", auth, "S: 535 *", "C: AUTH PLAIN", "S: 334 ",
+		response, "S: 500 5.5.6 *", endless, "S: 500 5.5.2 *", BYE,
+		NULL };
 	struct dialogue d = {
-		.server = &esmtp, .script = script, .cut = CUT_NOWHERE
+		.server = &submission, .script = script, .cut = CUT_NOWHERE
 	};
 
 	(void)state;
-	/* Scripts are strings; the decoder is asked directly. */
-	struct smtp_reply r = SMTP_REPLY(250, "", "");
-	(void)r;
 	assert_string_equal(dialogue_run(&d), "");
+	free(fits);
+	free(longer);
+	free(auth);
+	free(response);
+	free(endless);
+}
+
+static void
+big_messages(void **state)
+{
+	/* esmtp takes 1,000 octets; the dot and stuffing do not count. */
+	char *fits = repeat("R: ..", 'x', 997, "\r\n.\r\n");
+	char *longer = repeat("R: ..", 'x', 998, "\r\n.\r\n");
+	char *chunk = repeat("R: BDAT 1001 LAST\r\n", 'x', 1001, "");
+	char *absurd = repeat("R: BDAT 70000000 LAST\r\n", 'x', 69000000, "");
+	const char *const script[] = { HELLO, FROM_TO, "C: DATA", "S: 354 *",
+		fits, "S: 250 *", FROM_TO, "C: DATA", "S: 354 *", longer,
+		"S: 552 5.3.4 *", FROM_TO, chunk, "S: 552 5.3.4 *", FROM_TO,
+		absurd, "S: 552 5.3.4 *", "E:", NULL };
+	struct dialogue d = {
+		.server = &esmtp, .script = script, .cut = CUT_NOWHERE
+	};
+	const char *error = dialogue_run(&d);
+
+	(void)state;
+	free(fits);
+	free(longer);
+	free(chunk);
+	free(absurd);
+	assert_string_equal(error, "");
+}
+
+static void
+a_silent_client_is_told(void **state)
+{
+	const struct {
+		const char *const *script;
+	} cases[] = {
+		{ SCRIPT("S: 220 *", "S: 421 4.4.2 *", "E:") },
+		{ SCRIPT(HELLO, FROM_TO, "R: NO", "S: 421 4.4.2 *", "E:") },
+		{ SCRIPT(HELLO, FROM_TO, "C: DATA", "S: 354 *", "R: x",
+		    "S: 421 4.4.2 *", "E:") },
+		{ SCRIPT(
+		    HELLO, FROM_TO, "R: BDAT 2\r\nx", "S: 421 4.4.2 *", "E:") },
+	};
+	struct smtp_server impatient = esmtp;
+
+	(void)state;
+	impatient.timeout_ms = 20;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct dialogue d = { .server = &impatient,
+			.script = cases[i].script,
+			.cut = CUT_NOWHERE };
+
+		assert_string_equal(dialogue_run(&d), "");
+	}
+}
+
+/* --- STARTTLS --- */
+
+static const struct scene secure[] = {
+	{ "a new session begins", NULL,
+	    SCRIPT("P: 192.0.2.9:1000", "S: 220 *", "C: EHLO a",
+		"S: 250-mx.test", "S: 250-STARTTLS", "S: 250 HELP",
+		"C: STARTTLS x", "S: 501 5.5.4 *", "C: STARTTLS",
+		"S: 220 2.0.0 *", "T:", "C: MAIL FROM:<a@a.example>",
+		"S: 503 5.5.1 *", "C: EHLO a", "S: 250-mx.test",
+		"S: 250-AUTH PLAIN LOGIN", "S: 250 HELP", "C: STARTTLS",
+		"S: 503 5.5.1 *",
+		"C: AUTH PLAIN AGFsaWNlAHNlY3JldA==", "S: 235 *", FROM_TO,
+		"C: DATA", "S: 354 *", "C: .", "S: 250 *", BYE),
+	    MESSAGE("ESMTPSA") RCPT_B "--\n" },
+	{ "what stands behind STARTTLS ends the session (CVE-2011-0411)", NULL,
+	    SCRIPT(HELLO, "R: STARTTLS\r\nRSET\r\n", "S: 554 5.5.0 *", "E:"),
+	    NULL },
+	{ "no handshake", NULL,
+	    SCRIPT(
+		HELLO, "C: STARTTLS", "S: 220 *", "C: NOOP", "C: NOOP", "X:"),
+	    NULL },
+	{ "not in a transaction", NULL,
+	    SCRIPT(HELLO, FROM_TO, "C: STARTTLS", "S: 503 *", BYE), NULL },
+};
+
+static void
+starttls(void **state)
+{
+	struct smtp_server server = esmtp;
+	struct tls_client *client;
+	struct buf err = BUF_INIT;
+	char path[32];
+
+	(void)state;
+	make_certificate(path);
+	server.handler = &recording_auth;
+	server.extensions = SMTP_EXT_STARTTLS;
+	assert_int_equal(
+	    tls_server_new_files(&server.tls, path, path, &err), 0);
+	assert_int_equal(
+	    tls_client_new_files(&client, TLS_VERIFY_NONE, NULL, &err), 0);
+	for (size_t i = 0; i < sizeof(secure) / sizeof(*secure); i++) {
+		const struct scene *s = &secure[i];
+		struct dialogue d = { .server = &server,
+			.tls = client,
+			.script = s->script,
+			.cut = CUT_NOWHERE };
+		const char *error = dialogue_run(&d);
+
+		if (*error != '\0')
+			fail_msg("%s: %s", s->name, error);
+		assert_string_equal(
+		    buf_str(&record), s->recorded == NULL ? "" : s->recorded);
+	}
+	tls_client_free(&client);
+	tls_server_free(&server.tls);
+	unlink(path);
 }
 
 int
@@ -465,7 +634,10 @@ main(void)
 		cmocka_unit_test(scenes_go_as_written),
 		cmocka_unit_test(scenes_go_the_same_octet_by_octet),
 		cmocka_unit_test(nothing_is_smuggled_wherever_it_is_cut),
-		cmocka_unit_test(a_nul_is_refused),
+		cmocka_unit_test(long_lines),
+		cmocka_unit_test(big_messages),
+		cmocka_unit_test(a_silent_client_is_told),
+		cmocka_unit_test(starttls),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);
