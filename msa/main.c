@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pneu-msa: takes mail from users who have signed in (RFC 6409), completes it,
+ * and queues it at qm before it answers.
+ */
+#include "common/net/service.h"
+#include "msa/msa.h"
+
+static const struct service_protocol protocols[] = {
+	{ .name = "submission", .setting = "msa.submission", .port = 587,
+	    .session = msa_session },
+	{ .name = "submissions", .setting = "msa.submissions", .port = 465,
+	    .tls = true, .session = msa_session },
+	{ 0 },
+};
+
+int
+main(int argc, char **argv)
+{
+	static const struct service msa = {
+		.name = "msa",
+		.summary = "takes mail from its users",
+		.protocols = protocols,
+		.start = msa_start,
+		.stop = msa_stop,
+		.paths = msa_paths,
+	};
+
+	return service_main(&msa, argc, argv);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdlib.h>
+
+#include "common/mail/header.h"
+#include "msa/msa.h"
+
+#define DATE "Date: Fri, 20 Nov 2026 10:00:00 +0000\r\n"
+#define ID "Message-ID: <1@x.test>\r\n"
+#define FROM "From: a@x.test\r\n"
+#define MADE_DATE "Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n"
+
+static const struct {
+	const char *in, *out;
+} cases[] = {
+	{ DATE ID FROM "\r\n", DATE ID FROM },
+	{ DATE ID FROM "Bcc: x@y.test,\r\n\tz@y.test\r\nTo: b@x.test\r\n\r\n",
+	    DATE ID FROM "To: b@x.test\r\n" },
+	{ "bCC: x@y.test\r\nReturn-Path: <x@y>\r\n" DATE ID FROM "\r\n",
+	    DATE ID FROM },
+	{ DATE ID "To: b\r\n\r\n", DATE ID "To: b\r\nFrom: <a@x.test>\r\n" },
+	{ ID FROM "\r\n", ID FROM MADE_DATE },
+	{ "Subject: folded\r\n  twice\r\n\tmore\r\n" DATE ID FROM "\r\n",
+	    "Subject: folded\r\n  twice\r\n\tmore\r\n" DATE ID FROM },
+	{ "Subject: \xff\xfe raw\r\n" DATE ID FROM,
+	    "Subject: \xff\xfe raw\r\n" DATE ID FROM },
+	{ "Subject: lf\n" DATE ID FROM "\n", "Subject: lf\r\n" DATE ID FROM },
+};
+
+static void
+headers_are_completed(void **state)
+{
+	struct msa_fixup f = { SLICE_LIT("a@x.test"), SLICE_LIT("x.test"), 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct buf out = BUF_INIT;
+
+		assert_true(msa_fixup_header(slice_str(cases[i].in), &f, &out));
+		assert_string_equal(buf_str(&out), cases[i].out);
+		buf_clear(&out);
+	}
+}
+
+static void
+an_empty_header_gets_all_three(void **state)
+{
+	struct msa_fixup f = { SLICE_LIT("a@x.test"), SLICE_LIT("x.test"), 0 };
+	struct header_field field;
+	struct buf out = BUF_INIT;
+
+	(void)state;
+	assert_true(msa_fixup_header(SLICE_LIT("\r\n"), &f, &out));
+	assert_true(header_find(buf_slice(&out), "Date", &field));
+	assert_true(header_find(buf_slice(&out), "From", &field));
+	assert_true(header_find(buf_slice(&out), "Message-ID", &field));
+	assert_true(slice_ends_nocase(field.value, "@x.test>"));
+	buf_clear(&out);
+}
+
+static int
+note(void *arg, struct slice local, struct slice domain)
+{
+	buf_put_slice(arg, local);
+	buf_put_char(arg, '@');
+	buf_put_slice(arg, domain);
+	buf_put_char(arg, ' ');
+	return slice_eq_str(local, "stop") ? 7 : 0;
+}
+
+static void
+each_from_address_is_seen(void **state)
+{
+	struct arena a = ARENA_INIT_MAX(0);
+	struct buf seen = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(msa_each_from(&a,
+			     SLICE_LIT("From: A <a@x.test>, \"B, C\" "
+				       "<b@y.test>\r\nTo: n@z.test\r\n"
+				       "from: g: d@x.test;\r\n\r\nFrom: e@x\r\n"),
+			     note, &seen), 0);
+	assert_string_equal(buf_str(&seen), "a@x.test b@y.test d@x.test ");
+	buf_reset(&seen);
+	assert_int_equal(msa_each_from(&a,
+			     SLICE_LIT("From: stop@x, never@x\r\n\r\n"), note,
+			     &seen), 7);
+	assert_string_equal(buf_str(&seen), "stop@x ");
+	buf_clear(&seen);
+	arena_reset(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(headers_are_completed),
+		cmocka_unit_test(an_empty_header_gets_all_three),
+		cmocka_unit_test(each_from_address_is_seen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
