@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #define HANDSHAKE_MS 60000
 #define COMPLAIN_EVERY_MS 10000
 #define KEPT_CONFS 2
+#define TRIM_PEAK 100
 
 /* A configuration lives as long as a session that began under it. */
 struct epoch {
@@ -54,6 +56,7 @@ struct worker {
 	struct epoch *epochs;	    /* newest first */
 	struct session *sessions;
 	size_t n_sessions, max_sessions;
+	size_t peak; /* of sessions, since memory was given back */
 	struct co_event ending;	 /* by signal, or the one session ended */
 	struct co_event changed; /* a session ended */
 	int terminations;	 /* signals so far */
@@ -110,6 +113,17 @@ epoch_sweep(struct worker *w, size_t keep)
 
 /* --- sessions --- */
 
+/* What thousands of connections used lies about in the heap; when most are
+ * gone it goes back to the kernel. */
+static void
+trim_heap(struct worker *w)
+{
+	if (w->peak < TRIM_PEAK || w->n_sessions > w->peak / 4)
+		return;
+	malloc_trim(0);
+	w->peak = w->n_sessions;
+}
+
 static void
 session_end(struct session *session)
 {
@@ -122,6 +136,7 @@ session_end(struct session *session)
 	session->epoch->sessions--;
 	free(session);
 	epoch_sweep(w, KEPT_CONFS);
+	trim_heap(w);
 	co_event_set(&w->changed);
 	if (w->process->start->one_session)
 		co_event_set(&w->ending);
@@ -185,7 +200,8 @@ session_begin(struct worker *w, const struct service_protocol *p,
 	if ((session->next = w->sessions) != NULL)
 		session->next->at = &session->next;
 	w->sessions = session;
-	w->n_sessions++;
+	if (++w->n_sessions > w->peak)
+		w->peak = w->n_sessions;
 	return 0;
 }
 
