@@ -277,16 +277,16 @@ add_arguments(scmp_filter_ctx f, bool connects_out)
 		    SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread));
 	for (size_t i = 0; i < n_families && rc == 0; i++)
 		rc = allow_if(f, SCMP_SYS(socket),
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
 	if (rc == 0)
 		rc = allow_if(f, SCMP_SYS(socketpair),
-		    SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+		    SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	for (size_t i = 0; i < 5 && rc == 0; i++)
 		rc = allow_if(f, SCMP_SYS(ioctl),
-		    SCMP_A1(SCMP_CMP_EQ, ioctls[i]));
+		    SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
 	for (size_t i = 0; i < 4 && rc == 0; i++)
 		rc = allow_if(f, SCMP_SYS(prctl),
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)prctls[i]));
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)prctls[i], 0));
 	return rc;
 }
 
