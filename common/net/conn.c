@@ -117,10 +117,17 @@ conn_new(struct conn **out, int rfd, int wfd)
 	c->in_want = IN_FIRST;
 	c->timeout_ms = TIMEOUT_MS;
 	c->deadline = -1;
+	id_new(c->id);
 	set_socket_options(rfd);
 	learn_addresses(c);
 	*out = c;
 	return 0;
+}
+
+const char *
+conn_id(const struct conn *c)
+{
+	return c->id + ID_LEN - 8;
 }
 
 int

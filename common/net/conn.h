@@ -75,6 +75,8 @@ void conn_set_timeout(struct conn *c, int64_t timeout_ms);
 /* And none goes beyond this time of clock_mono_ms(); -1: no such limit. */
 void conn_set_deadline(struct conn *c, int64_t mono_ms);
 
+/* 8 characters that tell this connection from others in the log. */
+const char *conn_id(const struct conn *c);
 const struct net_addr *conn_peer(const struct conn *c);
 const struct net_addr *conn_local(const struct conn *c);
 /* For PROXY and XCLIENT: the peer stands for somebody else. */

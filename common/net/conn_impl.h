@@ -8,6 +8,7 @@
 #include <event2/event_struct.h>
 #include <openssl/ssl.h>
 
+#include "common/base/clock.h"
 #include "common/net/conn.h"
 
 struct conn {
@@ -20,6 +21,7 @@ struct conn {
 	short ready;	 /* EV_READ, EV_WRITE: a try may succeed */
 	short want;	 /* what the last try lacked */
 	struct co *waiter;
+	char id[ID_LEN + 1];
 	SSL *ssl;
 
 	char *in; /* unread octets are in[in_at .. in_at + in_n) */

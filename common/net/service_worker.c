@@ -165,10 +165,9 @@ static void
 session_main(void *arg)
 {
 	struct session *session = arg;
-	char id[ID_LEN + 1], peer[128];
+	char peer[128];
 
-	id_new(id);
-	co_log_context("conn=%s", id);
+	co_log_context("conn=%s", conn_id(session->conn));
 	net_addr_text(conn_peer(session->conn), peer);
 	log_info("connect", "protocol=%s peer=%s", session->protocol->name,
 	    log_qs(peer));

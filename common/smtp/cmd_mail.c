@@ -13,7 +13,7 @@ name_transaction(struct smtp_session *s)
 	else
 		id_new(s->id);
 	s->id[ID_LEN] = '\0';
-	co_log_context("conn=%s id=%s", s->conn_id + 10, s->id);
+	co_log_context("conn=%s id=%s", conn_id(s->conn), s->id);
 }
 
 static int

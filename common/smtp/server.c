@@ -262,8 +262,7 @@ smtp_serve(const struct smtp_server *srv, struct conn *c)
 	s->state = STATE_START;
 	s->started_ms = clock_mono_ms();
 	settle(s, srv);
-	id_new(s->conn_id);
-	co_log_context("conn=%s", s->conn_id + 10);
+	co_log_context("conn=%s", conn_id(s->conn));
 
 	rc = greet(s);
 	if (rc == 0)

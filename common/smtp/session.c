@@ -77,7 +77,7 @@ session_reset(struct smtp_session *s)
 		transaction_log(s);
 		if (s->srv->handler->reset != NULL)
 			s->srv->handler->reset(s);
-		co_log_context("conn=%s", s->conn_id + 10);
+		co_log_context("conn=%s", conn_id(s->conn));
 	}
 	spool_free(&s->body);
 	s->id[0] = '\0';

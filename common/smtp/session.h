@@ -31,7 +31,6 @@ struct smtp_session {
 	void *data; /* the handler's */
 	struct arena arena;
 	struct buf out; /* a reply being written */
-	char conn_id[ID_LEN + 1];
 	int64_t started_ms;
 
 	char helo[256];
