@@ -26,12 +26,14 @@ static struct {
  * 452 4.2.2 when not. The transaction is only asked for and dropped.
  */
 static int
-ask_mailbox(struct smtp_session *s, const char *account,
-    struct smtp_reply *reply)
+ask_mailbox(
+    struct smtp_session *s, const char *account, struct smtp_reply *reply)
 {
 	const struct smtp_mail *m = smtp_session_mail(s);
-	struct smtp_client_mail mail = { .from = SLICE_EMPTY, .size = m->size,
-		.trace = slice_str(smtp_session_id(s)), .smtputf8 = m->smtputf8 };
+	struct smtp_client_mail mail = { .from = SLICE_EMPTY,
+		.size = m->size,
+		.trace = slice_str(smtp_session_id(s)),
+		.smtputf8 = m->smtputf8 };
 	struct smtp_client_rcpt rcpt = { .address = slice_str(account) };
 	struct smtp_reply mail_reply;
 	struct smtp_client *c;
@@ -41,8 +43,9 @@ ask_mailbox(struct smtp_session *s, const char *account,
 		return rc;
 	rc = smtp_client_mail(c, &mail, &rcpt, 1, &mail_reply);
 	if (rc == 0) {
-		const struct smtp_reply *r = smtp_reply_is_positive(&mail_reply) ?
-		    &rcpt.reply : &mail_reply;
+		const struct smtp_reply *r = smtp_reply_is_positive(&mail_reply)
+		    ? &rcpt.reply
+		    : &mail_reply;
 
 		*reply = *r;
 		reply->text = arena_dup(smtp_session_tx_arena(s), r->text);
@@ -57,8 +60,8 @@ ask_mailbox(struct smtp_session *s, const char *account,
 
 /* Does the account have a quota at all? Most have none, and cost nothing. */
 static int
-check_quota(struct smtp_session *s, const char *account,
-    struct smtp_reply *reply)
+check_quota(
+    struct smtp_session *s, const char *account, struct smtp_reply *reply)
 {
 	struct accounts_account record;
 	int rc = accounts_account_get(guard.accounts, smtp_session_tx_arena(s),
@@ -105,8 +108,8 @@ on_message(struct smtp_session *s, struct spool *body,
 {
 	(void)s, (void)body;
 	for (size_t i = 0; i < n; i++)
-		replies[i] = SMTP_REPLY(554, "5.3.5",
-		    "guard decides, it does not deliver");
+		replies[i] = SMTP_REPLY(
+		    554, "5.3.5", "guard decides, it does not deliver");
 	return 0;
 }
 
@@ -123,18 +126,20 @@ guard_start(const struct conf *conf)
 	struct buf err = BUF_INIT;
 	int rc;
 
-	client = (struct smtp_client_conf) { .lmtp = true,
-		.hostname = service_hostname(), .connect_timeout_ms = 10000,
+	client = (struct smtp_client_conf){ .lmtp = true,
+		.hostname = service_hostname(),
+		.connect_timeout_ms = 10000,
 		.timeout_ms = 60000 };
 	rc = accounts_open(&guard.accounts, conf, false, &err);
 	if (rc == 0)
-		rc = smtp_pool_new(&guard.mailbox, conf_str(conf, "guard.mailbox"),
-		    conf_file(conf, "run_dir"), &client, MAILBOX_CONNECTIONS);
+		rc = smtp_pool_new(&guard.mailbox,
+		    conf_str(conf, "guard.mailbox"), conf_file(conf, "run_dir"),
+		    &client, MAILBOX_CONNECTIONS);
 	if (rc != 0)
 		log_error("start", "error=%s reason=\"%s\"", strerror(-rc),
 		    log_q(buf_slice(&err)));
 	buf_clear(&err);
-	guard.server = (struct smtp_server) {
+	guard.server = (struct smtp_server){
 		.kind = SMTP_SERVER_LMTP,
 		.handler = &handler,
 		.hostname = service_hostname(),
@@ -163,8 +168,8 @@ guard_paths(const struct conf *conf, struct service_path *out, size_t max)
 	if (max < 2)
 		return 0;
 	/* LMDB's reader table is written by readers too. */
-	out[0] = (struct service_path) { conf_file(conf, "accounts.dir"), true };
-	out[1] = (struct service_path) { conf_file(conf, "run_dir"), true };
+	out[0] = (struct service_path){ conf_file(conf, "accounts.dir"), true };
+	out[1] = (struct service_path){ conf_file(conf, "run_dir"), true };
 	return 2;
 }
 

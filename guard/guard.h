@@ -18,8 +18,8 @@
 
 int guard_start(const struct conf *conf);
 void guard_stop(void);
-size_t guard_paths(const struct conf *conf, struct service_path *out,
-    size_t max);
+size_t
+guard_paths(const struct conf *conf, struct service_path *out, size_t max);
 void guard_session(struct conn *c, const struct service_protocol *p);
 
 /*

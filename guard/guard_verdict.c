@@ -11,8 +11,8 @@ verdict_forward(struct arena *a, const struct accounts_resolution *r)
 	for (size_t i = 0; i < r->n_targets; i++)
 		buf_printf(&text, "%s<%s> %s", i > 0 ? "\n" : "", r->targets[i],
 		    r->target_is_local[i] ? "local" : "relay");
-	reply = (struct smtp_reply) { 251, "2.1.5",
-		arena_dup(a, buf_slice(&text)) };
+	reply =
+	    (struct smtp_reply){ 251, "2.1.5", arena_dup(a, buf_slice(&text)) };
 	if (text.failed || reply.text.p == NULL)
 		reply = SMTP_REPLY(451, "4.3.0", "too many forward addresses");
 	buf_clear(&text);
@@ -33,8 +33,8 @@ guard_verdict(struct arena *a, const struct smtp_path *to,
 		return verdict_forward(a, r);
 	case ACCOUNTS_BLOCKED:
 	case ACCOUNTS_UNKNOWN:
-		return smtp_reply_f(a, 550, "5.1.1", "<%.*s>: no such recipient",
-		    n, to->text.p);
+		return smtp_reply_f(a, 550, "5.1.1",
+		    "<%.*s>: no such recipient", n, to->text.p);
 	case ACCOUNTS_DISABLED:
 		return smtp_reply_f(a, 550, "5.2.1",
 		    "<%.*s>: mailbox is disabled", n, to->text.p);

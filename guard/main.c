@@ -7,7 +7,9 @@
 #include "guard/guard.h"
 
 static const struct service_protocol protocols[] = {
-	{ .name = "lmtp", .setting = "guard.lmtp", .port = 24,
+	{ .name = "lmtp",
+	    .setting = "guard.lmtp",
+	    .port = 24,
 	    .session = guard_session },
 	{ 0 },
 };

@@ -44,9 +44,9 @@ complain(const char *what, int rc)
 static int
 print_json(json_t *j)
 {
-	int rc = j == NULL || json_dumpf(j, stdout, JSON_INDENT(1)) != 0 ?
-	    -ENOMEM :
-	    0;
+	int rc = j == NULL || json_dumpf(j, stdout, JSON_INDENT(1)) != 0
+	    ? -ENOMEM
+	    : 0;
 
 	putchar('\n');
 	json_decref(j);
@@ -120,8 +120,8 @@ cmd_list(struct run *r)
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		if (boxes[i].attrs & MAILS_NOSELECT)
 			continue;
-		rc = mails_status(r->mails, r->argv[0],
-		    slice_str(boxes[i].name), &st);
+		rc = mails_status(
+		    r->mails, r->argv[0], slice_str(boxes[i].name), &st);
 		if (rc != 0)
 			break;
 		size_text(st.octets, size);
@@ -177,15 +177,16 @@ message_line(struct run *r, struct mails_view *v, uint32_t seq, json_t *all)
 		flags_text(row.flags.system, flags);
 		if (!r->json)
 			printf("%8u  %s  %10llu  %s  %s\n", row.uid,
-			    buf_str(&date), (unsigned long long)row.size,
-			    flags, log_q(sum.base_subject));
+			    buf_str(&date), (unsigned long long)row.size, flags,
+			    log_q(sum.base_subject));
 		json_array_append_new(all,
 		    json_pack("{s:I, s:s, s:I, s:s, s:o}", "uid",
 			(json_int_t)row.uid, "received", buf_str(&date),
 			"octets", (json_int_t)row.size, "flags", flags,
 			"subject",
-			json_stringn_nocheck(sum.base_subject.p ?
-				sum.base_subject.p : "", sum.base_subject.n)));
+			json_stringn_nocheck(
+			    sum.base_subject.p ? sum.base_subject.p : "",
+			    sum.base_subject.n)));
 	}
 	buf_clear(&date);
 	arena_reset(&a);
@@ -197,8 +198,8 @@ cmd_messages(struct run *r)
 {
 	json_t *all = json_array();
 	struct mails_view *v = NULL;
-	int rc = mails_view_open(r->mails, r->argv[0], operand(r, 1, "INBOX"),
-	    &v);
+	int rc =
+	    mails_view_open(r->mails, r->argv[0], operand(r, 1, "INBOX"), &v);
 
 	for (uint32_t i = 1; rc == 0 && i <= mails_view_count(v); i++)
 		rc = message_line(r, v, i, all);
@@ -274,7 +275,8 @@ cmd_add(struct run *r)
 {
 	struct mails_message *msg = NULL;
 	struct mails_target t = { .account = r->argv[0],
-		.mailbox = operand(r, 1, "INBOX"), .internaldate = INT64_MIN };
+		.mailbox = operand(r, 1, "INBOX"),
+		.internaldate = INT64_MIN };
 	int rc = mails_message_begin(r->mails, &msg);
 
 	if (rc == 0)
@@ -295,7 +297,8 @@ cmd_remove(struct run *r)
 	if (!r->yes) {
 		fprintf(stderr,
 		    "pneu mail: this deletes all mail of %s for good; to do "
-		    "it: pneu mail remove --yes %s\n", r->argv[0], r->argv[0]);
+		    "it: pneu mail remove --yes %s\n",
+		    r->argv[0], r->argv[0]);
 		return -EPERM;
 	}
 	return mails_account_drop(r->mails, r->argv[0]);
@@ -308,7 +311,8 @@ run_main(void *arg)
 {
 	struct run *r = arg;
 	struct mails_conf conf = { .store = { .engine = "embedded",
-		.dir = conf_file(r->conf, "mailbox.dir") } };
+				       .dir = conf_file(
+					   r->conf, "mailbox.dir") } };
 	struct buf err = BUF_INIT;
 	int rc = mails_open(&r->mails, &conf, &err);
 
@@ -357,10 +361,10 @@ usage:
 	return EX_USAGE;
 }
 
-#define COMMAND(name, min, max)                                       \
-	static int run_##name(const struct conf *conf, int argc, char **argv) \
-	{                                                             \
-		return run(conf, argc, argv, min, max, cmd_##name);   \
+#define COMMAND(name, min, max)                                                \
+	static int run_##name(const struct conf *conf, int argc, char **argv)  \
+	{                                                                      \
+		return run(conf, argc, argv, min, max, cmd_##name);            \
 	}
 
 COMMAND(accounts, 0, 0)

@@ -7,10 +7,15 @@
 #include "msa/msa.h"
 
 static const struct service_protocol protocols[] = {
-	{ .name = "submission", .setting = "msa.submission", .port = 587,
+	{ .name = "submission",
+	    .setting = "msa.submission",
+	    .port = 587,
 	    .session = msa_session },
-	{ .name = "submissions", .setting = "msa.submissions", .port = 465,
-	    .tls = true, .session = msa_session },
+	{ .name = "submissions",
+	    .setting = "msa.submissions",
+	    .port = 465,
+	    .tls = true,
+	    .session = msa_session },
 	{ 0 },
 };
 

@@ -16,9 +16,9 @@ void msa_session(struct conn *c, const struct service_protocol *p);
 
 /* What a header lacks is made from this. */
 struct msa_fixup {
-	struct slice from;	 /* address for a missing From */
-	struct slice id_domain;	 /* domain for a missing Message-ID */
-	int64_t now_s;		 /* for a missing Date */
+	struct slice from;      /* address for a missing From */
+	struct slice id_domain; /* domain for a missing Message-ID */
+	int64_t now_s;          /* for a missing Date */
 };
 
 /*
@@ -28,8 +28,8 @@ struct msa_fixup {
  * copied octet by octet. *out gets the fields without the blank line; bare LF
  * line ends become CRLF. False when out of room.
  */
-bool msa_fixup_header(struct slice header, const struct msa_fixup *f,
-    struct buf *out);
+bool msa_fixup_header(
+    struct slice header, const struct msa_fixup *f, struct buf *out);
 
 /* Called for each address of the From fields; a non-zero return ends. */
 int msa_each_from(struct arena *a, struct slice header,

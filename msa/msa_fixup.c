@@ -43,7 +43,7 @@ put_missing(struct slice header, const struct msa_fixup *f, struct buf *out)
 
 	if (!header_find(header, "Date", &field)) {
 		buf_put_str(out, "Date: ");
-		date_put(out, (struct date) { f->now_s, 0 });
+		date_put(out, (struct date){ f->now_s, 0 });
 		buf_put_str(out, "\r\n");
 	}
 	if (!header_find(header, "From", &field)) {
@@ -59,8 +59,8 @@ put_missing(struct slice header, const struct msa_fixup *f, struct buf *out)
 }
 
 bool
-msa_fixup_header(struct slice header, const struct msa_fixup *f,
-    struct buf *out)
+msa_fixup_header(
+    struct slice header, const struct msa_fixup *f, struct buf *out)
 {
 	struct slice rest = header;
 	struct header_field field;

@@ -111,8 +111,8 @@ on_auth(struct smtp_session *s, struct slice mechanism, struct slice initial,
 	    mechanism, ACCOUNTS_SUBMISSION, plaintext_ok(s));
 
 	if (rc == 0)
-		rc = exchange(s, sasl,
-		    has_initial ? initial : (struct slice) { NULL, 0 });
+		rc = exchange(
+		    s, sasl, has_initial ? initial : (struct slice){ NULL, 0 });
 	*reply = auth_reply(rc);
 	if (rc == SASL_OK && sasl != NULL) {
 		smtp_session_set_authenticated(s, sasl_server_account(sasl));
@@ -138,8 +138,8 @@ refuse_sender(struct smtp_session *s, struct slice local, struct slice domain,
 }
 
 static int
-on_mail(struct smtp_session *s, const struct smtp_mail *m,
-    struct smtp_reply *reply)
+on_mail(
+    struct smtp_session *s, const struct smtp_mail *m, struct smtp_reply *reply)
 {
 	int rc;
 
@@ -151,8 +151,8 @@ on_mail(struct smtp_session *s, const struct smtp_mail *m,
 	    m->from.domain);
 	if (rc < 0)
 		return rc;
-	return rc == 1 ? 0 :
-			 refuse_sender(s, m->from.local, m->from.domain, reply);
+	return rc == 1 ? 0
+		       : refuse_sender(s, m->from.local, m->from.domain, reply);
 }
 
 static struct smtp_client_rcpt *
@@ -174,14 +174,16 @@ rcpts_room(struct smtp_session *s, struct session *m)
 
 /* qm's answer about a recipient; the first opens the transaction there. */
 static int
-ask_qm(struct smtp_session *s, struct session *m,
-    struct smtp_client_rcpt *rcpt)
+ask_qm(struct smtp_session *s, struct session *m, struct smtp_client_rcpt *rcpt)
 {
 	const struct smtp_mail *mail = smtp_session_mail(s);
 	struct smtp_client_mail ask = { .from = mail->from.text,
-		.size = mail->size, .body = mail->body,
-		.smtputf8 = mail->smtputf8, .ret = mail->ret,
-		.envid = mail->envid, .trace = slice_str(smtp_session_id(s)) };
+		.size = mail->size,
+		.body = mail->body,
+		.smtputf8 = mail->smtputf8,
+		.ret = mail->ret,
+		.envid = mail->envid,
+		.trace = slice_str(smtp_session_id(s)) };
 	struct smtp_reply said;
 	int rc;
 
@@ -215,8 +217,9 @@ static int
 on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 {
 	struct session *m = smtp_session_data(s);
-	struct smtp_client_rcpt ask = { .address = r->to.text,
-		.notify = r->notify, .orcpt = r->orcpt };
+	struct smtp_client_rcpt ask = {
+		.address = r->to.text, .notify = r->notify, .orcpt = r->orcpt
+	};
 	int rc;
 
 	if (rcpts_room(s, m) == NULL)
@@ -286,10 +289,10 @@ put_received(struct smtp_session *s, struct buf *out)
 	buf_printf(out, "Received: by %s with %s",
 	    smtp_session_server(s)->hostname, smtp_session_with(s));
 	if (conn_is_tls(c))
-		buf_printf(out, " (%s %s)", conn_tls_version(c),
-		    conn_tls_cipher(c));
+		buf_printf(
+		    out, " (%s %s)", conn_tls_version(c), conn_tls_cipher(c));
 	buf_printf(out, "\r\n\tid %s;\r\n\t", smtp_session_id(s));
-	date_put(out, (struct date) { clock_wall_s(), 0 });
+	date_put(out, (struct date){ clock_wall_s(), 0 });
 	buf_put_str(out, "\r\n");
 }
 
@@ -348,13 +351,13 @@ queue(struct smtp_session *s, struct session *m, struct spool *body,
 			*reply = smtp_reply_f(smtp_session_tx_arena(s), 250,
 			    "2.0.0", "queued as %s", smtp_session_id(s));
 		else
-			reply->text = arena_dup(smtp_session_tx_arena(s),
-			    reply->text);
+			reply->text =
+			    arena_dup(smtp_session_tx_arena(s), reply->text);
 	} else {
 		log_warning("queueing failed", "peer=%s error=\"%s\"",
 		    smtp_client_remote(qm), strerror(-rc));
-		*reply = SMTP_REPLY(451, "4.3.0",
-		    "the queue does not answer, try again later");
+		*reply = SMTP_REPLY(
+		    451, "4.3.0", "the queue does not answer, try again later");
 	}
 	smtp_pool_put(msa.qm, qm, rc == 0);
 	return reply->text.p == NULL ? -ENOMEM : 0;
@@ -368,7 +371,8 @@ complete_header(struct smtp_session *s, struct slice header, struct buf *out)
 
 	if (from.n == 0)
 		from = slice_str(smtp_session_authenticated(s));
-	f = (struct msa_fixup) { .from = from, .id_domain = domain_of(from),
+	f = (struct msa_fixup){ .from = from,
+		.id_domain = domain_of(from),
 		.now_s = clock_wall_s() };
 	put_received(s, out);
 	msa_fixup_header(header, &f, out);
@@ -393,12 +397,12 @@ on_message(struct smtp_session *s, struct spool *body,
 		return rc;
 	header = slice_head(head, header_size(head));
 	if (header.n == MSA_HEADER_MAX) {
-		replies[0] = SMTP_REPLY(554, "5.6.0",
-		    "the header is over 64 KiB");
+		replies[0] =
+		    SMTP_REPLY(554, "5.6.0", "the header is over 64 KiB");
 		return 0;
 	}
-	rc = msa_each_from(smtp_session_tx_arena(s), header, check_from,
-	    &check);
+	rc =
+	    msa_each_from(smtp_session_tx_arena(s), header, check_from, &check);
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
 	/* spool_head's octets go with the next call of the spool. */
@@ -427,8 +431,9 @@ msa_start(const struct conf *conf)
 	struct buf err = BUF_INIT;
 	int rc;
 
-	msa.lmtp = (struct smtp_client_conf) { .lmtp = true,
-		.hostname = service_hostname(), .connect_timeout_ms = 10000,
+	msa.lmtp = (struct smtp_client_conf){ .lmtp = true,
+		.hostname = service_hostname(),
+		.connect_timeout_ms = 10000,
 		.timeout_ms = 300000 };
 	rc = accounts_open(&msa.accounts, conf, false, &err);
 	if (rc == 0)
@@ -439,7 +444,7 @@ msa_start(const struct conf *conf)
 		    log_q(buf_slice(&err)));
 	buf_clear(&err);
 	msa.plaintext_login = conf_bool(conf, "msa.plaintext_login");
-	msa.server = (struct smtp_server) {
+	msa.server = (struct smtp_server){
 		.kind = SMTP_SERVER_SUBMISSION,
 		.handler = &handler,
 		.hostname = service_hostname(),
@@ -471,11 +476,11 @@ msa_paths(const struct conf *conf, struct service_path *out, size_t max)
 {
 	if (max < 3)
 		return 0;
-	out[0] = (struct service_path) { conf_file(conf, "msa.spool_dir"),
-		true };
-	out[1] = (struct service_path) { conf_file(conf, "run_dir"), true };
+	out[0] =
+	    (struct service_path){ conf_file(conf, "msa.spool_dir"), true };
+	out[1] = (struct service_path){ conf_file(conf, "run_dir"), true };
 	/* LMDB's reader table is written by readers too. */
-	out[2] = (struct service_path) { conf_file(conf, "accounts.dir"), true };
+	out[2] = (struct service_path){ conf_file(conf, "accounts.dir"), true };
 	return 3;
 }
 

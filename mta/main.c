@@ -8,7 +8,9 @@
 #include "mta/mta.h"
 
 static const struct service_protocol protocols[] = {
-	{ .name = "smtp", .setting = "mta.listen", .port = 25,
+	{ .name = "smtp",
+	    .setting = "mta.listen",
+	    .port = 25,
 	    .session = mta_session },
 	{ 0 },
 };

@@ -20,7 +20,7 @@ struct mta_target {
 	struct slice address; /* on the wire, no brackets */
 	struct slice orcpt;   /* "rfc822;..": what the client asked for */
 	unsigned notify;
-	bool relay;		 /* not an account of ours: to qm */
+	bool relay;              /* not an account of ours: to qm */
 	struct smtp_reply reply; /* the fate, once tried */
 };
 

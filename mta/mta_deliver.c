@@ -76,14 +76,15 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 	struct smtp_client *c;
 	int rc;
 
-	set_all(t, n,
-	    SMTP_REPLY(451, "4.4.2", "delivery failed, try again later"));
+	set_all(
+	    t, n, SMTP_REPLY(451, "4.4.2", "delivery failed, try again later"));
 	rcpts = arena_array(d->arena, n, sizeof(*rcpts));
 	if (rcpts == NULL || smtp_pool_get(pool, &c) != 0)
 		return;
 	for (size_t i = 0; i < n; i++)
-		rcpts[i] = (struct smtp_client_rcpt) { .address = t[i].address,
-			.notify = t[i].notify, .orcpt = t[i].orcpt };
+		rcpts[i] = (struct smtp_client_rcpt){ .address = t[i].address,
+			.notify = t[i].notify,
+			.orcpt = t[i].orcpt };
 	rc = transaction(c, d, rcpts, n, &whole);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		t[i].reply = keep_reply(d->arena,
@@ -108,7 +109,8 @@ static void
 log_fates(const struct mta_target *t, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		log_info("delivery", "rcpt=<%s> to=%s code=%d esc=%s text=\"%s\"",
+		log_info("delivery",
+		    "rcpt=<%s> to=%s code=%d esc=%s text=\"%s\"",
 		    log_q(t[i].address), t[i].relay ? "qm" : "mailbox",
 		    t[i].reply.code, t[i].reply.enhanced,
 		    log_q(t[i].reply.text));
@@ -189,9 +191,9 @@ mta_deliver(const struct mta_peers *peers, struct smtp_session *s,
 		.mail = { .from = m->from.text,
 		    .size = spool_size(body) + prefix.n,
 		    /* A client that sends 8-bit without saying so. */
-		    .body = spool_is_8bit(body) && m->body == SMTP_BODY_7BIT ?
-			SMTP_BODY_8BITMIME :
-			m->body,
+		    .body = spool_is_8bit(body) && m->body == SMTP_BODY_7BIT
+			? SMTP_BODY_8BITMIME
+			: m->body,
 		    .smtputf8 = m->smtputf8,
 		    .ret = m->ret,
 		    .envid = m->envid,

@@ -30,7 +30,7 @@ static struct {
 
 /* One per connection; the transaction's part is emptied by on_reset. */
 struct session {
-	char prefix[64]; /* counted under this; "" when not */
+	char prefix[64];           /* counted under this; "" when not */
 	struct smtp_client *guard; /* held while a transaction asks */
 	bool guard_failed;
 	struct mta_target *targets; /* tx arena */
@@ -54,8 +54,8 @@ on_connect(struct smtp_session *s, struct smtp_reply *reply)
 	net_addr_prefix(peer, m->prefix);
 	n = mta_clients_enter(mta.clients, m->prefix);
 	if (n > mta.max_per_address)
-		*reply = SMTP_REPLY(421, "4.7.0",
-		    "too many connections from your address");
+		*reply = SMTP_REPLY(
+		    421, "4.7.0", "too many connections from your address");
 	return n == 0 ? -ENOMEM : 0;
 }
 
@@ -92,8 +92,8 @@ xforward(struct smtp_session *s)
 	    strchr(host, ':') != NULL ? "IPV6:" : "", host,
 	    smtp_session_is_esmtp(s) ? "ESMTP" : "SMTP");
 	smtp_xtext_encode(smtp_session_helo(s), &b);
-	text = b.failed ? SLICE_EMPTY : arena_dup(smtp_session_tx_arena(s),
-					    buf_slice(&b));
+	text = b.failed ? SLICE_EMPTY
+			: arena_dup(smtp_session_tx_arena(s), buf_slice(&b));
 	buf_clear(&b);
 	return text.n == 0 ? NULL : text.p;
 }
@@ -101,12 +101,13 @@ xforward(struct smtp_session *s)
 /* Guard's answer about one recipient. The first opens the transaction there:
  * MAIL and RCPT in one write. */
 static int
-ask_guard(struct smtp_session *s, struct session *m,
-    struct smtp_client_rcpt *rcpt)
+ask_guard(
+    struct smtp_session *s, struct session *m, struct smtp_client_rcpt *rcpt)
 {
 	const struct smtp_mail *mail = smtp_session_mail(s);
 	struct smtp_client_mail ask = { .from = mail->from.text,
-		.size = mail->size, .body = mail->body,
+		.size = mail->size,
+		.body = mail->body,
 		.smtputf8 = mail->smtputf8,
 		.trace = slice_str(smtp_session_id(s)) };
 	struct smtp_reply said;
@@ -177,7 +178,7 @@ add_targets(struct smtp_session *s, struct session *m,
 		return mta_targets_of_251(smtp_session_tx_arena(s), said,
 		    original(s, r), r->notify, m->targets, &m->n_targets,
 		    m->max_targets);
-	m->targets[m->n_targets++] = (struct mta_target) {
+	m->targets[m->n_targets++] = (struct mta_target){
 		.address = r->to.text,
 		.orcpt = r->orcpt,
 		.notify = r->notify,
@@ -189,8 +190,9 @@ static int
 on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 {
 	struct session *m = smtp_session_data(s);
-	struct smtp_client_rcpt ask = { .address = r->to.text,
-		.notify = r->notify, .orcpt = r->orcpt };
+	struct smtp_client_rcpt ask = {
+		.address = r->to.text, .notify = r->notify, .orcpt = r->orcpt
+	};
 	int rc = ask_guard(s, m, &ask);
 
 	if (rc != 0) { /* doubt means try later (promise 2) */
@@ -202,8 +204,8 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	}
 	if (!smtp_reply_is_positive(&ask.reply)) {
 		*reply = ask.reply;
-		reply->text = arena_dup(smtp_session_tx_arena(s),
-		    ask.reply.text);
+		reply->text =
+		    arena_dup(smtp_session_tx_arena(s), ask.reply.text);
 		return reply->text.p == NULL ? -ENOMEM : 0;
 	}
 	if ((rc = add_targets(s, m, r, &ask.reply)) == -E2BIG) {
@@ -254,11 +256,11 @@ received(struct smtp_session *s)
 	else
 		buf_printf(&b, " ([%s%s])",
 		    strchr(host, ':') != NULL ? "IPv6:" : "", host);
-	buf_printf(&b, "\r\n\tby %s with %s",
-	    smtp_session_server(s)->hostname, smtp_session_with(s));
+	buf_printf(&b, "\r\n\tby %s with %s", smtp_session_server(s)->hostname,
+	    smtp_session_with(s));
 	if (conn_is_tls(c))
-		buf_printf(&b, " (%s %s)", conn_tls_version(c),
-		    conn_tls_cipher(c));
+		buf_printf(
+		    &b, " (%s %s)", conn_tls_version(c), conn_tls_cipher(c));
 	buf_printf(&b, "\r\n\tid %s", smtp_session_id(s));
 	if (n == 1) {
 		buf_put_str(&b, "\r\n\tfor <");
@@ -266,10 +268,10 @@ received(struct smtp_session *s)
 		buf_put_char(&b, '>');
 	}
 	buf_put_str(&b, ";\r\n\t");
-	date_put(&b, (struct date) { clock_wall_s(), 0 });
+	date_put(&b, (struct date){ clock_wall_s(), 0 });
 	buf_put_str(&b, "\r\n");
-	text = b.failed ? (struct slice) { NULL, 0 } :
-			  arena_dup(smtp_session_tx_arena(s), buf_slice(&b));
+	text = b.failed ? (struct slice){ NULL, 0 }
+			: arena_dup(smtp_session_tx_arena(s), buf_slice(&b));
 	buf_clear(&b);
 	return text;
 }
@@ -297,15 +299,15 @@ on_message(struct smtp_session *s, struct spool *body,
 	if ((rc = is_looping(body, &looping)) != 0)
 		return rc;
 	if (looping) {
-		replies[0] = SMTP_REPLY(554, "5.4.6",
-		    "too many hops, the message is looping");
+		replies[0] = SMTP_REPLY(
+		    554, "5.4.6", "too many hops, the message is looping");
 		return 0;
 	}
 	prefix = received(s);
 	if (prefix.p == NULL)
 		return -ENOMEM;
-	mta_deliver(&mta.peers, s, prefix, body, m->targets, m->n_targets,
-	    &replies[0]);
+	mta_deliver(
+	    &mta.peers, s, prefix, body, m->targets, m->n_targets, &replies[0]);
 	return 0;
 }
 
@@ -325,8 +327,9 @@ peers_open(const struct conf *conf)
 	const char *run_dir = conf_file(conf, "run_dir");
 	int rc;
 
-	mta.lmtp = (struct smtp_client_conf) { .lmtp = true,
-		.hostname = service_hostname(), .connect_timeout_ms = 10000,
+	mta.lmtp = (struct smtp_client_conf){ .lmtp = true,
+		.hostname = service_hostname(),
+		.connect_timeout_ms = 10000,
 		.timeout_ms = conf_duration_ms(conf, "mta.timeout") };
 	rc = smtp_pool_new(&mta.peers.guard, conf_str(conf, "mta.guard"),
 	    run_dir, &mta.lmtp, GUARD_CONNECTIONS);
@@ -338,8 +341,9 @@ peers_open(const struct conf *conf)
 		rc = smtp_pool_new(&mta.peers.qm, conf_str(conf, "mta.qm"),
 		    run_dir, &mta.lmtp, PEER_CONNECTIONS);
 	if (rc != 0)
-		log_error("start", "error=\"%s\" setting=\"mta.guard, "
-				   "mta.mailbox or mta.qm\"",
+		log_error("start",
+		    "error=\"%s\" setting=\"mta.guard, "
+		    "mta.mailbox or mta.qm\"",
 		    strerror(-rc));
 	return rc;
 }
@@ -354,7 +358,7 @@ mta_start(const struct conf *conf)
 		return rc;
 	mta.max_per_address = (unsigned)conf_int(conf, "mta.max_per_address");
 	mta.max_hops = (size_t)conf_int(conf, "mta.max_hops");
-	mta.server = (struct smtp_server) {
+	mta.server = (struct smtp_server){
 		.kind = SMTP_SERVER_ESMTP,
 		.handler = &handler,
 		.hostname = service_hostname(),
@@ -386,9 +390,9 @@ mta_paths(const struct conf *conf, struct service_path *out, size_t max)
 {
 	if (max < 2)
 		return 0;
-	out[0] = (struct service_path) { conf_file(conf, "mta.spool_dir"),
-		true };
-	out[1] = (struct service_path) { conf_file(conf, "run_dir"), true };
+	out[0] =
+	    (struct service_path){ conf_file(conf, "mta.spool_dir"), true };
+	out[1] = (struct service_path){ conf_file(conf, "run_dir"), true };
 	return 2;
 }
 

@@ -72,7 +72,7 @@ arena_dup(struct arena *a, struct slice s)
 	char *p = s.n == SIZE_MAX ? NULL : arena_alloc(a, s.n + 1);
 
 	if (p == NULL)
-		return (struct slice) { NULL, 0 };
+		return (struct slice){ NULL, 0 };
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);
 	return slice(p, s.n);

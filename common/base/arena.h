@@ -16,11 +16,11 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *blocks; /* newest first */
-	char *at, *end;		    /* the room left in the newest block */
-	size_t used, max;	    /* octets given out; the bound (0: 64 MiB) */
+	char *at, *end;             /* the room left in the newest block */
+	size_t used, max; /* octets given out; the bound (0: 64 MiB) */
 };
 
-#define ARENA_INIT_MAX(m) ((struct arena) { .max = (m) })
+#define ARENA_INIT_MAX(m) ((struct arena){ .max = (m) })
 
 /* Zeroed, aligned for any type; NULL when over the bound or out of memory. */
 void *arena_alloc(struct arena *a, size_t n);

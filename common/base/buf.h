@@ -28,8 +28,8 @@ struct buf {
 };
 
 #define BUF_MAX ((size_t)64 << 20)
-#define BUF_INIT ((struct buf) { 0 })
-#define BUF_INIT_MAX(m) ((struct buf) { .max = (m) })
+#define BUF_INIT ((struct buf){ 0 })
+#define BUF_INIT_MAX(m) ((struct buf){ .max = (m) })
 
 /* Free what it holds; it can be used again, with the same max. NULL is fine. */
 void buf_clear(struct buf *b);
@@ -58,7 +58,7 @@ void buf_truncate(struct buf *b, size_t n);
 static inline struct slice
 buf_slice(const struct buf *b)
 {
-	return (struct slice) { b->p ? b->p : "", b->n };
+	return (struct slice){ b->p ? b->p : "", b->n };
 }
 
 /* NUL-terminated, never NULL, valid until the next write. */

@@ -41,19 +41,19 @@
 #endif
 
 #define STACK_SIZE ((size_t)128 << 10)
-#define STACK_POOL 64		     /* stacks kept for reuse */
+#define STACK_POOL 64                /* stacks kept for reuse */
 #define STACK_WARM ((size_t)8 << 10) /* stays resident in a pooled stack */
 #define WORK_QUEUE_MAX 1024
 #define LAST_TURNS 100 /* for what co_run's coroutine left behind */
 
 struct co {
 	sigjmp_buf env;
-	char *stack;	  /* mapping: guard page, then STACK_SIZE */
-	struct co *next;  /* in `ready`, or in the pool */
+	char *stack;     /* mapping: guard page, then STACK_SIZE */
+	struct co *next; /* in `ready`, or in the pool */
 	void (*fn)(void *);
 	void *arg;
 	struct event *timer; /* made at the first wait with a deadline */
-	bool queued;	     /* stands in `ready` */
+	bool queued;         /* stands in `ready` */
 	bool parked;
 	bool woken; /* a wake that no park has used yet */
 	bool canceled;
@@ -149,8 +149,8 @@ co_main(unsigned lo, unsigned hi)
 		c->ended = true;
 		if (sigsetjmp(c->env, 0) == 0) {
 #ifdef CO_ASAN
-			switch_begin(&c->fake_stack, loop_stack_bottom,
-			    loop_stack_size);
+			switch_begin(
+			    &c->fake_stack, loop_stack_bottom, loop_stack_size);
 #endif
 			siglongjmp(loop_env, 1);
 		}
@@ -184,12 +184,12 @@ co_start(struct co *c)
 	fresh.uc_link = &here;
 	fresh.uc_stack.ss_sp = stack_bottom(c);
 	fresh.uc_stack.ss_size = STACK_SIZE;
-	makecontext(&fresh, (void (*)(void))co_main, 2,
-	    (unsigned)(uintptr_t)c, (unsigned)((uintptr_t)c >> 16 >> 16));
+	makecontext(&fresh, (void (*)(void))co_main, 2, (unsigned)(uintptr_t)c,
+	    (unsigned)((uintptr_t)c >> 16 >> 16));
 	memcpy(&saved, &loop_env, sizeof(saved));
 	if (sigsetjmp(loop_env, 0) == 0) {
-		switch_begin((void **)(uintptr_t)&fake, stack_bottom(c),
-		    STACK_SIZE);
+		switch_begin(
+		    (void **)(uintptr_t)&fake, stack_bottom(c), STACK_SIZE);
 		swapcontext(&here, &fresh);
 	}
 	switch_end(fake, NULL, NULL);
@@ -230,8 +230,8 @@ resume(struct co *c)
 
 	running = c;
 	if (sigsetjmp(loop_env, 0) == 0) {
-		switch_begin((void **)(uintptr_t)&fake, stack_bottom(c),
-		    STACK_SIZE);
+		switch_begin(
+		    (void **)(uintptr_t)&fake, stack_bottom(c), STACK_SIZE);
 		siglongjmp(c->env, 1);
 	}
 	switch_end(fake, NULL, NULL);
@@ -344,8 +344,8 @@ loop_init(void)
 	if (base == NULL)
 		return -ENOMEM;
 	remote_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	remote_event = event_new(base, remote_fd, EV_READ | EV_PERSIST,
-	    on_remote, NULL);
+	remote_event =
+	    event_new(base, remote_fd, EV_READ | EV_PERSIST, on_remote, NULL);
 	if (remote_fd == -1 || remote_event == NULL ||
 	    event_add(remote_event, NULL) == -1) {
 		loop_free();
@@ -531,7 +531,7 @@ co_wake(struct co *c)
 void
 co_remote_begin(struct co_remote *r)
 {
-	*r = (struct co_remote) { NULL, running, false };
+	*r = (struct co_remote){ NULL, running, false };
 }
 
 void
@@ -615,8 +615,7 @@ co_park_uncancelable(void)
 	c->woken = false;
 }
 
-int
-co_yield(void)
+int co_yield (void)
 {
 	struct co *c = running;
 
@@ -887,7 +886,7 @@ co_group_spawn(struct co_group *g, void (*fn)(void *), void *arg)
 
 	if (child == NULL)
 		return -ENOMEM;
-	*child = (struct co_group_child) { g->children, g, NULL, fn, arg };
+	*child = (struct co_group_child){ g->children, g, NULL, fn, arg };
 	if ((child->c = co_spawn(group_child_main, child)) == NULL) {
 		free(child);
 		return -ENOMEM;

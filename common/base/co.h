@@ -94,7 +94,7 @@ void co_remote_wait(struct co_remote *r);
 
 int co_sleep(int64_t ms);
 /* Let everything else that is ready run first. Yields 0 or -ECANCELED. */
-int co_yield(void);
+int co_yield (void);
 /* Until `fd` is readable (EV_READ) or writable (EV_WRITE). */
 int co_wait_fd(int fd, short what, int64_t timeout_ms);
 

@@ -34,8 +34,8 @@ enum conf_type {
 struct conf_setting {
 	const char *name;
 	enum conf_type type;
-	const char *def; /* as it would stand in the file, without quotes */
-	int64_t min, max; /* INT, SIZE, DURATION; both 0: any */
+	const char *def;     /* as it would stand in the file, without quotes */
+	int64_t min, max;    /* INT, SIZE, DURATION; both 0: any */
 	const char *choices; /* ENUM: "none|may|must" */
 	const char *help;
 };
@@ -71,16 +71,16 @@ const char *const *conf_list(const struct conf *c, const char *name, size_t *n);
 /* The string that map `name` gives `key`, or NULL. */
 const char *conf_map(const struct conf *c, const char *name, const char *key);
 /* Keys of the map; *n of them. */
-const char *const *conf_map_keys(const struct conf *c, const char *name,
-    size_t *n);
+const char *const *
+conf_map_keys(const struct conf *c, const char *name, size_t *n);
 
 /* Paths: a relative one is relative to `data_dir` (itself relative to the
  * file's folder). In memory of the conf. */
 const char *conf_file(const struct conf *c, const char *name);
 /* The same of a path that is not a STRING setting (an element of a list or
  * map). In memory of `a` or of the conf; NULL when out of memory. */
-const char *conf_resolve(const struct conf *c, struct arena *a,
-    const char *path);
+const char *
+conf_resolve(const struct conf *c, struct arena *a, const char *path);
 
 /* Effective values with origin ("default" or "file:line"), for `pneu config
  * show`; `json` for machines. */
@@ -88,7 +88,7 @@ void conf_show(const struct conf *c, bool json, struct buf *out);
 
 /* Change one setting as an option of the command line would. 0 or -EINVAL
  * with the reason in `err`. */
-int conf_set(struct conf *c, const char *name, const char *value,
-    struct buf *err);
+int
+conf_set(struct conf *c, const char *name, const char *value, struct buf *err);
 
 #endif

@@ -9,11 +9,11 @@
 #include "common/base/conf.h"
 
 struct conf_value {
-	int64_t num;		 /* BOOL, INT, SIZE, DURATION, ENUM (index) */
-	const char *str;	 /* STRING */
-	const char **list;	 /* LIST: elements, MAP: keys; NULL at the end */
+	int64_t num;       /* BOOL, INT, SIZE, DURATION, ENUM (index) */
+	const char *str;   /* STRING */
+	const char **list; /* LIST: elements, MAP: keys; NULL at the end */
 	const char **map_values; /* MAP */
-	size_t n;		 /* of list */
+	size_t n;                /* of list */
 };
 
 enum conf_origin { CONF_DEFAULT, CONF_FROM_FILE, CONF_FROM_OPTION };
@@ -48,7 +48,7 @@ void conf_pos_next(struct conf_pos *at, char c);
  * what is inside a node follows it. */
 struct conf_node {
 	const char *key; /* NULL for an element */
-	size_t parent;	 /* CONF_NO_NODE: directly in the file's object */
+	size_t parent;   /* CONF_NO_NODE: directly in the file's object */
 	struct conf_pos key_at, value_at;
 };
 
@@ -81,8 +81,8 @@ int conf_value_json(const struct conf_setting *s, const json_t *j,
 /* A string of a LIST or MAP, or a STRING: no control characters. */
 int conf_string_check(struct slice text, struct buf *why);
 /* "expected an integer, such as 10; found a string" */
-void conf_expected(const struct conf_setting *s, const json_t *found,
-    struct buf *why);
+void conf_expected(
+    const struct conf_setting *s, const json_t *found, struct buf *why);
 /* A number as it would stand in the file: "50M", "20s", "10". */
 void conf_number_put(const struct conf_setting *s, int64_t v, struct buf *out);
 /* Room for n strings and the NULL. */

@@ -42,7 +42,8 @@ log_set_context(const char *(*context)(void))
 static void
 log_line(enum log_level level, const char *event, const char *fmt, va_list ap)
 {
-	static const char *const names[] = { "error: ", "warning: ", "", "debug: " };
+	static const char *const names[] = { "error: ", "warning: ", "",
+		"debug: " };
 	const char *context = context_fn ? context_fn() : NULL;
 	char line[LINE_MAX_OCTETS];
 	size_t n = 0;
@@ -69,13 +70,13 @@ log_line(enum log_level level, const char *event, const char *fmt, va_list ap)
 		return; /* nowhere left to say it */
 }
 
-#define LOG_FUNCTION(name, level)                     \
-	void name(const char *event, const char *fmt, ...) \
-	{                                             \
-		va_list ap;                           \
-		va_start(ap, fmt);                    \
-		log_line(level, event, fmt, ap);      \
-		va_end(ap);                           \
+#define LOG_FUNCTION(name, level)                                              \
+	void name(const char *event, const char *fmt, ...)                     \
+	{                                                                      \
+		va_list ap;                                                    \
+		va_start(ap, fmt);                                             \
+		log_line(level, event, fmt, ap);                               \
+		va_end(ap);                                                    \
 	}
 
 LOG_FUNCTION(log_error, LOG_LEVEL_ERROR)

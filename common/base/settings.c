@@ -10,7 +10,8 @@
 
 const struct conf_setting conf_settings[] = {
 	{ "hostname", CONF_STRING, "", 0, 0, NULL,
-	    "Name in banners, EHLO and Received; default: the machine's full name" },
+	    "Name in banners, EHLO and Received; default: the machine's full "
+	    "name" },
 	{ "data_dir", CONF_STRING, "/var/lib/pneu", 0, 0, NULL,
 	    "Folder of all state; relative to the folder of this file" },
 	{ "run_dir", CONF_STRING, "/run/pneu", 0, 0, NULL,
@@ -33,28 +34,34 @@ const struct conf_setting conf_settings[] = {
 	{ "tls.key", CONF_STRING, "", 0, 0, NULL,
 	    "PEM file of the private key" },
 	{ "tls.names", CONF_MAP, "", 0, 0, NULL,
-	    "More certificates by SNI name: { \"name\": \"file with chain and key\" }" },
+	    "More certificates by SNI name: { \"name\": \"file with chain and "
+	    "key\" }" },
 	{ "tls.ca", CONF_STRING, "", 0, 0, NULL,
-	    "PEM file of trusted roots for outgoing TLS; default: the system's" },
+	    "PEM file of trusted roots for outgoing TLS; default: the "
+	    "system's" },
 	{ "dns.servers", CONF_LIST, "", 0, 0, NULL,
 	    "Resolvers (address or address@port); default: /etc/resolv.conf" },
 	{ "dns.stub", CONF_MAP, "", 0, 0, NULL,
 	    "Zones asked at given servers: { \"lab\": \"127.0.0.1@5353\" }" },
 	{ "dns.trust_anchor", CONF_STRING, "", 0, 0, NULL,
-	    "File of DNSSEC trust anchors, or none; default: Debian's root key" },
+	    "File of DNSSEC trust anchors, or none; default: Debian's root "
+	    "key" },
 	{ "accounts.dir", CONF_STRING, "accounts", 0, 0, NULL,
 	    "Folder of the account database" },
 	{ "accounts.hash_cost", CONF_INT, "5", 1, 11, NULL,
 	    "Cost of new password hashes (yescrypt): 5 takes about 25 ms" },
 	{ "accounts.scram", CONF_BOOL, "true", 0, 0, NULL,
-	    "Offer SCRAM-SHA-256, and keep its keys beside new password hashes" },
+	    "Offer SCRAM-SHA-256, and keep its keys beside new password "
+	    "hashes" },
 	{ "accounts.scram_iterations", CONF_INT, "100000", 4096, 600000, NULL,
-	    "PBKDF2 rounds of new SCRAM keys; the client's work at each login" },
+	    "PBKDF2 rounds of new SCRAM keys; the client's work at each "
+	    "login" },
 	{ "accounts.subaddress", CONF_STRING, "+", 0, 0, NULL,
 	    "Separator of subaddresses (bob+x@); empty: none" },
 
 	{ "mta.listen", CONF_LIST, "*:25", 0, 0, NULL,
-	    "Where SMTP is served: address:port, [v6]:port, *:port, unix:path" },
+	    "Where SMTP is served: address:port, [v6]:port, *:port, "
+	    "unix:path" },
 	{ "mta.guard", CONF_STRING, "unix:guard.sock", 0, 0, NULL,
 	    "LMTP address of guard, which decides about each recipient" },
 	{ "mta.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,
@@ -68,7 +75,8 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.max_recipients", CONF_INT, "1000", 100, 1000000, NULL,
 	    "Recipients in a transaction (RFC 5321 4.5.3.1.8: at least 100)" },
 	{ "mta.max_per_address", CONF_INT, "50", 1, 1000000, NULL,
-	    "Connections at once from one client address (/64 for IPv6), per worker" },
+	    "Connections at once from one client address (/64 for IPv6), per "
+	    "worker" },
 	{ "mta.max_errors", CONF_INT, "10", 1, 1000, NULL,
 	    "Protocol errors until the connection is closed" },
 	{ "mta.max_hops", CONF_INT, "50", 10, 1000, NULL,
@@ -79,7 +87,8 @@ const struct conf_setting conf_settings[] = {
 	{ "guard.lmtp", CONF_LIST, "unix:guard.sock", 0, 0, NULL,
 	    "Where guard answers" },
 	{ "guard.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,
-	    "LMTP address that is asked whether an account with a quota has room" },
+	    "LMTP address that is asked whether an account with a quota has "
+	    "room" },
 
 	{ "mailbox.dir", CONF_STRING, "mails", 0, 0, NULL,
 	    "Folder of the mail store" },
@@ -115,8 +124,7 @@ const struct conf_setting conf_settings[] = {
 	{ "msa.spool_dir", CONF_STRING, "spool/msa", 0, 0, NULL,
 	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
 
-	{ "qm.dir", CONF_STRING, "queue", 0, 0, NULL,
-	    "Folder of the queue" },
+	{ "qm.dir", CONF_STRING, "queue", 0, 0, NULL, "Folder of the queue" },
 	{ "qm.lmtp", CONF_LIST, "unix:qm.sock", 0, 0, NULL,
 	    "Where messages are queued by LMTP" },
 	{ "qm.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,

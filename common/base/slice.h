@@ -18,21 +18,21 @@ struct slice {
 	size_t n;
 };
 
-#define SLICE_EMPTY ((struct slice) { "", 0 })
+#define SLICE_EMPTY ((struct slice){ "", 0 })
 /* Of a string literal, for initialisers and calls alike. */
-#define SLICE_LIT(s) ((struct slice) { (s), sizeof(s) - 1 })
+#define SLICE_LIT(s) ((struct slice){ (s), sizeof(s) - 1 })
 
 static inline struct slice
 slice(const void *p, size_t n)
 {
-	return (struct slice) { p, n };
+	return (struct slice){ p, n };
 }
 
 /* Of a C string; NULL gives the empty slice. */
 static inline struct slice
 slice_str(const char *s)
 {
-	return (struct slice) { s ? s : "", s ? strlen(s) : 0 };
+	return (struct slice){ s ? s : "", s ? strlen(s) : 0 };
 }
 
 /* From octet `at` to the end; `at` beyond the end gives the empty slice. */
@@ -41,14 +41,14 @@ slice_from(struct slice s, size_t at)
 {
 	if (at > s.n)
 		at = s.n;
-	return (struct slice) { s.p + at, s.n - at };
+	return (struct slice){ s.p + at, s.n - at };
 }
 
 /* At most the first `n` octets. */
 static inline struct slice
 slice_head(struct slice s, size_t n)
 {
-	return (struct slice) { s.p, n < s.n ? n : s.n };
+	return (struct slice){ s.p, n < s.n ? n : s.n };
 }
 
 bool slice_eq(struct slice a, struct slice b);

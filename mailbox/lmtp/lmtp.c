@@ -48,8 +48,8 @@ struct copy {
 /* Room for a message of the announced size? RFC 1870 6.1; the decision that
  * counts is made at delivery. */
 static int
-check_room(struct smtp_session *s, const char *account,
-    struct smtp_reply *reply)
+check_room(
+    struct smtp_session *s, const char *account, struct smtp_reply *reply)
 {
 	uint64_t octets, messages, size = smtp_session_mail(s)->size;
 	struct accounts_account record;
@@ -118,8 +118,8 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	struct recipient *to;
 	int rc;
 
-	if ((rc = accounts_resolve(lmtp.accounts, a, r->to.local,
-		 r->to.domain, &found)) != 0)
+	if ((rc = accounts_resolve(
+		 lmtp.accounts, a, r->to.local, r->to.domain, &found)) != 0)
 		return rc;
 	switch (found.fate) {
 	case ACCOUNTS_DELIVER:
@@ -189,10 +189,10 @@ plan(struct smtp_session *s, struct copy **out, size_t *n_out)
 
 		for (size_t k = 0; k < to->n; k++)
 			if (copy_find(copies, n, to->accounts[k]) == NULL)
-				copies[n++] = (struct copy) {
+				copies[n++] = (struct copy){
 					.account = to->accounts[k],
-					.delivered_to = delivered_to(a,
-					    to->accounts[k], to->original),
+					.delivered_to = delivered_to(
+					    a, to->accounts[k], to->original),
 				};
 	}
 	*out = copies;
@@ -207,7 +207,7 @@ target_init(struct smtp_session *s, struct copy *c)
 	int rc = accounts_account_get(lmtp.accounts, smtp_session_tx_arena(s),
 	    slice_str(c->account), &record);
 
-	c->target = (struct mails_target) {
+	c->target = (struct mails_target){
 		.account = c->account,
 		.mailbox = SLICE_LIT("INBOX"),
 		.internaldate = INT64_MIN,
@@ -236,7 +236,7 @@ put_trace_fields(struct smtp_session *s, struct buf *b)
 	buf_printf(b, "\r\n\tby %s with %s id %s;\r\n\t",
 	    smtp_session_server(s)->hostname, smtp_session_with(s),
 	    smtp_session_id(s));
-	date_put(b, (struct date) { clock_wall_s(), 0 });
+	date_put(b, (struct date){ clock_wall_s(), 0 });
 	buf_put_str(b, "\r\n");
 }
 
@@ -287,8 +287,8 @@ store_copies(struct smtp_session *s, struct spool *body, struct slice extra,
 
 /* Deliver the copies, those that share their octets together. */
 static int
-deliver(struct smtp_session *s, struct spool *body, struct copy *copies,
-    size_t n)
+deliver(
+    struct smtp_session *s, struct spool *body, struct copy *copies, size_t n)
 {
 	struct arena *a = smtp_session_tx_arena(s);
 	struct mails_target *targets = arena_array(a, n, sizeof(*targets));
@@ -301,16 +301,17 @@ deliver(struct smtp_session *s, struct spool *body, struct copy *copies,
 		size_t k = 0;
 
 		for (size_t j = i; j < n; j++) {
-			if (done[j] || !slice_eq(copies[j].delivered_to,
-					   copies[i].delivered_to))
+			if (done[j] ||
+			    !slice_eq(
+				copies[j].delivered_to, copies[i].delivered_to))
 				continue;
 			done[j] = true;
 			of[k] = &copies[j];
 			targets[k++] = copies[j].target;
 		}
 		if (k > 0)
-			store_copies(s, body, copies[i].delivered_to, targets,
-			    k);
+			store_copies(
+			    s, body, copies[i].delivered_to, targets, k);
 		while (k-- > 0)
 			of[k]->target = targets[k];
 	}
@@ -364,11 +365,11 @@ on_message(struct smtp_session *s, struct spool *body,
 		log_info("delivered", "account=%s uid=%u size=%llu rc=\"%s\"",
 		    log_qs(copies[i].account), copies[i].target.uid,
 		    (unsigned long long)spool_size(body),
-		    copies[i].target.rc == 0 ? "ok" :
-					       strerror(-copies[i].target.rc));
+		    copies[i].target.rc == 0 ? "ok"
+					     : strerror(-copies[i].target.rc));
 	for (size_t i = 0; i < n; i++)
-		replies[i] = reply_of(fate_of(rcpts[i]->data, copies,
-		    n_copies));
+		replies[i] =
+		    reply_of(fate_of(rcpts[i]->data, copies, n_copies));
 	return 0;
 }
 
@@ -378,12 +379,12 @@ static const struct smtp_handler handler = {
 };
 
 int
-lmtp_start(const struct conf *conf, struct mails *mails,
-    struct accounts *accounts)
+lmtp_start(
+    const struct conf *conf, struct mails *mails, struct accounts *accounts)
 {
 	lmtp.mails = mails;
 	lmtp.accounts = accounts;
-	lmtp.server = (struct smtp_server) {
+	lmtp.server = (struct smtp_server){
 		.kind = SMTP_SERVER_LMTP,
 		.handler = &handler,
 		.hostname = service_hostname(),

@@ -8,8 +8,8 @@
 #include "mailbox/mails/mails.h"
 
 /* Both must live as long as sessions do. 0 or -errno. */
-int lmtp_start(const struct conf *conf, struct mails *mails,
-    struct accounts *accounts);
+int lmtp_start(
+    const struct conf *conf, struct mails *mails, struct accounts *accounts);
 /* A service_protocol's session. */
 void lmtp_session(struct conn *c, const struct service_protocol *p);
 

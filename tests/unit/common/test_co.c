@@ -74,10 +74,10 @@ run_cancel(void *arg)
 	struct co *c = co_spawn(hang, NULL);
 
 	(void)arg;
-	co_yield();
+	co_yield ();
 	co_cancel(c);
 	while (co_count() > 1)
-		co_yield();
+		co_yield ();
 	seen.rc_timeout = co_park(5);
 }
 
@@ -128,7 +128,7 @@ run_order(void *arg)
 	(void)arg;
 	for (int i = 0; i < 3; i++)
 		co_spawn(order, (void *)(intptr_t)i);
-	co_yield();
+	co_yield ();
 }
 
 static void
@@ -156,10 +156,10 @@ run_yielding(void *arg)
 {
 	(void)arg;
 	co_spawn(wait_for_pipe, NULL);
-	co_yield();
+	co_yield ();
 	seen.rc_late = write(pipe_fds[1], "x", 1) == 1 ? 0 : -1;
 	for (int i = 0; i < 10 && !pipe_was_seen; i++)
-		co_yield();
+		co_yield ();
 }
 
 static void

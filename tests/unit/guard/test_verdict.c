@@ -59,7 +59,9 @@ forward_lists_each_path_and_where_it_is(void **state)
 	bool local[] = { true, false };
 	struct smtp_path to = { .text = SLICE_LIT("sales@example.test") };
 	struct accounts_resolution r = { .fate = ACCOUNTS_FORWARD,
-		.targets = targets, .target_is_local = local, .n_targets = 2 };
+		.targets = targets,
+		.target_is_local = local,
+		.n_targets = 2 };
 	struct smtp_reply reply = guard_verdict(&a, &to, &r);
 	struct buf wire = BUF_INIT;
 

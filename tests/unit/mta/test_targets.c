@@ -27,8 +27,8 @@ static const struct {
 	{ "<> local", -EPROTO, 0, { NULL }, { false } },
 	{ "<a@x.test local", -EPROTO, 0, { NULL }, { false } },
 	{ "", -EPROTO, 0, { NULL }, { false } },
-	{ "<a@x.test>\n<b@x.test>\n<c@x.test>\n<d@x.test>", -E2BIG, 3,
-	    { NULL }, { false } },
+	{ "<a@x.test>\n<b@x.test>\n<c@x.test>\n<d@x.test>", -E2BIG, 3, { NULL },
+	    { false } },
 };
 
 static void
@@ -38,7 +38,8 @@ forward_paths_become_targets(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct arena a = ARENA_INIT_MAX(0);
 		struct mta_target t[3];
-		struct smtp_reply r = { 251, "2.1.5", slice_str(cases[i].text) };
+		struct smtp_reply r = { 251, "2.1.5",
+			slice_str(cases[i].text) };
 		size_t n = 0;
 
 		assert_int_equal(mta_targets_of_251(&a, &r,
@@ -46,10 +47,11 @@ forward_paths_become_targets(void **state)
 		    cases[i].rc);
 		assert_int_equal(n, cases[i].n);
 		for (size_t k = 0; cases[i].rc == 0 && k < n; k++) {
-			assert_true(slice_eq_str(t[k].address,
-			    cases[i].address[k]));
+			assert_true(
+			    slice_eq_str(t[k].address, cases[i].address[k]));
 			assert_int_equal(t[k].relay, cases[i].relay[k]);
-			assert_true(slice_eq_str(t[k].orcpt, "rfc822;s@x.test"));
+			assert_true(
+			    slice_eq_str(t[k].orcpt, "rfc822;s@x.test"));
 		}
 		arena_reset(&a);
 	}
@@ -83,7 +85,8 @@ clients_are_counted_by_prefix(void **state)
 	(void)state;
 	assert_int_equal(mta_clients_new(&c), 0);
 	for (unsigned i = 0; i < 3000; i++) {
-		snprintf(prefix, sizeof(prefix), "10.0.%u.%u", i / 250, i % 250);
+		snprintf(
+		    prefix, sizeof(prefix), "10.0.%u.%u", i / 250, i % 250);
 		assert_int_equal(mta_clients_enter(c, prefix), 1);
 	}
 	assert_int_equal(mta_clients_enter(c, "10.0.3.7"), 2);
