@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Completion scripts for the shells, made from the table: the first word, and
- * the second where a command has two; file names elsewhere.
+ * Completion scripts for the shells, made from the table: the first word, the
+ * second where a command has two or its argument is a choice ("bash|zsh"), the
+ * options of the command, and file names elsewhere.
  */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
 #include "mgmt/commands.h"
+
+/* --- words of the table --- */
 
 static struct slice
 first_word(const struct command *c)
@@ -26,6 +29,18 @@ second_word(const struct command *c)
 }
 
 static bool
+is_choice(const struct command *c)
+{
+	return strchr(c->args, '|') != NULL && strpbrk(c->args, " []") == NULL;
+}
+
+static bool
+has_seconds(const struct command *c)
+{
+	return second_word(c) != NULL || is_choice(c);
+}
+
+static bool
 is_first_of_noun(const struct command *c)
 {
 	for (const struct command *o = commands; o < c; o++)
@@ -34,128 +49,159 @@ is_first_of_noun(const struct command *c)
 	return true;
 }
 
-/* The commands are given to `each` one noun after the other. */
 static void
-for_nouns(void (*each)(const struct command *c, struct slice noun))
+print_nouns(void)
 {
 	for (const struct command *c = commands; c->name != NULL; c++)
 		if (is_first_of_noun(c))
-			each(c, first_word(c));
+			printf("%.*s ", (int)first_word(c).n, c->name);
 }
 
-static void
-print_noun(const struct command *c, struct slice noun)
-{
-	printf("%s%.*s", c == commands ? "" : " ", (int)noun.n, noun.p);
-}
-
-/* Choices written in the arguments ("bash|zsh|fish") serve as well. */
 static void
 print_seconds(struct slice noun)
 {
-	const char *gap = "";
-
 	for (const struct command *c = commands; c->name != NULL; c++) {
 		if (!slice_eq(first_word(c), noun))
 			continue;
-		if (second_word(c) != NULL) {
-			printf("%s%s", gap, second_word(c));
-			gap = " ";
-		} else if (strchr(c->args, '|') != NULL &&
-		    strpbrk(c->args, " []") == NULL) {
+		if (second_word(c) != NULL)
+			printf("%s ", second_word(c));
+		else if (is_choice(c))
 			for (const char *p = c->args; *p != '\0'; p++)
 				putchar(*p == '|' ? ' ' : *p);
-		}
 	}
 }
 
-static bool
-has_seconds(const struct command *c)
+/* The next "--word" in *args, which moves behind it; empty at the end. */
+static struct slice
+next_option(const char **args)
 {
-	return second_word(c) != NULL ||
-	    (strchr(c->args, '|') != NULL && strpbrk(c->args, " []") == NULL);
+	const char *p = strstr(*args, "--");
+	size_t n;
+
+	if (p == NULL)
+		return SLICE_EMPTY;
+	n = strcspn(p, " ]|=");
+	*args = p + n;
+	return slice(p, n);
 }
 
-/* --- bash --- */
-
 static void
-bash_case(const struct command *c, struct slice noun)
+print_options(const struct command *c)
 {
-	if (!has_seconds(c))
-		return;
-	printf("\t%.*s) words=\"", (int)noun.n, noun.p);
-	print_seconds(noun);
-	printf("\" ;;\n");
+	const char *args = c->args;
+
+	for (struct slice o; (o = next_option(&args)).n > 0;)
+		printf("%.*s ", (int)o.n, o.p);
 }
 
-/* Words before the command ("-c FILE") are skipped, then it is by position. */
-static void
-print_bash(void)
-{
-	fputs("# bash completion of pneu; put it where bash-completion looks,\n"
-	      "# or: eval \"$(pneu completion bash)\"\n"
-	      "_pneu()\n{\n"
-	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} at=1 words=\n"
-	      "\twhile [[ ${COMP_WORDS[at]} == -* ]] && (( at < COMP_CWORD )); "
-	      "do\n"
-	      "\t\t[[ ${COMP_WORDS[at]} == -c || ${COMP_WORDS[at]} == --config "
-	      "]] && (( at++ ))\n"
-	      "\t\t(( at++ ))\n"
-	      "\tdone\n"
-	      "\tif (( at == COMP_CWORD )); then\n"
-	      "\t\twords=\"",
-	    stdout);
-	for_nouns(print_noun);
-	fputs("\"\n"
-	      "\telif (( at + 1 == COMP_CWORD )); then\n"
-	      "\tcase ${COMP_WORDS[at]} in\n",
-	    stdout);
-	for_nouns(bash_case);
-	fputs("\tesac\n"
-	      "\tfi\n"
-	      "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-	      "}\n"
-	      "complete -o default -F _pneu pneu\n",
-	    stdout);
-}
+/* --- bash and zsh, whose scripts have the same shape --- */
 
-/* --- zsh --- */
+struct shell {
+	const char *head;        /* up to the nouns */
+	const char *after_nouns; /* up to the cases of the second word */
+	const char *choice;      /* a case: before its words */
+	const char *end_choice;
+	const char *after_seconds; /* up to the cases of the options */
+	const char *tail;
+};
+
+static const struct shell bash = {
+	"# bash completion of pneu: eval \"$(pneu completion bash)\"\n"
+	"_pneu()\n"
+	"{\n"
+	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} at=1 words=\n"
+	"\twhile [[ ${COMP_WORDS[at]} == -* ]] && (( at < COMP_CWORD )); do\n"
+	"\t\t[[ ${COMP_WORDS[at]} == -c ]] && (( at++ ))\n"
+	"\t\t(( at++ ))\n"
+	"\tdone\n"
+	"\tif (( at == COMP_CWORD )); then\n"
+	"\t\twords=\"",
+	"\"\n"
+	"\telif (( at + 1 == COMP_CWORD )); then\n"
+	"\t\tcase ${COMP_WORDS[at]} in\n",
+	"words=\"",
+	"\" ;;\n",
+	"\t\tesac\n"
+	"\tfi\n"
+	"\tif (( at < COMP_CWORD )) && [[ $cur == -* ]]; then\n"
+	"\t\tcase \"${COMP_WORDS[at]} ${COMP_WORDS[at + 1]}\" in\n",
+	"\t\tesac\n"
+	"\tfi\n"
+	"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+	"}\n"
+	"complete -o default -F _pneu pneu\n",
+};
+
+static const struct shell zsh = {
+	"#compdef pneu\n"
+	"# zsh completion of pneu: eval \"$(pneu completion zsh)\", or as the\n"
+	"# file _pneu in a folder of $fpath\n"
+	"_pneu()\n"
+	"{\n"
+	"\tlocal at=2 cur=${words[CURRENT]}\n"
+	"\tlocal -a reply\n"
+	"\twhile [[ ${words[at]} == -* ]] && (( at < CURRENT )); do\n"
+	"\t\t[[ ${words[at]} == -c ]] && (( at++ ))\n"
+	"\t\t(( at++ ))\n"
+	"\tdone\n"
+	"\tif (( at == CURRENT )); then\n"
+	"\t\treply=(",
+	")\n"
+	"\telif (( at + 1 == CURRENT )); then\n"
+	"\t\tcase ${words[at]} in\n",
+	"reply=(",
+	") ;;\n",
+	"\t\tesac\n"
+	"\tfi\n"
+	"\tif (( at < CURRENT )) && [[ $cur == -* ]]; then\n"
+	"\t\tcase \"${words[at]} ${words[at + 1]}\" in\n",
+	"\t\tesac\n"
+	"\tfi\n"
+	"\tif (( $#reply )); then compadd -- $reply; else _files; fi\n"
+	"}\n"
+	"if [[ $funcstack[1] == _pneu ]]; then _pneu; else compdef _pneu pneu; "
+	"fi\n",
+};
 
 static void
-print_zsh(void)
+print_second_cases(const struct shell *sh)
 {
-	fputs("#compdef pneu\n"
-	      "# zsh completion of pneu: a file _pneu in a folder of $fpath\n"
-	      "_pneu()\n{\n"
-	      "\tlocal at=2\n"
-	      "\twhile [[ ${words[at]} == -* ]] && (( at < CURRENT )); do\n"
-	      "\t\t[[ ${words[at]} == -c || ${words[at]} == --config ]] && (( "
-	      "at++ ))\n"
-	      "\t\t(( at++ ))\n"
-	      "\tdone\n"
-	      "\tif (( at == CURRENT )); then\n"
-	      "\t\tcompadd -- ",
-	    stdout);
-	for_nouns(print_noun);
-	fputs("\n\t\treturn\n\tfi\n"
-	      "\tif (( at + 1 == CURRENT )); then\n"
-	      "\tcase ${words[at]} in\n",
-	    stdout);
 	for (const struct command *c = commands; c->name != NULL; c++) {
-		struct slice noun = first_word(c);
-
 		if (!is_first_of_noun(c) || !has_seconds(c))
 			continue;
-		printf("\t%.*s) compadd -- ", (int)noun.n, noun.p);
-		print_seconds(noun);
-		printf("; return ;;\n");
+		printf(
+		    "\t\t%.*s) %s", (int)first_word(c).n, c->name, sh->choice);
+		print_seconds(first_word(c));
+		fputs(sh->end_choice, stdout);
 	}
-	fputs("\tesac\n\tfi\n\t_files\n}\n"
-	      "compdef _pneu pneu\n",
-	    stdout);
 }
 
-/* --- fish --- */
+static void
+print_option_cases(const struct shell *sh)
+{
+	for (const struct command *c = commands; c->name != NULL; c++) {
+		if (strstr(c->args, "--") == NULL)
+			continue;
+		printf("\t\t\"%s%s) %s", c->name,
+		    second_word(c) != NULL ? "\"" : " \"*", sh->choice);
+		print_options(c);
+		fputs(sh->end_choice, stdout);
+	}
+}
+
+static void
+print_shell(const struct shell *sh)
+{
+	fputs(sh->head, stdout);
+	print_nouns();
+	fputs(sh->after_nouns, stdout);
+	print_second_cases(sh);
+	fputs(sh->after_seconds, stdout);
+	print_option_cases(sh);
+	fputs(sh->tail, stdout);
+}
+
+/* --- fish: one line for each word --- */
 
 static void
 fish_quoted(const char *text)
@@ -169,9 +215,13 @@ fish_quoted(const char *text)
 	putchar('\'');
 }
 
+#define FISH_SEEN "__fish_seen_subcommand_from "
+
 static void
-fish_noun(const struct command *c, struct slice noun)
+fish_noun(const struct command *c)
 {
+	struct slice noun = first_word(c);
+
 	printf("complete -c pneu -n __fish_use_subcommand -f -a %.*s",
 	    (int)noun.n, noun.p);
 	if (second_word(c) == NULL) {
@@ -179,12 +229,27 @@ fish_noun(const struct command *c, struct slice noun)
 		fish_quoted(c->help);
 	}
 	putchar('\n');
-	if (second_word(c) == NULL && has_seconds(c)) {
-		printf("complete -c pneu -n '__fish_seen_subcommand_from %.*s'"
-		       " -f -a '",
-		    (int)noun.n, noun.p);
-		print_seconds(noun);
-		printf("'\n");
+	if (!has_seconds(c))
+		return;
+	printf("complete -c pneu -n '" FISH_SEEN "%.*s; and not " FISH_SEEN,
+	    (int)noun.n, noun.p);
+	print_seconds(noun);
+	printf("' -f -a '");
+	print_seconds(noun);
+	printf("'\n");
+}
+
+static void
+fish_options(const struct command *c)
+{
+	const char *args = c->args;
+
+	for (struct slice o; (o = next_option(&args)).n > 0;) {
+		printf("complete -c pneu -n '" FISH_SEEN "%.*s",
+		    (int)first_word(c).n, c->name);
+		if (second_word(c) != NULL)
+			printf("; and " FISH_SEEN "%s", second_word(c));
+		printf("' -l %.*s\n", (int)o.n - 2, o.p + 2);
 	}
 }
 
@@ -193,17 +258,10 @@ print_fish(void)
 {
 	puts("# fish completion of pneu: ~/.config/fish/completions/pneu.fish\n"
 	     "complete -c pneu -s c -l config -r -d 'Configuration file'");
-	for_nouns(fish_noun);
 	for (const struct command *c = commands; c->name != NULL; c++) {
-		struct slice noun = first_word(c);
-
-		if (second_word(c) == NULL)
-			continue;
-		printf("complete -c pneu -n '__fish_seen_subcommand_from %.*s'"
-		       " -f -a %s -d ",
-		    (int)noun.n, noun.p, second_word(c));
-		fish_quoted(c->help);
-		putchar('\n');
+		if (is_first_of_noun(c))
+			fish_noun(c);
+		fish_options(c);
 	}
 }
 
@@ -214,9 +272,9 @@ cmd_completion(const struct conf *conf, int argc, char **argv)
 	if (argc != 2)
 		return command_usage();
 	if (strcmp(argv[1], "bash") == 0)
-		print_bash();
+		print_shell(&bash);
 	else if (strcmp(argv[1], "zsh") == 0)
-		print_zsh();
+		print_shell(&zsh);
 	else if (strcmp(argv[1], "fish") == 0)
 		print_fish();
 	else
