@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: ISC */
+/* Connections and transactions for the scheduler. */
+#include "qm/deliver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "qm/verdict.h"
+
+struct link {
+	struct smtp_client *client;
+	struct deliver_peer peer;
+	bool local;
+	unsigned uses; /* transactions done */
+	char host[256], relay[512], tls[16];
+};
+
+/* --- outcomes --- */
+
+void
+deliver_status(const struct smtp_reply *reply, char out[static 12])
+{
+	char class = reply->code >= 500 && reply->code < 600 ? '5' :
+	    smtp_reply_is_positive(reply)		     ? '2' :
+							       '4';
+
+	if (reply->enhanced[0] == '\0')
+		memcpy(out, "x.0.0", 6);
+	else
+		memcpy(out, reply->enhanced, sizeof(reply->enhanced));
+	out[0] = class;
+}
+
+static enum queue_rcpt_state
+state_of(const struct queue_rcpt *r, const struct smtp_reply *reply,
+    const struct deliver_peer *peer)
+{
+	if (smtp_reply_is_positive(reply)) {
+		if ((r->notify & SMTP_NOTIFY_SUCCESS) == 0)
+			return QUEUE_DONE;
+		if (peer->final)
+			return QUEUE_DELIVERED;
+		return peer->dsn ? QUEUE_DONE : QUEUE_RELAYED;
+	}
+	return reply->code >= 500 && reply->code < 600 ? QUEUE_FAILED :
+							 QUEUE_PENDING;
+}
+
+void
+deliver_outcome(struct queue_message *m, struct queue_rcpt *r,
+    const struct smtp_reply *reply, const struct deliver_peer *peer)
+{
+	static const char *const words[] = { "deferred", "bounced", "sent" };
+	enum queue_rcpt_state state = state_of(r, reply, peer);
+	struct buf said = BUF_INIT_MAX(2048);
+	char status[12];
+	int64_t ms = clock_wall_ms() - m->arrival_ms;
+	unsigned word = state == QUEUE_PENDING ? 0 :
+	    state == QUEUE_FAILED	       ? 1 :
+						 2;
+
+	deliver_status(reply, status);
+	buf_printf(&said, "%d%s%s ", reply->code,
+	    reply->enhanced[0] != '\0' ? " " : "", reply->enhanced);
+	buf_put_slice(&said, slice_head(reply->text, 1000));
+	queue_rcpt_set(m, r, state, status, buf_slice(&said),
+	    slice_str(peer->host));
+	log_info("delivery",
+	    "qid=%s id=%s to=<%s> from=<%s> relay=%s tls=%s delay=%lld.%03lld "
+	    "dsn=%s status=%s reply=\"%s\"",
+	    m->id, log_q(m->trace), log_q(r->address), log_q(m->from),
+	    log_qs(peer->relay), peer->tls[0] != '\0' ? peer->tls : "none",
+	    (long long)(ms / 1000), (long long)(ms < 0 ? 0 : ms % 1000),
+	    status, words[word], log_q(buf_slice(&said)));
+	buf_clear(&said);
+}
+
+static void
+outcome_all(struct deliver_job *j, const struct smtp_reply *reply,
+    const struct deliver_peer *peer)
+{
+	for (size_t i = 0; i < j->n; i++)
+		deliver_outcome(j->m, j->rcpts[i], reply, peer);
+}
+
+static void
+job_fail(void *arg, struct scheduler_job *job,
+    const struct scheduler_fault *why)
+{
+	struct deliver_peer peer = { .host = why->remote,
+		.relay = why->remote[0] != '\0' ? why->remote : "none",
+		.tls = "" };
+
+	(void)arg;
+	((struct deliver_job *)job)->not_reached = true;
+	outcome_all((struct deliver_job *)job, &why->reply, &peer);
+}
+
+/* --- opening --- */
+
+static void
+fault_set(struct scheduler_fault *why, const struct smtp_reply *reply,
+    const char *remote)
+{
+	size_t n = reply->text.n;
+
+	if (n > sizeof(why->text))
+		n = sizeof(why->text);
+	why->reply = *reply;
+	memmove(why->text, reply->text.p, n);
+	why->reply.text = slice(why->text, n);
+	snprintf(why->remote, sizeof(why->remote), "%s", remote);
+}
+
+static void
+relay_name(char out[static 512], const char *host, const struct net_addr *addr)
+{
+	char text[128];
+
+	net_addr_text(addr, text);
+	if (host[0] == '[' || net_addr_is_unix(addr))
+		snprintf(out, 512, "%s", text);
+	else
+		snprintf(out, 512, "%s[%s]", host, text);
+}
+
+/* No reply of theirs: what happened, in the form of one. */
+static struct smtp_reply
+reply_of_errno(struct arena *a, int rc, const char *relay)
+{
+	if (rc == -ECANCELED)
+		return SMTP_REPLY(451, "4.3.2", "the queue is being stopped");
+	if (rc == -EPROTO)
+		return smtp_reply_f(a, 451, "4.5.0",
+		    "%s does not speak the protocol", relay);
+	return smtp_reply_f(a, 451, "4.4.1", "connection to %s: %s", relay,
+	    strerror(-rc));
+}
+
+/* One hop: 0 and a client, or an error and the reply. */
+static int
+hop_open(struct link *l, const struct route_hop *hop,
+    const struct smtp_client_conf *base, struct arena *a,
+    struct smtp_reply *reply)
+{
+	struct smtp_client_conf conf = *base;
+	int rc;
+
+	conf.tls_name = hop->host;
+	conf.reply_arena = a;
+	relay_name(l->relay, hop->host, &hop->addr);
+	snprintf(l->host, sizeof(l->host), "%s", hop->host);
+	rc = smtp_client_open(&l->client, &hop->addr, &conf, reply);
+	if (rc == 0)
+		return 0;
+	if (rc != -EPROTO || reply->code < 400)
+		*reply = reply_of_errno(a, rc, l->relay);
+	log_info("connection failed", "relay=%s code=%d reply=\"%s\"",
+	    log_qs(l->relay), reply->code, log_q(reply->text));
+	return rc;
+}
+
+/*
+ * All hops in order until one greets. When all refuse for good, so do we; one
+ * that may do later is enough to come again.
+ */
+static int
+hops_open(struct link *l, const struct route_hop *hops, size_t n,
+    const struct smtp_client_conf *conf, struct arena *a,
+    struct scheduler_fault *why)
+{
+	struct smtp_reply reply;
+	bool have = false;
+	int rc = -EHOSTUNREACH;
+
+	for (size_t i = 0; i < n; i++) {
+		rc = hop_open(l, &hops[i], conf, a, &reply);
+		if (rc == 0)
+			return 0;
+		if (!have || smtp_reply_is_temporary(&reply))
+			fault_set(why, &reply, l->relay);
+		have = true;
+		if (rc == -ECANCELED)
+			break;
+	}
+	return rc;
+}
+
+static int
+open_local(struct deliver *d, struct link *l, struct arena *a,
+    struct scheduler_fault *why)
+{
+	struct smtp_client_conf conf = { .lmtp = true,
+		.hostname = d->conf.hostname,
+		.connect_timeout_ms = d->conf.connect_timeout_ms,
+		.timeout_ms = d->conf.timeout_ms };
+	struct route_hop hop = { .host = "mailbox" };
+	int rc = net_addr_parse(&hop.addr, d->conf.mailbox, d->conf.run_dir);
+
+	if (rc != 0) {
+		fault_set(why,
+		    &SMTP_REPLY(451, "4.3.5", "qm.mailbox is not an address"),
+		    d->conf.mailbox);
+		return rc;
+	}
+	l->local = true;
+	rc = hops_open(l, &hop, 1, &conf, a, why);
+	/* Ours, and in trouble: never a reason to give up mail. */
+	if (rc != 0 && !smtp_reply_is_temporary(&why->reply)) {
+		why->reply.code = 451;
+		memcpy(why->reply.enhanced, "4.3.0", 6);
+	}
+	return rc;
+}
+
+static int
+open_domain(struct deliver *d, struct link *l, const char *domain,
+    struct arena *a, struct scheduler_fault *why)
+{
+	struct smtp_client_conf conf = { .hostname = d->conf.hostname,
+		.tls_mode = d->conf.tls_any != NULL ? SMTP_TLS_MAY :
+						      SMTP_TLS_NONE,
+		.tls = d->conf.tls_any,
+		.connect_timeout_ms = d->conf.connect_timeout_ms,
+		.timeout_ms = d->conf.timeout_ms };
+	struct route_hop *hops;
+	struct smtp_reply reply;
+	size_t n;
+	int rc = route_domain(&d->dns, &d->self, a, slice_str(domain),
+	    d->conf.smtp_port, &hops, &n, &reply);
+
+	if (rc != 0) {
+		fault_set(why, &reply, "");
+		return rc;
+	}
+	return hops_open(l, hops, n, &conf, a, why);
+}
+
+static int
+open_smarthost(struct deliver *d, struct link *l, struct arena *a,
+    struct scheduler_fault *why)
+{
+	enum smtp_client_tls mode = d->conf.smarthost_tls;
+	struct smtp_client_conf conf = { .hostname = d->conf.hostname,
+		.tls_mode = mode,
+		.tls = mode == SMTP_TLS_NONE ? NULL :
+		    mode == SMTP_TLS_MAY     ? d->conf.tls_any :
+					       d->conf.tls_names,
+		.sasl_user = d->conf.smarthost_user,
+		.sasl_password = d->conf.smarthost_password,
+		.connect_timeout_ms = d->conf.connect_timeout_ms,
+		.timeout_ms = d->conf.timeout_ms };
+	struct route_hop *hops;
+	struct smtp_reply reply;
+	size_t n;
+	int rc = route_smarthost(&d->dns, a, d->conf.smarthost, &hops, &n,
+	    &reply);
+
+	if (rc != 0) {
+		fault_set(why, &reply, d->conf.smarthost);
+		return rc;
+	}
+	rc = hops_open(l, hops, n, &conf, a, why);
+	/* A wrong password is the admin's to mend, not the senders'. */
+	if (rc != 0 && !smtp_reply_is_temporary(&why->reply)) {
+		why->reply.code = 451;
+		if (why->reply.enhanced[0] != '\0')
+			why->reply.enhanced[0] = '4';
+	}
+	return rc;
+}
+
+static void
+link_close(void *arg, void *connection)
+{
+	struct link *l = connection;
+
+	(void)arg;
+	smtp_client_free(&l->client);
+	free(l);
+}
+
+static int
+link_open(void *arg, const char *destination, void **connection,
+    struct scheduler_fault *why)
+{
+	struct deliver *d = arg;
+	struct link *l = calloc(1, sizeof(*l));
+	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
+	int rc;
+
+	if (l == NULL) {
+		fault_set(why, &SMTP_REPLY(451, "4.3.0", "out of memory"), "");
+		return -ENOMEM;
+	}
+	if (strcmp(destination, DESTINATION_LOCAL) == 0)
+		rc = open_local(d, l, &a, why);
+	else if (strcmp(destination, DESTINATION_SMARTHOST) == 0)
+		rc = open_smarthost(d, l, &a, why);
+	else
+		rc = open_domain(d, l,
+		    destination + strlen(DESTINATION_DOMAIN), &a, why);
+	arena_reset(&a);
+	if (rc != 0) {
+		free(l);
+		return rc;
+	}
+	snprintf(l->tls, sizeof(l->tls), "%s",
+	    smtp_client_tls_version(l->client));
+	l->peer = (struct deliver_peer) { .host = l->host,
+		.relay = l->relay,
+		.tls = l->tls,
+		.final = l->local,
+		.dsn = !l->local &&
+		    (smtp_client_extensions(l->client) & SMTP_EXT_DSN) != 0 };
+	*connection = l;
+	return 0;
+}
+
+/* --- a transaction --- */
+
+struct source {
+	struct queue *queue;
+	const struct queue_message *m;
+	uint64_t at;
+	int rc;
+};
+
+static ssize_t
+source_read(void *arg, void *p, size_t n)
+{
+	struct source *s = arg;
+	size_t got;
+
+	s->rc = queue_read(s->queue, s->m, s->at, p, n, &got);
+	if (s->rc != 0)
+		return s->rc;
+	s->at += got;
+	return (ssize_t)got;
+}
+
+struct transaction {
+	struct deliver *d;
+	struct link *l;
+	struct deliver_job *j;
+	struct queue_rcpt **rcpts; /* those of the job that are left */
+	size_t n;
+	struct smtp_client_rcpt *wire; /* the same, on the wire */
+	bool delivered; /* at least one was accepted to the end */
+};
+
+static void
+wire_set(const struct transaction *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct queue_rcpt *r = t->rcpts[i];
+
+		/* Reports of final delivery are ours to make. */
+		t->wire[i] = (struct smtp_client_rcpt) { .address = r->address,
+			.notify = t->l->local ? SMTP_NOTIFY_UNSET : r->notify,
+			.orcpt = r->orcpt };
+	}
+}
+
+/*
+ * Some servers take fewer recipients at once than others, and say so at the
+ * one that is too many: 452, or 552 from old ones (RFC 5321 4.5.3.1.10). It
+ * goes into the next transaction.
+ */
+static bool
+is_one_too_many(const struct smtp_client_rcpt *w)
+{
+	return !w->accepted && (w->reply.code == 452 || w->reply.code == 552);
+}
+
+/* Outcomes of those that are done with; the others move to the front. */
+static size_t
+settle(struct transaction *t)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->delivered && is_one_too_many(&t->wire[i]))
+			t->rcpts[left++] = t->rcpts[i];
+		else
+			deliver_outcome(t->j->m, t->rcpts[i],
+			    &t->wire[i].reply, &t->l->peer);
+	}
+	return left;
+}
+
+static struct smtp_client_mail
+mail_of(const struct queue_message *m)
+{
+	return (struct smtp_client_mail) { .from = m->from,
+		.size = m->size,
+		.body = (enum smtp_body)m->body,
+		.smtputf8 = (m->flags & QUEUE_UTF8) != 0,
+		.ret = (enum smtp_ret)m->ret,
+		.envid = m->envid,
+		.trace = m->trace };
+}
+
+/* What is wrong on our side of it. (An admin may have deleted it, too.) */
+static struct smtp_reply
+source_fault(const struct queue_message *m, int rc)
+{
+	if (rc != -ENOENT)
+		log_error("message cannot be read", "qid=%s error=%s", m->id,
+		    strerror(-rc));
+	return SMTP_REPLY(451, "4.3.0",
+	    "the message cannot be read from the queue");
+}
+
+/* No message was sent: a recipient's 250 is worth nothing. */
+static void
+not_sent(struct transaction *t, const struct smtp_reply *reply, bool all)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (all || t->wire[i].accepted || t->wire[i].reply.code == 0)
+			t->wire[i].reply = *reply;
+}
+
+static int
+send_body(struct transaction *t, struct smtp_reply *whole)
+{
+	struct source s = { .queue = t->d->queue, .m = t->j->m };
+	int rc = smtp_client_send_from(t->l->client, SLICE_EMPTY, source_read,
+	    &s, t->j->m->size, t->wire, t->n, whole);
+
+	if (s.rc != 0) {
+		*whole = source_fault(t->j->m, s.rc);
+		not_sent(t, whole, false);
+		return 0;
+	}
+	for (size_t i = 0; i < t->n; i++)
+		if (t->wire[i].accepted &&
+		    smtp_reply_is_positive(&t->wire[i].reply))
+			t->delivered = true;
+	return rc;
+}
+
+/*
+ * Every recipient has its reply in wire[] after it; an error is one of the
+ * connection, and `lost` is the reply of those that had none.
+ */
+static int
+exchange(struct transaction *t, struct smtp_reply *whole,
+    const struct smtp_reply *lost)
+{
+	struct smtp_client_mail mail = mail_of(t->j->m);
+	bool any = false;
+	int rc;
+
+	*whole = (struct smtp_reply) { 0 };
+	rc = smtp_client_mail(t->l->client, &mail, t->wire, t->n, whole);
+	if (rc != 0) {
+		not_sent(t, lost, false);
+		return rc;
+	}
+	if (!smtp_reply_is_positive(whole)) {
+		not_sent(t, whole, true);
+		return 0;
+	}
+	for (size_t i = 0; i < t->n; i++)
+		any = any || t->wire[i].accepted;
+	return any ? send_body(t, whole) : 0;
+}
+
+/* The connection, or the server as a whole, is in trouble. */
+static bool
+is_trouble(const struct transaction *t, const struct smtp_reply *whole)
+{
+	if (whole->code == 421)
+		return true;
+	for (size_t i = 0; i < t->n; i++)
+		if (t->wire[i].reply.code == 421)
+			return true;
+	return false;
+}
+
+static enum scheduler_run
+transaction(struct transaction *t)
+{
+	struct smtp_reply whole;
+	struct smtp_reply lost = SMTP_REPLY(451, "4.4.2",
+	    "the connection was lost");
+	bool trouble;
+	int rc;
+
+	t->delivered = false;
+	wire_set(t);
+	rc = exchange(t, &whole, &lost);
+	if (rc == -ECONNRESET && whole.code == 0 && t->l->uses > 0)
+		return SCHEDULER_STALE; /* nothing was said */
+	trouble = rc != 0 || is_trouble(t, &whole);
+	t->n = settle(t);
+	t->l->uses++;
+	if (rc == -ECANCELED)
+		return SCHEDULER_CLOSE;
+	if (trouble)
+		return SCHEDULER_BROKEN;
+	if (!t->delivered && smtp_client_reset(t->l->client) != 0)
+		return SCHEDULER_CLOSE;
+	return SCHEDULER_GOOD;
+}
+
+static enum scheduler_run
+transactions(struct transaction *t)
+{
+	enum scheduler_run run = transaction(t);
+
+	if (run == SCHEDULER_STALE)
+		return run; /* the whole job, on a new connection */
+	while (run == SCHEDULER_GOOD && t->n > 0)
+		run = transaction(t);
+	for (size_t i = 0; i < t->n; i++)
+		deliver_outcome(t->j->m, t->rcpts[i],
+		    &SMTP_REPLY(451, "4.4.2", "the connection was lost"),
+		    &t->l->peer);
+	return run == SCHEDULER_STALE ? SCHEDULER_CLOSE : run;
+}
+
+static enum scheduler_run
+link_run(void *arg, void *connection, struct scheduler_job *job)
+{
+	static const struct deliver_peer nobody = { "", "none", "", false,
+		false };
+	struct transaction t = { .d = arg, .l = connection,
+		.j = (struct deliver_job *)job };
+	enum scheduler_run run;
+
+	t.rcpts = t.j->rcpts;
+	t.n = t.j->n;
+	if (!queue_holds(t.d->queue, t.j->m->slice)) {
+		outcome_all(t.j,
+		    &SMTP_REPLY(451, "4.3.2", "another worker has taken over"),
+		    &nobody);
+		return SCHEDULER_GOOD;
+	}
+	if ((t.wire = calloc(t.n, sizeof(*t.wire))) == NULL) {
+		outcome_all(t.j, &SMTP_REPLY(451, "4.3.0", "out of memory"),
+		    &nobody);
+		return SCHEDULER_GOOD;
+	}
+	run = transactions(&t);
+	free(t.wire);
+	return run;
+}
+
+const struct scheduler_ops deliver_ops = {
+	.open = link_open,
+	.run = link_run,
+	.close = link_close,
+	.fail = job_fail,
+};

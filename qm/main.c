@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * pneu-qm: the queue. Takes messages over LMTP, keeps them until each
+ * recipient's fate is known, delivers to the mailbox and to other servers,
+ * and tells the sender what could not be delivered.
+ */
+#include "qm/qm_service.h"
+
+static const struct service_protocol protocols[] = {
+	{ .name = "lmtp", .setting = "qm.lmtp", .port = 24,
+	    .session = qm_serve },
+	{ 0 },
+};
+
+int
+main(int argc, char **argv)
+{
+	static const struct service qm = {
+		.name = "qm",
+		.summary = "queues mail and delivers it",
+		.protocols = protocols,
+		.commands = qm_commands,
+		.start = qm_start,
+		.stop = qm_stop,
+		.paths = qm_paths,
+		.connects_out = true,
+		.without_tls = true,
+	};
+
+	return service_main(&qm, argc, argv);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+/* qm's service hooks: what is opened at the start and closed at the end. */
+#include "qm/qm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/smtp/server.h"
+#include "qm/qm_service.h"
+#include "qm/qm_session.h"
+#include "qm/verdict.h"
+
+#define GUARD_CONNECTIONS 256
+#define GUARD_TIMEOUT_MS 60000
+/* RFC 5321 4.5.3.2: five minutes for most; the client doubles it for the dot. */
+#define SERVER_TIMEOUT_MS (5 * 60 * 1000)
+#define WINDOW_START 2
+#define IDLE_MS 5000
+
+static struct {
+	struct qm qm;
+	struct smtp_server server;
+	struct smtp_client_conf guard;
+	struct dns *dns;
+	struct tls_client *tls_any, *tls_names;
+	struct arena arena;
+	char *password;
+	int64_t drain_ms;
+	bool active;
+} service;
+
+/* --- the smarthost --- */
+
+static int
+read_password(const char *path, char **out, struct buf *err)
+{
+	char text[1024];
+	struct slice line;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd == -1 || (n = read(fd, text, sizeof(text))) == -1) {
+		int rc = -errno;
+
+		buf_printf(err, "qm.smarthost_password_file %s: %s", path,
+		    strerror(errno));
+		if (fd != -1)
+			close(fd);
+		return rc;
+	}
+	close(fd);
+	line = slice(text, (size_t)n);
+	line = slice_trim(slice_split(&line, '\n'));
+	*out = slice_strdup(line);
+	explicit_bzero(text, sizeof(text));
+	return *out == NULL ? -ENOMEM : 0;
+}
+
+static int
+smarthost_open(const struct conf *conf, struct deliver_conf *d, struct buf *err)
+{
+	static const enum smtp_client_tls modes[] = { SMTP_TLS_NONE,
+		SMTP_TLS_MAY, SMTP_TLS_STARTTLS, SMTP_TLS_IMPLICIT };
+	const char *user = conf_str(conf, "qm.smarthost_user");
+	int rc;
+
+	d->smarthost = conf_str(conf, "qm.smarthost");
+	d->smarthost_tls = modes[conf_enum(conf, "qm.smarthost_tls")];
+	if (d->smarthost[0] == '\0' || user[0] == '\0')
+		return 0;
+	if (conf_str(conf, "qm.smarthost_password_file")[0] == '\0') {
+		buf_put_str(err,
+		    "qm.smarthost_user needs qm.smarthost_password_file");
+		return -EINVAL;
+	}
+	rc = read_password(conf_file(conf, "qm.smarthost_password_file"),
+	    &service.password, err);
+	d->smarthost_user = user;
+	d->smarthost_password = service.password;
+	return rc;
+}
+
+/* --- opening --- */
+
+static int
+tls_open(const struct conf *conf, struct deliver_conf *d, struct buf *err)
+{
+	int rc = tls_client_new(&service.tls_any, conf, TLS_VERIFY_NONE, err);
+
+	if (rc == 0)
+		rc = tls_client_new(&service.tls_names, conf, TLS_VERIFY_NAMES,
+		    err);
+	d->tls_any = service.tls_any;
+	d->tls_names = service.tls_names;
+	return rc;
+}
+
+static int
+deliver_open(const struct conf *conf, struct deliver *d, struct buf *err)
+{
+	int rc;
+
+	d->conf = (struct deliver_conf) { .hostname = service_hostname(),
+		.run_dir = conf_file(conf, "run_dir"),
+		.mailbox = conf_str(conf, "qm.mailbox"),
+		.smtp_port = (uint16_t)conf_int(conf, "qm.smtp_port"),
+		.connect_timeout_ms =
+		    conf_duration_ms(conf, "qm.connect_timeout"),
+		.timeout_ms = SERVER_TIMEOUT_MS };
+	d->self.hostname = service_hostname();
+	if ((rc = tls_open(conf, &d->conf, err)) != 0 ||
+	    (rc = smarthost_open(conf, &d->conf, err)) != 0 ||
+	    (rc = dns_new(&service.dns, conf, err)) != 0)
+		return rc;
+	d->dns = route_dns_real(service.dns);
+	/* Where the kernel does not tell, the name still cuts loops. */
+	rc = route_self_addresses(&service.arena, &d->self);
+	if (rc != 0)
+		log_warning("own addresses", "error=%s", strerror(-rc));
+	return 0;
+}
+
+static int
+scheduler_open(const struct conf *conf, struct qm *qm)
+{
+	int64_t first_ms = conf_duration_ms(conf, "qm.retry_first");
+	struct scheduler_conf c = { .window_start = WINDOW_START,
+		.window_max = (unsigned)conf_int(conf, "qm.concurrency"),
+		.near = DESTINATION_LOCAL,
+		.connections_max =
+		    (unsigned)conf_int(conf, "qm.max_outgoing"),
+		.jobs_max = (size_t)conf_int(conf, "qm.max_active"),
+		.leave_alone_ms = first_ms / 2,
+		.leave_alone_max_ms =
+		    conf_duration_ms(conf, "qm.retry_max") / 2,
+		.idle_ms = IDLE_MS };
+
+	return scheduler_new(&qm->scheduler, &c, &deliver_ops, &qm->deliver);
+}
+
+static int
+guard_open(const struct conf *conf, struct qm *qm, struct buf *err)
+{
+	int rc;
+
+	service.guard = (struct smtp_client_conf) { .lmtp = true,
+		.hostname = service_hostname(),
+		.connect_timeout_ms = 10000,
+		.timeout_ms = GUARD_TIMEOUT_MS };
+	rc = smtp_pool_new(&qm->guard, conf_str(conf, "qm.guard"),
+	    conf_file(conf, "run_dir"), &service.guard, GUARD_CONNECTIONS);
+	if (rc != 0)
+		buf_printf(err, "qm.guard %s: %s", conf_str(conf, "qm.guard"),
+		    strerror(-rc));
+	return rc;
+}
+
+/* A worker's part of the slices. */
+static unsigned
+share(const struct conf *conf)
+{
+	long workers = (long)conf_int(conf, "workers");
+
+	if (workers == 0)
+		workers = sysconf(_SC_NPROCESSORS_ONLN);
+	if (workers < 1)
+		workers = 1;
+	return (unsigned)((QUEUE_SLICES + workers - 1) / workers);
+}
+
+static int
+open_all(const struct conf *conf, struct qm *qm, struct buf *err)
+{
+	struct store_conf store = { .engine = "embedded",
+		.dir = conf_file(conf, "qm.dir") };
+	int rc;
+
+	if ((rc = queue_open(&qm->queue, &store, err)) != 0)
+		return rc;
+	if ((rc = guard_open(conf, qm, err)) != 0 ||
+	    (rc = deliver_open(conf, &qm->deliver, err)) != 0 ||
+	    (rc = scheduler_open(conf, qm)) != 0)
+		return rc;
+	qm->deliver.queue = qm->queue;
+	qm->smarthost = conf_str(conf, "qm.smarthost")[0] != '\0';
+	qm->active_max = (size_t)conf_int(conf, "qm.max_active");
+	qm->rcpts_max = qm->active_max * 20;
+	qm->retry = (struct retry_conf) {
+		.first_ms = conf_duration_ms(conf, "qm.retry_first"),
+		.max_ms = conf_duration_ms(conf, "qm.retry_max"),
+		.max_age_ms = conf_duration_ms(conf, "qm.max_age"),
+		.delay_notice_ms = conf_duration_ms(conf, "qm.delay_notice") };
+	qm->report = (struct report_conf) { .hostname = service_hostname(),
+		.max_age_ms = qm->retry.max_age_ms };
+	if ((rc = qm_active_start(qm, share(conf))) == 0)
+		service.active = true;
+	return rc;
+}
+
+int
+qm_start(const struct conf *conf)
+{
+	struct buf err = BUF_INIT_MAX(4096);
+	int rc;
+
+	service.drain_ms = conf_duration_ms(conf, "drain");
+	rc = open_all(conf, &service.qm, &err);
+	if (rc != 0)
+		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
+		    log_q(buf_slice(&err)));
+	else
+		qm_session_server(&service.server, &service.qm, conf);
+	buf_clear(&err);
+	return rc;
+}
+
+void
+qm_stop(void)
+{
+	if (service.active)
+		qm_active_stop(&service.qm, service.drain_ms);
+	scheduler_free(&service.qm.scheduler);
+	smtp_pool_free(&service.qm.guard);
+	queue_close(&service.qm.queue);
+	dns_free(&service.dns);
+	tls_client_free(&service.tls_any);
+	tls_client_free(&service.tls_names);
+	arena_reset(&service.arena);
+	if (service.password != NULL)
+		explicit_bzero(service.password, strlen(service.password));
+	free(service.password);
+	service.password = NULL;
+}
+
+size_t
+qm_paths(const struct conf *conf, struct service_path *out, size_t max)
+{
+	size_t n = 0;
+
+	if (max < 3)
+		return 0;
+	out[n++] = (struct service_path) { conf_file(conf, "qm.dir"), true };
+	out[n++] = (struct service_path) { conf_file(conf, "qm.spool_dir"),
+		true };
+	if (conf_str(conf, "qm.smarthost_password_file")[0] != '\0')
+		out[n++] = (struct service_path) {
+			conf_file(conf, "qm.smarthost_password_file"), false
+		};
+	return n;
+}
+
+void
+qm_serve(struct conn *c, const struct service_protocol *p)
+{
+	(void)p;
+	smtp_serve(&service.server, c);
+}
