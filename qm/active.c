@@ -42,8 +42,8 @@ has_room(const struct qm *qm)
 
 /* Start a pass; `m` may be NULL (it is loaded then). */
 static bool
-pass_start(struct qm *qm, const char *id, int64_t due_ms,
-    struct queue_message *m)
+pass_start(
+    struct qm *qm, const char *id, int64_t due_ms, struct queue_message *m)
 {
 	struct pass **bucket = bucket_of(qm, id);
 	struct pass *p = calloc(1, sizeof(*p));
@@ -98,9 +98,8 @@ qm_offer(struct qm *qm, struct queue_message **message)
 	struct queue_message *m = *message;
 
 	*message = NULL;
-	if (!qm->stopping && queue_holds(qm->queue, m->slice) &&
-	    has_room(qm) && !is_active(qm, m->id) &&
-	    pass_start(qm, m->id, -1, m))
+	if (!qm->stopping && queue_holds(qm->queue, m->slice) && has_room(qm) &&
+	    !is_active(qm, m->id) && pass_start(qm, m->id, -1, m))
 		return;
 	queue_note(qm->queue, m->slice, m->due_ms);
 	queue_message_free(&m);
@@ -139,9 +138,7 @@ walk(struct qm *qm)
 	if (qm->full) /* until there is room: qm_pass_ended says so */
 		return LOOK_MAX_MS;
 	wait_ms = next_ms - clock_wall_ms();
-	return wait_ms < 0	      ? 0 :
-	    wait_ms < LOOK_MAX_MS ? wait_ms :
-				    LOOK_MAX_MS;
+	return wait_ms < 0 ? 0 : wait_ms < LOOK_MAX_MS ? wait_ms : LOOK_MAX_MS;
 }
 
 static void

@@ -40,7 +40,9 @@ qm_ask_guard(struct qm *qm, struct arena *a,
 		rc = smtp_client_reset(c);
 	smtp_pool_put(qm->guard, c, rc == 0);
 	if (rc != 0)
-		log_warning("guard", "error=%d text=\"recipients cannot be "
-				     "checked now\"", -rc);
+		log_warning("guard",
+		    "error=%d text=\"recipients cannot be "
+		    "checked now\"",
+		    -rc);
 	return rc;
 }

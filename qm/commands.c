@@ -37,8 +37,8 @@ static int
 complain(const char *what, int rc)
 {
 	fprintf(stderr, "pneu-qm: %s: %s\n", what,
-	    rc == -ENOENT ? "no such message in the queue; see: pneu-qm list" :
-			    strerror(-rc));
+	    rc == -ENOENT ? "no such message in the queue; see: pneu-qm list"
+			  : strerror(-rc));
 	return rc;
 }
 
@@ -91,9 +91,9 @@ json_time(int64_t ms)
 static int
 print_json(json_t *j)
 {
-	int rc = j == NULL || json_dumpf(j, stdout, JSON_INDENT(1)) != 0 ?
-	    -ENOMEM :
-	    0;
+	int rc = j == NULL || json_dumpf(j, stdout, JSON_INDENT(1)) != 0
+	    ? -ENOMEM
+	    : 0;
 
 	putchar('\n');
 	json_decref(j);
@@ -172,9 +172,9 @@ entry_print(const struct entry *e, int64_t now_ms)
 	span(next, e->info.due_ms - now_ms);
 	printf("%-20s %10llu %5s %5s %5u %4u  %s\n", e->info.id,
 	    (unsigned long long)e->info.size, age,
-	    (e->info.flags & QUEUE_HELD) != 0 ? "held" :
-		e->info.due_ms <= now_ms      ? "now" :
-						next,
+	    (e->info.flags & QUEUE_HELD) != 0 ? "held"
+		: e->info.due_ms <= now_ms    ? "now"
+					      : next,
 	    e->info.attempts, e->info.recipients,
 	    e->from[0] == '\0' ? "<>" : log_qs(e->from));
 }
@@ -223,20 +223,20 @@ state_word(const struct queue_rcpt *r)
 	static const char *const words[] = { "waiting", "failed", "delivered",
 		"relayed", "expanded", "done" };
 
-	return r->state == QUEUE_PENDING && r->status[0] != '\0' ?
-	    "deferred" :
-	    words[r->state];
+	return r->state == QUEUE_PENDING && r->status[0] != '\0'
+	    ? "deferred"
+	    : words[r->state];
 }
 
 static json_t *
 rcpt_json(const struct queue_rcpt *r)
 {
 	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "address",
-	    json_slice(r->address), "state", state_word(r), "status",
-	    r->status, "reply", json_slice(r->diagnostic), "relay",
-	    json_slice(r->remote), "attempted",
-	    r->attempted_s == 0 ? json_null() :
-				  json_time(r->attempted_s * 1000));
+	    json_slice(r->address), "state", state_word(r), "status", r->status,
+	    "reply", json_slice(r->diagnostic), "relay", json_slice(r->remote),
+	    "attempted",
+	    r->attempted_s == 0 ? json_null()
+				: json_time(r->attempted_s * 1000));
 }
 
 static int
@@ -250,9 +250,9 @@ show_json(const struct queue_message *m)
 	return print_json(json_pack(
 	    "{s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o}", "id", m->id,
 	    "trace", json_slice(m->trace), "from", json_slice(m->from),
-	    "envelope_id", json_slice(m->envid), "octets",
-	    (json_int_t)m->size, "attempts", (json_int_t)m->attempts, "held",
-	    held, "arrived", json_time(m->arrival_ms), "next_attempt",
+	    "envelope_id", json_slice(m->envid), "octets", (json_int_t)m->size,
+	    "attempts", (json_int_t)m->attempts, "held", held, "arrived",
+	    json_time(m->arrival_ms), "next_attempt",
 	    held ? json_null() : json_time(m->due_ms), "recipients", rcpts));
 }
 
@@ -265,8 +265,8 @@ show_text(const struct queue_message *m)
 	iso(&next, m->due_ms);
 	printf("id        %s\ntrace     %s\nsender    <%s>\noctets    %llu\n"
 	       "arrived   %s\nnext      %s\nattempts  %u\n",
-	    m->id, log_q(m->trace), log_q(m->from),
-	    (unsigned long long)m->size, buf_str(&arrived),
+	    m->id, log_q(m->trace), log_q(m->from), (unsigned long long)m->size,
+	    buf_str(&arrived),
 	    (m->flags & QUEUE_HELD) != 0 ? "held" : buf_str(&next),
 	    m->attempts);
 	buf_clear(&arrived);
@@ -306,9 +306,9 @@ cmd_show(struct run *r)
 	int rc = 0, one;
 
 	for (int i = 0; i < r->argc; i++) {
-		one = r->queue == NULL ?
-		    -ENOENT :
-		    queue_load(r->queue, r->argv[i], -1, &m);
+		one = r->queue == NULL
+		    ? -ENOENT
+		    : queue_load(r->queue, r->argv[i], -1, &m);
 		if (one != 0) {
 			rc = complain(r->argv[i], one);
 			continue;
@@ -376,8 +376,9 @@ run_main(void *arg)
 	if (rc == -ENOENT) /* nothing was ever queued */
 		rc = 0;
 	if (rc != 0)
-		fprintf(stderr, "pneu-qm: the queue in %s cannot be opened: "
-				"%s%s%s\n",
+		fprintf(stderr,
+		    "pneu-qm: the queue in %s cannot be opened: "
+		    "%s%s%s\n",
 		    store.dir, strerror(-rc), err.n > 0 ? ": " : "",
 		    buf_str(&err));
 	else
@@ -406,8 +407,7 @@ parse(struct run *r, int argc, char **argv)
 			r->json = true;
 		else if (strcmp(argv[i], "--all") == 0 && !r->readonly)
 			r->all = true;
-		else if (strcmp(argv[i], "--content") == 0 &&
-		    r->fn == cmd_show)
+		else if (strcmp(argv[i], "--content") == 0 && r->fn == cmd_show)
 			r->content = true;
 		else if (argv[i][0] == '-')
 			return usage(r, "no such option: ", argv[i]);
@@ -438,23 +438,28 @@ run(struct run *r, int argc, char **argv)
 static int
 run_list(const struct conf *conf, int argc, char **argv)
 {
-	return run(&(struct run) { .conf = conf, .fn = cmd_list,
-		       .readonly = true }, argc, argv);
+	return run(
+	    &(struct run){ .conf = conf, .fn = cmd_list, .readonly = true },
+	    argc, argv);
 }
 
 static int
 run_show(const struct conf *conf, int argc, char **argv)
 {
-	return run(&(struct run) { .conf = conf, .fn = cmd_show,
-		       .readonly = true, .min_args = 1 }, argc, argv);
+	return run(
+	    &(struct run){
+		.conf = conf, .fn = cmd_show, .readonly = true, .min_args = 1 },
+	    argc, argv);
 }
 
 static int
-run_order(const struct conf *conf, enum queue_order order, int argc,
-    char **argv)
+run_order(
+    const struct conf *conf, enum queue_order order, int argc, char **argv)
 {
-	return run(&(struct run) { .conf = conf, .fn = cmd_order,
-		       .order = order, .min_args = 1 }, argc, argv);
+	return run(
+	    &(struct run){
+		.conf = conf, .fn = cmd_order, .order = order, .min_args = 1 },
+	    argc, argv);
 }
 
 static int
@@ -484,8 +489,11 @@ run_delete(const struct conf *conf, int argc, char **argv)
 static int
 run_flush(const struct conf *conf, int argc, char **argv)
 {
-	return run(&(struct run) { .conf = conf, .fn = cmd_order,
-		       .order = QUEUE_ORDER_RETRY, .all = true }, argc, argv);
+	return run(&(struct run){ .conf = conf,
+		       .fn = cmd_order,
+		       .order = QUEUE_ORDER_RETRY,
+		       .all = true },
+	    argc, argv);
 }
 
 const struct service_command qm_commands[] = {

@@ -23,9 +23,9 @@ struct link {
 void
 deliver_status(const struct smtp_reply *reply, char out[static 12])
 {
-	char class = reply->code >= 500 && reply->code < 600 ? '5' :
-	    smtp_reply_is_positive(reply)		     ? '2' :
-							       '4';
+	char class = reply->code >= 500 && reply->code < 600 ? '5'
+	    : smtp_reply_is_positive(reply)                  ? '2'
+							     : '4';
 
 	if (reply->enhanced[0] == '\0')
 		memcpy(out, "x.0.0", 6);
@@ -45,8 +45,8 @@ state_of(const struct queue_rcpt *r, const struct smtp_reply *reply,
 			return QUEUE_DELIVERED;
 		return peer->dsn ? QUEUE_DONE : QUEUE_RELAYED;
 	}
-	return reply->code >= 500 && reply->code < 600 ? QUEUE_FAILED :
-							 QUEUE_PENDING;
+	return reply->code >= 500 && reply->code < 600 ? QUEUE_FAILED
+						       : QUEUE_PENDING;
 }
 
 void
@@ -58,23 +58,23 @@ deliver_outcome(struct queue_message *m, struct queue_rcpt *r,
 	struct buf said = BUF_INIT_MAX(2048);
 	char status[12];
 	int64_t ms = clock_wall_ms() - m->arrival_ms;
-	unsigned word = state == QUEUE_PENDING ? 0 :
-	    state == QUEUE_FAILED	       ? 1 :
-						 2;
+	unsigned word = state == QUEUE_PENDING ? 0
+	    : state == QUEUE_FAILED            ? 1
+					       : 2;
 
 	deliver_status(reply, status);
 	buf_printf(&said, "%d%s%s ", reply->code,
 	    reply->enhanced[0] != '\0' ? " " : "", reply->enhanced);
 	buf_put_slice(&said, slice_head(reply->text, 1000));
-	queue_rcpt_set(m, r, state, status, buf_slice(&said),
-	    slice_str(peer->host));
+	queue_rcpt_set(
+	    m, r, state, status, buf_slice(&said), slice_str(peer->host));
 	log_info("delivery",
 	    "qid=%s id=%s to=<%s> from=<%s> relay=%s tls=%s delay=%lld.%03lld "
 	    "dsn=%s status=%s reply=\"%s\"",
 	    m->id, log_q(m->trace), log_q(r->address), log_q(m->from),
 	    log_qs(peer->relay), peer->tls[0] != '\0' ? peer->tls : "none",
-	    (long long)(ms / 1000), (long long)(ms < 0 ? 0 : ms % 1000),
-	    status, words[word], log_q(buf_slice(&said)));
+	    (long long)(ms / 1000), (long long)(ms < 0 ? 0 : ms % 1000), status,
+	    words[word], log_q(buf_slice(&said)));
 	buf_clear(&said);
 }
 
@@ -87,8 +87,8 @@ outcome_all(struct deliver_job *j, const struct smtp_reply *reply,
 }
 
 static void
-job_fail(void *arg, struct scheduler_job *job,
-    const struct scheduler_fault *why)
+job_fail(
+    void *arg, struct scheduler_job *job, const struct scheduler_fault *why)
 {
 	struct deliver_peer peer = { .host = why->remote,
 		.relay = why->remote[0] != '\0' ? why->remote : "none",
@@ -134,10 +134,10 @@ reply_of_errno(struct arena *a, int rc, const char *relay)
 	if (rc == -ECANCELED)
 		return SMTP_REPLY(451, "4.3.2", "the queue is being stopped");
 	if (rc == -EPROTO)
-		return smtp_reply_f(a, 451, "4.5.0",
-		    "%s does not speak the protocol", relay);
-	return smtp_reply_f(a, 451, "4.4.1", "connection to %s: %s", relay,
-	    strerror(-rc));
+		return smtp_reply_f(
+		    a, 451, "4.5.0", "%s does not speak the protocol", relay);
+	return smtp_reply_f(
+	    a, 451, "4.4.1", "connection to %s: %s", relay, strerror(-rc));
 }
 
 /* One hop: 0 and a client, or an error and the reply. */
@@ -221,8 +221,8 @@ open_domain(struct deliver *d, struct link *l, const char *domain,
     struct arena *a, struct scheduler_fault *why)
 {
 	struct smtp_client_conf conf = { .hostname = d->conf.hostname,
-		.tls_mode = d->conf.tls_any != NULL ? SMTP_TLS_MAY :
-						      SMTP_TLS_NONE,
+		.tls_mode =
+		    d->conf.tls_any != NULL ? SMTP_TLS_MAY : SMTP_TLS_NONE,
 		.tls = d->conf.tls_any,
 		.connect_timeout_ms = d->conf.connect_timeout_ms,
 		.timeout_ms = d->conf.timeout_ms };
@@ -246,9 +246,9 @@ open_smarthost(struct deliver *d, struct link *l, struct arena *a,
 	enum smtp_client_tls mode = d->conf.smarthost_tls;
 	struct smtp_client_conf conf = { .hostname = d->conf.hostname,
 		.tls_mode = mode,
-		.tls = mode == SMTP_TLS_NONE ? NULL :
-		    mode == SMTP_TLS_MAY     ? d->conf.tls_any :
-					       d->conf.tls_names,
+		.tls = mode == SMTP_TLS_NONE ? NULL
+		    : mode == SMTP_TLS_MAY   ? d->conf.tls_any
+					     : d->conf.tls_names,
 		.sasl_user = d->conf.smarthost_user,
 		.sasl_password = d->conf.smarthost_password,
 		.connect_timeout_ms = d->conf.connect_timeout_ms,
@@ -256,8 +256,8 @@ open_smarthost(struct deliver *d, struct link *l, struct arena *a,
 	struct route_hop *hops;
 	struct smtp_reply reply;
 	size_t n;
-	int rc = route_smarthost(&d->dns, a, d->conf.smarthost, &hops, &n,
-	    &reply);
+	int rc =
+	    route_smarthost(&d->dns, a, d->conf.smarthost, &hops, &n, &reply);
 
 	if (rc != 0) {
 		fault_set(why, &reply, d->conf.smarthost);
@@ -301,16 +301,16 @@ link_open(void *arg, const char *destination, void **connection,
 	else if (strcmp(destination, DESTINATION_SMARTHOST) == 0)
 		rc = open_smarthost(d, l, &a, why);
 	else
-		rc = open_domain(d, l,
-		    destination + strlen(DESTINATION_DOMAIN), &a, why);
+		rc = open_domain(
+		    d, l, destination + strlen(DESTINATION_DOMAIN), &a, why);
 	arena_reset(&a);
 	if (rc != 0) {
 		free(l);
 		return rc;
 	}
-	snprintf(l->tls, sizeof(l->tls), "%s",
-	    smtp_client_tls_version(l->client));
-	l->peer = (struct deliver_peer) { .host = l->host,
+	snprintf(
+	    l->tls, sizeof(l->tls), "%s", smtp_client_tls_version(l->client));
+	l->peer = (struct deliver_peer){ .host = l->host,
 		.relay = l->relay,
 		.tls = l->tls,
 		.final = l->local,
@@ -359,7 +359,7 @@ wire_set(const struct transaction *t)
 		const struct queue_rcpt *r = t->rcpts[i];
 
 		/* Reports of final delivery are ours to make. */
-		t->wire[i] = (struct smtp_client_rcpt) { .address = r->address,
+		t->wire[i] = (struct smtp_client_rcpt){ .address = r->address,
 			.notify = t->l->local ? SMTP_NOTIFY_UNSET : r->notify,
 			.orcpt = r->orcpt };
 	}
@@ -386,8 +386,8 @@ settle(struct transaction *t)
 		if (t->delivered && is_one_too_many(&t->wire[i]))
 			t->rcpts[left++] = t->rcpts[i];
 		else
-			deliver_outcome(t->j->m, t->rcpts[i],
-			    &t->wire[i].reply, &t->l->peer);
+			deliver_outcome(t->j->m, t->rcpts[i], &t->wire[i].reply,
+			    &t->l->peer);
 	}
 	return left;
 }
@@ -395,7 +395,7 @@ settle(struct transaction *t)
 static struct smtp_client_mail
 mail_of(const struct queue_message *m)
 {
-	return (struct smtp_client_mail) { .from = m->from,
+	return (struct smtp_client_mail){ .from = m->from,
 		.size = m->size,
 		.body = (enum smtp_body)m->body,
 		.smtputf8 = (m->flags & QUEUE_UTF8) != 0,
@@ -411,8 +411,8 @@ source_fault(const struct queue_message *m, int rc)
 	if (rc != -ENOENT)
 		log_error("message cannot be read", "qid=%s error=%s", m->id,
 		    strerror(-rc));
-	return SMTP_REPLY(451, "4.3.0",
-	    "the message cannot be read from the queue");
+	return SMTP_REPLY(
+	    451, "4.3.0", "the message cannot be read from the queue");
 }
 
 /* No message was sent: a recipient's 250 is worth nothing. */
@@ -455,7 +455,7 @@ exchange(struct transaction *t, struct smtp_reply *whole,
 	bool any = false;
 	int rc;
 
-	*whole = (struct smtp_reply) { 0 };
+	*whole = (struct smtp_reply){ 0 };
 	rc = smtp_client_mail(t->l->client, &mail, t->wire, t->n, whole);
 	if (rc != 0) {
 		not_sent(t, lost, false);
@@ -486,8 +486,8 @@ static enum scheduler_run
 transaction(struct transaction *t)
 {
 	struct smtp_reply whole;
-	struct smtp_reply lost = SMTP_REPLY(451, "4.4.2",
-	    "the connection was lost");
+	struct smtp_reply lost =
+	    SMTP_REPLY(451, "4.4.2", "the connection was lost");
 	bool trouble;
 	int rc;
 
@@ -529,8 +529,9 @@ link_run(void *arg, void *connection, struct scheduler_job *job)
 {
 	static const struct deliver_peer nobody = { "", "none", "", false,
 		false };
-	struct transaction t = { .d = arg, .l = connection,
-		.j = (struct deliver_job *)job };
+	struct transaction t = {
+		.d = arg, .l = connection, .j = (struct deliver_job *)job
+	};
 	enum scheduler_run run;
 
 	t.rcpts = t.j->rcpts;
@@ -542,8 +543,8 @@ link_run(void *arg, void *connection, struct scheduler_job *job)
 		return SCHEDULER_GOOD;
 	}
 	if ((t.wire = calloc(t.n, sizeof(*t.wire))) == NULL) {
-		outcome_all(t.j, &SMTP_REPLY(451, "4.3.0", "out of memory"),
-		    &nobody);
+		outcome_all(
+		    t.j, &SMTP_REPLY(451, "4.3.0", "out of memory"), &nobody);
 		return SCHEDULER_GOOD;
 	}
 	run = transactions(&t);

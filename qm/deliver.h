@@ -44,7 +44,7 @@ struct deliver_job {
 	struct queue_rcpt **rcpts;
 	size_t n;
 	bool not_reached; /* failed without a word of the other side's */
-	void *owner;	  /* of who made it, for job.done */
+	void *owner;      /* of who made it, for job.done */
 };
 
 /* For scheduler_new, with a struct deliver as `arg`. */
@@ -59,8 +59,8 @@ struct deliver_peer {
 	const char *host;  /* for reports: who said it */
 	const char *relay; /* for the log: host[address]:port, or "none" */
 	const char *tls;   /* version, or "" */
-	bool final;	   /* LMTP: 250 is delivery */
-	bool dsn;	   /* SMTP with DSN: reports are theirs now */
+	bool final;        /* LMTP: 250 is delivery */
+	bool dsn;          /* SMTP with DSN: reports are theirs now */
 };
 void deliver_outcome(struct queue_message *m, struct queue_rcpt *r,
     const struct smtp_reply *reply, const struct deliver_peer *peer);

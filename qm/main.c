@@ -7,7 +7,9 @@
 #include "qm/qm_service.h"
 
 static const struct service_protocol protocols[] = {
-	{ .name = "lmtp", .setting = "qm.lmtp", .port = 24,
+	{ .name = "lmtp",
+	    .setting = "qm.lmtp",
+	    .port = 24,
 	    .session = qm_serve },
 	{ 0 },
 };

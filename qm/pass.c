@@ -21,11 +21,11 @@
 #include "qm/qm.h"
 #include "qm/verdict.h"
 
-#define FAULT_MS 10000		   /* something of ours is in trouble */
-#define DAMAGED_MS (3600 * 1000)   /* a row that cannot be read */
-#define BUSY_MS 15000		   /* the destination has enough to do */
-#define OURS_MS 5000		   /* guard or mailbox is away: at least */
-#define UNREPORTED_MS 60000	   /* a report could not be written */
+#define FAULT_MS 10000           /* something of ours is in trouble */
+#define DAMAGED_MS (3600 * 1000) /* a row that cannot be read */
+#define BUSY_MS 15000            /* the destination has enough to do */
+#define OURS_MS 5000             /* guard or mailbox is away: at least */
+#define UNREPORTED_MS 60000      /* a report could not be written */
 
 /* --- loading --- */
 
@@ -90,9 +90,11 @@ expand(struct pass *p, struct queue_rcpt *r, const struct smtp_reply *reply)
 	}
 	n = verdict_expand(m, r, reply->text, p->qm->smarthost);
 	if (n <= 0) {
-		deliver_outcome(m, r, n == -E2BIG ?
-		    &SMTP_REPLY(550, "5.5.3", "too many recipients") :
-		    &SMTP_REPLY(451, "4.3.0", "aliases cannot be followed now"),
+		deliver_outcome(m, r,
+		    n == -E2BIG
+			? &SMTP_REPLY(550, "5.5.3", "too many recipients")
+			: &SMTP_REPLY(
+			      451, "4.3.0", "aliases cannot be followed now"),
 		    &from_here);
 		return 0;
 	}
@@ -105,16 +107,16 @@ expand(struct pass *p, struct queue_rcpt *r, const struct smtp_reply *reply)
 }
 
 static int
-take_verdict(struct pass *p, struct queue_rcpt *r,
-    const struct smtp_reply *reply)
+take_verdict(
+    struct pass *p, struct queue_rcpt *r, const struct smtp_reply *reply)
 {
 	enum verdict v = verdict_of(reply);
 
 	switch (v) {
 	case VERDICT_LOCAL:
 	case VERDICT_REMOTE:
-		if (!verdict_route(p->m, r, v == VERDICT_LOCAL,
-			p->qm->smarthost))
+		if (!verdict_route(
+			p->m, r, v == VERDICT_LOCAL, p->qm->smarthost))
 			deliver_outcome(p->m, r,
 			    &SMTP_REPLY(550, "5.1.3", "no domain in address"),
 			    &from_here);
@@ -244,7 +246,8 @@ static void
 submit(struct pass *p, struct deliver_job *j)
 {
 	p->jobs++;
-	while (p->qm->stopping || !scheduler_submit(p->qm->scheduler, &j->job)) {
+	while (
+	    p->qm->stopping || !scheduler_submit(p->qm->scheduler, &j->job)) {
 		if (p->jobs == 1 || p->qm->stopping) {
 			p->jobs--;
 			p->busy = true;
@@ -259,9 +262,9 @@ submit(struct pass *p, struct deliver_job *j)
 static size_t
 run_length(struct queue_rcpt *const *v, size_t n)
 {
-	size_t max = strcmp(v[0]->route, DESTINATION_LOCAL) == 0 ?
-	    DELIVER_RCPTS_LOCAL :
-	    DELIVER_RCPTS_REMOTE;
+	size_t max = strcmp(v[0]->route, DESTINATION_LOCAL) == 0
+	    ? DELIVER_RCPTS_LOCAL
+	    : DELIVER_RCPTS_REMOTE;
 	size_t k = 1;
 
 	while (k < n && k < max && strcmp(v[k]->route, v[0]->route) == 0)
@@ -270,8 +273,8 @@ run_length(struct queue_rcpt *const *v, size_t n)
 }
 
 static void
-attempt_all(struct pass *p, struct queue_rcpt **v, size_t n,
-    struct deliver_job *jobs)
+attempt_all(
+    struct pass *p, struct queue_rcpt **v, size_t n, struct deliver_job *jobs)
 {
 	size_t used = 0;
 
@@ -279,8 +282,9 @@ attempt_all(struct pass *p, struct queue_rcpt **v, size_t n,
 		struct deliver_job *j = &jobs[used++];
 
 		k = run_length(v + at, n - at);
-		*j = (struct deliver_job) { .m = p->m, .rcpts = v + at, .n = k,
-			.owner = p };
+		*j = (struct deliver_job){
+			.m = p->m, .rcpts = v + at, .n = k, .owner = p
+		};
 		j->job.destination = v[at]->route;
 		j->job.at_once = p->at_once;
 		j->job.done = on_job_done;
@@ -368,8 +372,8 @@ reportable(struct pass *p, bool delayed, size_t *n)
 }
 
 static void
-drop_blob(struct qm *qm, struct queue_message *report,
-    struct store_blob_writer **w)
+drop_blob(
+    struct qm *qm, struct queue_message *report, struct store_blob_writer **w)
 {
 	store_blob_writer_free(w);
 	store_blob_del(queue_store(qm->queue), &report->blob);
@@ -383,8 +387,8 @@ report_some(struct pass *p, struct queue_rcpt **v, size_t n, bool *gone)
 	struct store_blob_writer *w;
 	int rc;
 
-	rc = report_write(p->qm->queue, &p->qm->report, p->m, v, n, &report,
-	    &w);
+	rc =
+	    report_write(p->qm->queue, &p->qm->report, p->m, v, n, &report, &w);
 	if (rc != 0) {
 		log_error("report cannot be written", "qid=%s error=\"%s\"",
 		    p->id, strerror(-rc));
@@ -401,8 +405,9 @@ report_some(struct pass *p, struct queue_rcpt **v, size_t n, bool *gone)
 	}
 	rc = pass_update(p, report, w, gone);
 	if (rc == 0) {
-		log_info("reported", "qid=%s id=%s report=%s to=<%s> "
-				     "recipients=%zu",
+		log_info("reported",
+		    "qid=%s id=%s report=%s to=<%s> "
+		    "recipients=%zu",
 		    p->id, log_q(p->m->trace), report->id, log_q(p->m->from),
 		    n);
 		store_blob_writer_free(&w);
@@ -420,8 +425,8 @@ report_some(struct pass *p, struct queue_rcpt **v, size_t n, bool *gone)
  * rows, so there may be several reports.
  */
 static int
-report_all(struct pass *p, struct queue_rcpt **v, size_t n, bool stays,
-    bool *gone)
+report_all(
+    struct pass *p, struct queue_rcpt **v, size_t n, bool stays, bool *gone)
 {
 	size_t at = 0, k = n;
 	int rc = 0;
@@ -478,8 +483,8 @@ pass_finish(struct pass *p, bool *gone)
 		m->due_ms = next_attempt(p, now_ms);
 	if ((v = reportable(p, delayed, &n)) == NULL)
 		return -ENOMEM;
-	rc = n > 0 ? report_all(p, v, n, waits, gone) :
-		     pass_update(p, NULL, NULL, gone);
+	rc = n > 0 ? report_all(p, v, n, waits, gone)
+		   : pass_update(p, NULL, NULL, gone);
 	free(v);
 	if (rc == 0 && *gone)
 		log_info("removed", "qid=%s id=%s", p->id, log_q(m->trace));
@@ -493,8 +498,8 @@ again_at(const struct pass *p, int rc, bool gone)
 {
 	switch (rc) {
 	case 0:
-		return gone || (p->m->flags & QUEUE_HELD) != 0 ? INT64_MAX :
-								 p->m->due_ms;
+		return gone || (p->m->flags & QUEUE_HELD) != 0 ? INT64_MAX
+							       : p->m->due_ms;
 	case -ENOENT: /* an admin deleted it, or it was never whole */
 	case -ESTALE: /* another worker has the slice now */
 		return INT64_MAX;

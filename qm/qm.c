@@ -73,8 +73,8 @@ smarthost_open(const struct conf *conf, struct deliver_conf *d, struct buf *err)
 	if (d->smarthost[0] == '\0' || user[0] == '\0')
 		return 0;
 	if (conf_str(conf, "qm.smarthost_password_file")[0] == '\0') {
-		buf_put_str(err,
-		    "qm.smarthost_user needs qm.smarthost_password_file");
+		buf_put_str(
+		    err, "qm.smarthost_user needs qm.smarthost_password_file");
 		return -EINVAL;
 	}
 	rc = read_password(conf_file(conf, "qm.smarthost_password_file"),
@@ -92,8 +92,8 @@ tls_open(const struct conf *conf, struct deliver_conf *d, struct buf *err)
 	int rc = tls_client_new(&service.tls_any, conf, TLS_VERIFY_NONE, err);
 
 	if (rc == 0)
-		rc = tls_client_new(&service.tls_names, conf, TLS_VERIFY_NAMES,
-		    err);
+		rc = tls_client_new(
+		    &service.tls_names, conf, TLS_VERIFY_NAMES, err);
 	d->tls_any = service.tls_any;
 	d->tls_names = service.tls_names;
 	return rc;
@@ -104,7 +104,7 @@ deliver_open(const struct conf *conf, struct deliver *d, struct buf *err)
 {
 	int rc;
 
-	d->conf = (struct deliver_conf) { .hostname = service_hostname(),
+	d->conf = (struct deliver_conf){ .hostname = service_hostname(),
 		.run_dir = conf_file(conf, "run_dir"),
 		.mailbox = conf_str(conf, "qm.mailbox"),
 		.smtp_port = (uint16_t)conf_int(conf, "qm.smtp_port"),
@@ -131,8 +131,7 @@ scheduler_open(const struct conf *conf, struct qm *qm)
 	struct scheduler_conf c = { .window_start = WINDOW_START,
 		.window_max = (unsigned)conf_int(conf, "qm.concurrency"),
 		.near = DESTINATION_LOCAL,
-		.connections_max =
-		    (unsigned)conf_int(conf, "qm.max_outgoing"),
+		.connections_max = (unsigned)conf_int(conf, "qm.max_outgoing"),
 		.jobs_max = (size_t)conf_int(conf, "qm.max_active"),
 		.leave_alone_ms = first_ms / 2,
 		.leave_alone_max_ms =
@@ -147,7 +146,7 @@ guard_open(const struct conf *conf, struct qm *qm, struct buf *err)
 {
 	int rc;
 
-	service.guard = (struct smtp_client_conf) { .lmtp = true,
+	service.guard = (struct smtp_client_conf){ .lmtp = true,
 		.hostname = service_hostname(),
 		.connect_timeout_ms = 10000,
 		.timeout_ms = GUARD_TIMEOUT_MS };
@@ -189,12 +188,12 @@ open_all(const struct conf *conf, struct qm *qm, struct buf *err)
 	qm->smarthost = conf_str(conf, "qm.smarthost")[0] != '\0';
 	qm->active_max = (size_t)conf_int(conf, "qm.max_active");
 	qm->rcpts_max = qm->active_max * 20;
-	qm->retry = (struct retry_conf) {
-		.first_ms = conf_duration_ms(conf, "qm.retry_first"),
+	qm->retry = (struct retry_conf){ .first_ms = conf_duration_ms(
+					     conf, "qm.retry_first"),
 		.max_ms = conf_duration_ms(conf, "qm.retry_max"),
 		.max_age_ms = conf_duration_ms(conf, "qm.max_age"),
 		.delay_notice_ms = conf_duration_ms(conf, "qm.delay_notice") };
-	qm->report = (struct report_conf) { .hostname = service_hostname(),
+	qm->report = (struct report_conf){ .hostname = service_hostname(),
 		.max_age_ms = qm->retry.max_age_ms };
 	if ((rc = qm_active_start(qm, share(conf))) == 0)
 		service.active = true;
@@ -243,11 +242,11 @@ qm_paths(const struct conf *conf, struct service_path *out, size_t max)
 
 	if (max < 3)
 		return 0;
-	out[n++] = (struct service_path) { conf_file(conf, "qm.dir"), true };
-	out[n++] = (struct service_path) { conf_file(conf, "qm.spool_dir"),
-		true };
+	out[n++] = (struct service_path){ conf_file(conf, "qm.dir"), true };
+	out[n++] =
+	    (struct service_path){ conf_file(conf, "qm.spool_dir"), true };
 	if (conf_str(conf, "qm.smarthost_password_file")[0] != '\0')
-		out[n++] = (struct service_path) {
+		out[n++] = (struct service_path){
 			conf_file(conf, "qm.smarthost_password_file"), false
 		};
 	return n;

@@ -35,7 +35,7 @@ struct qm {
 	size_t n_active, n_rcpts;
 	struct co *walker;
 	struct co_event look; /* something may be due, or there is room */
-	bool full;	      /* the walker had to stop for want of room */
+	bool full;            /* the walker had to stop for want of room */
 	bool stopping;
 	struct co *stopper;
 };
@@ -59,16 +59,16 @@ struct pass {
 	struct pass *next; /* in its bucket */
 	struct qm *qm;
 	char id[QUEUE_ID_LEN + 1];
-	int64_t due_ms;		 /* where it was found; -1: just put */
+	int64_t due_ms;          /* where it was found; -1: just put */
 	struct queue_message *m; /* NULL until loaded */
 	struct co *co;
 	size_t counted; /* of qm->n_rcpts */
 	/* Of the attempt: */
 	bool at_once;
-	bool started; /* its deliveries are under way: never cancelled */
-	bool busy;	/* a destination had no room for more */
+	bool started;   /* its deliveries are under way: never cancelled */
+	bool busy;      /* a destination had no room for more */
 	bool ours_away; /* guard or mailbox could not be reached */
-	size_t jobs;	/* not done */
+	size_t jobs;    /* not done */
 	bool attempted; /* at least one job was carried out */
 };
 /* The coroutine of a pass; calls qm_pass_ended as its last. */

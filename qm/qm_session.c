@@ -36,8 +36,7 @@ qm_of(const struct smtp_session *s)
 static int
 on_connect(struct smtp_session *s, struct smtp_reply *reply)
 {
-	struct session *q =
-	    arena_alloc(smtp_session_arena(s), sizeof(*q));
+	struct session *q = arena_alloc(smtp_session_arena(s), sizeof(*q));
 
 	(void)reply;
 	if (q == NULL)
@@ -99,8 +98,7 @@ static struct answer *
 answer_of(struct smtp_session *s, struct session *q, struct slice address)
 {
 	struct smtp_client_rcpt rcpt = { .address = address };
-	struct answer *a =
-	    arena_alloc(smtp_session_tx_arena(s), sizeof(*a));
+	struct answer *a = arena_alloc(smtp_session_tx_arena(s), sizeof(*a));
 
 	if (a == NULL)
 		return NULL;
@@ -111,8 +109,7 @@ answer_of(struct smtp_session *s, struct session *q, struct slice address)
 	}
 	a->known = verdict_of(&rcpt.reply) != VERDICT_LATER;
 	a->reply = rcpt.reply;
-	a->reply.text =
-	    arena_dup(smtp_session_tx_arena(s), rcpt.reply.text);
+	a->reply.text = arena_dup(smtp_session_tx_arena(s), rcpt.reply.text);
 	return a->reply.text.p == NULL ? NULL : a;
 }
 
@@ -139,9 +136,9 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 		*reply = a->reply;
 		return 0;
 	}
-	targets = a->known && verdict_of(&a->reply) == VERDICT_EXPAND ?
-	    lines(a->reply.text) :
-	    1;
+	targets = a->known && verdict_of(&a->reply) == VERDICT_EXPAND
+	    ? lines(a->reply.text)
+	    : 1;
 	if (q->targets + targets > QUEUE_RCPTS_MAX) {
 		*reply = SMTP_REPLY(452, "4.5.3", "too many recipients");
 		return 0;
@@ -160,15 +157,18 @@ add_rcpt(struct qm *qm, struct queue_message *m, const struct smtp_rcpt *r)
 {
 	const struct answer *a = r->data;
 	enum verdict v = a->known ? verdict_of(&a->reply) : VERDICT_LATER;
-	struct queue_rcpt *added, from = { .notify = r->notify,
-		.address = r->to.text, .orcpt = r->orcpt };
+	struct queue_rcpt *added,
+	    from = { .notify = r->notify,
+		    .address = r->to.text,
+		    .orcpt = r->orcpt };
 	int n;
 
 	if (v == VERDICT_EXPAND) {
 		n = verdict_expand(m, &from, a->reply.text, qm->smarthost);
 		/* One of several reports «expanded» from its own row. */
-		if (n < 0 || (n == 1 || (n > 1 &&
-				 (r->notify & SMTP_NOTIFY_SUCCESS) == 0)))
+		if (n < 0 ||
+		    (n == 1 ||
+			(n > 1 && (r->notify & SMTP_NOTIFY_SUCCESS) == 0)))
 			return n < 0 ? n : 0;
 	}
 	added = queue_message_add(m, r->to.text, r->notify, r->orcpt);
@@ -183,8 +183,8 @@ add_rcpt(struct qm *qm, struct queue_message *m, const struct smtp_rcpt *r)
 }
 
 static int
-fill_message(struct smtp_session *s, struct spool *body,
-    struct queue_message *m)
+fill_message(
+    struct smtp_session *s, struct spool *body, struct queue_message *m)
 {
 	const struct smtp_mail *mail = smtp_session_mail(s);
 	size_t n;
@@ -265,8 +265,8 @@ on_message(struct smtp_session *s, struct spool *body,
 		queue_message_free(&m);
 		return rc;
 	}
-	queued = smtp_reply_f(smtp_session_tx_arena(s), 250, "2.0.0",
-	    "queued as %s", m->id);
+	queued = smtp_reply_f(
+	    smtp_session_tx_arena(s), 250, "2.0.0", "queued as %s", m->id);
 	for (size_t i = 0; i < n; i++)
 		replies[i] = queued;
 	log_info("queued", "qid=%s from=<%s> size=%llu recipients=%zu", m->id,
@@ -283,10 +283,10 @@ static const struct smtp_handler handler = {
 };
 
 void
-qm_session_server(struct smtp_server *out, struct qm *qm,
-    const struct conf *conf)
+qm_session_server(
+    struct smtp_server *out, struct qm *qm, const struct conf *conf)
 {
-	*out = (struct smtp_server) {
+	*out = (struct smtp_server){
 		.kind = SMTP_SERVER_LMTP,
 		.handler = &handler,
 		.hostname = service_hostname(),

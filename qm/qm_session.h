@@ -6,7 +6,7 @@
 #include "qm/qm.h"
 
 /* What smtp_serve needs; `server->app` is the struct qm. */
-void qm_session_server(struct smtp_server *out, struct qm *qm,
-    const struct conf *conf);
+void qm_session_server(
+    struct smtp_server *out, struct qm *qm, const struct conf *conf);
 
 #endif

@@ -97,8 +97,8 @@ blob_put(void *arg, struct slice octets)
 /* --- the notification --- */
 
 static bool
-returns_whole(const struct queue_message *m, struct queue_rcpt *const *rcpts,
-    size_t n)
+returns_whole(
+    const struct queue_message *m, struct queue_rcpt *const *rcpts, size_t n)
 {
 	bool failed = false;
 
@@ -118,7 +118,7 @@ recipients(struct arena *a, const struct report_conf *conf,
 	for (size_t i = 0; i < n && v != NULL; i++) {
 		const struct queue_rcpt *r = rcpts[i];
 
-		v[i] = (struct dsn_recipient) { .final = r->address,
+		v[i] = (struct dsn_recipient){ .final = r->address,
 			.original = r->orcpt,
 			.action = action_of(r->state),
 			.status = slice_str(r->status),
@@ -169,12 +169,12 @@ make_message(const struct queue_message *m, struct queue_message **out)
 	if (report == NULL)
 		return -ENOMEM;
 	report->flags = m->flags & (QUEUE_UTF8 | QUEUE_8BIT);
-	report->body = (m->flags & QUEUE_8BIT) != 0 ? SMTP_BODY_8BITMIME :
-						      SMTP_BODY_7BIT;
-	return queue_message_add(report, m->from, SMTP_NOTIFY_NEVER,
-		   SLICE_EMPTY) == NULL ?
-	    -ENOMEM :
-	    0;
+	report->body =
+	    (m->flags & QUEUE_8BIT) != 0 ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
+	return queue_message_add(
+		   report, m->from, SMTP_NOTIFY_NEVER, SLICE_EMPTY) == NULL
+	    ? -ENOMEM
+	    : 0;
 }
 
 int

@@ -16,8 +16,8 @@ struct report_conf {
 
 /* Does the sender want to hear that this recipient is in that state (PENDING:
  * that it waits)? Never when the sender is "<>" (RFC 5321 6.1). */
-bool report_is_wanted(const struct queue_message *m,
-    const struct queue_rcpt *r);
+bool
+report_is_wanted(const struct queue_message *m, const struct queue_rcpt *r);
 
 /*
  * Write the notification about n recipients of `m` as a blob, sealed, and make

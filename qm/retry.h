@@ -12,7 +12,7 @@
 
 struct retry_conf {
 	int64_t first_ms, max_ms;
-	int64_t max_age_ms;	/* then the message goes back */
+	int64_t max_age_ms;      /* then the message goes back */
 	int64_t delay_notice_ms; /* 0: never */
 };
 
@@ -24,10 +24,10 @@ struct retry_conf {
 int64_t retry_next_ms(const struct retry_conf *c, unsigned attempts,
     int64_t arrival_ms, int64_t now_ms, unsigned chance);
 /* No attempt is left after one made now. */
-bool retry_is_over(const struct retry_conf *c, int64_t arrival_ms,
-    int64_t now_ms);
+bool
+retry_is_over(const struct retry_conf *c, int64_t arrival_ms, int64_t now_ms);
 /* The sender should hear by now that the message waits. */
-bool retry_is_delayed(const struct retry_conf *c, int64_t arrival_ms,
-    int64_t now_ms);
+bool retry_is_delayed(
+    const struct retry_conf *c, int64_t arrival_ms, int64_t now_ms);
 
 #endif

@@ -72,7 +72,7 @@ ifaddr_counts(const struct ifaddrs *i, struct net_addr *out)
 {
 	if (i->ifa_addr == NULL)
 		return false;
-	*out = (struct net_addr) { .len = 0 };
+	*out = (struct net_addr){ .len = 0 };
 	if (i->ifa_addr->sa_family == AF_INET)
 		out->len = sizeof(struct sockaddr_in);
 	else if (i->ifa_addr->sa_family == AF_INET6)
@@ -130,7 +130,7 @@ real_addresses(void *arg, struct arena *a, const char *host,
 struct route_dns
 route_dns_real(struct dns *d)
 {
-	return (struct route_dns) { d, real_mx, real_addresses };
+	return (struct route_dns){ d, real_mx, real_addresses };
 }
 
 /* --- hops --- */
@@ -162,8 +162,8 @@ is_self(const struct route *r, const char *host, const struct net_addr *addrs,
 }
 
 static void
-hops_add(struct route *r, const char *host, const struct net_addr *addrs,
-    size_t n)
+hops_add(
+    struct route *r, const char *host, const struct net_addr *addrs, size_t n)
 {
 	for (size_t i = 0; i < n && r->n < ROUTE_ADDRESSES_MAX; i++) {
 		r->hops[r->n].host = host;
@@ -222,8 +222,8 @@ mx_add(struct route *r, const struct dns_mx *mx, size_t n, bool *self)
 
 /* A host that is ourselves may stand behind the first ten. */
 static size_t
-mx_cut_self_by_name(const struct route *r, const struct dns_mx *mx, size_t n,
-    bool *self)
+mx_cut_self_by_name(
+    const struct route *r, const struct dns_mx *mx, size_t n, bool *self)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!is_self(r, mx[i].host, NULL, 0))
@@ -273,8 +273,8 @@ route_name(struct route *r, const char *domain, struct smtp_reply *why)
 	if (rc == -EAGAIN)
 		return nothing(r, false, false, domain, why);
 	if (rc == 0 && n == 1 && mx[0].host[0] == '\0') {
-		*why = smtp_reply_f(r->a, 556, "5.1.10",
-		    "%s takes no mail (null MX)", domain);
+		*why = smtp_reply_f(
+		    r->a, 556, "5.1.10", "%s takes no mail (null MX)", domain);
 		return -EHOSTUNREACH;
 	}
 	if (rc == 0 && n > 0)
@@ -291,14 +291,14 @@ why_ours(struct route *r, int rc, struct smtp_reply *why)
 {
 	if (why->code == 0)
 		*why = smtp_reply_f(r->a, 451, "4.3.0", "%s",
-		    rc == -ECANCELED ? "the queue is being stopped" :
-				       strerror(-rc));
+		    rc == -ECANCELED ? "the queue is being stopped"
+				     : strerror(-rc));
 }
 
 static int
 route_new(struct route *r, struct smtp_reply *why)
 {
-	*why = (struct smtp_reply) { 0 };
+	*why = (struct smtp_reply){ 0 };
 	r->hops = arena_array(r->a, ROUTE_ADDRESSES_MAX, sizeof(*r->hops));
 	if (r->hops != NULL)
 		return 0;
@@ -307,8 +307,8 @@ route_new(struct route *r, struct smtp_reply *why)
 }
 
 static int
-route_literal_domain(struct route *r, struct slice domain,
-    struct smtp_reply *why)
+route_literal_domain(
+    struct route *r, struct slice domain, struct smtp_reply *why)
 {
 	struct net_addr addr;
 	char *host;
@@ -327,8 +327,8 @@ route_literal_domain(struct route *r, struct slice domain,
 
 int
 route_domain(const struct route_dns *dns, const struct route_self *self,
-    struct arena *a, struct slice domain, uint16_t port,
-    struct route_hop **out, size_t *n, struct smtp_reply *why)
+    struct arena *a, struct slice domain, uint16_t port, struct route_hop **out,
+    size_t *n, struct smtp_reply *why)
 {
 	struct route r = { .dns = dns, .self = self, .a = a, .port = port };
 	struct slice name;
@@ -372,15 +372,16 @@ route_smarthost(const struct route_dns *dns, struct arena *a,
 	if (net_addr_parse(&addr, smarthost, "/") == 0) {
 		if ((host = arena_strdup(a, whole)) == NULL)
 			rc = -ENOMEM;
-		r.hops[0] = (struct route_hop) { host, addr };
+		r.hops[0] = (struct route_hop){ host, addr };
 		r.n = 1;
 	} else if (colon <= 0 ||
-	    slice_u64(slice_from(whole, (size_t)colon + 1), 65535, &port) != 0) {
-		*why = SMTP_REPLY(451, "4.3.5",
-		    "qm.smarthost is not of the form host:port");
+	    slice_u64(slice_from(whole, (size_t)colon + 1), 65535, &port) !=
+		0) {
+		*why = SMTP_REPLY(
+		    451, "4.3.5", "qm.smarthost is not of the form host:port");
 		rc = -EINVAL;
-	} else if ((host = arena_strdup(a,
-			slice_head(whole, (size_t)colon))) == NULL) {
+	} else if ((host = arena_strdup(a, slice_head(whole, (size_t)colon))) ==
+	    NULL) {
 		rc = -ENOMEM;
 	} else {
 		r.port = (uint16_t)port;

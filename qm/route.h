@@ -48,8 +48,8 @@ struct route_hop {
  * *why: 5xx when there is nothing to try, 4xx to come again.
  */
 int route_domain(const struct route_dns *dns, const struct route_self *self,
-    struct arena *a, struct slice domain, uint16_t port,
-    struct route_hop **out, size_t *n, struct smtp_reply *why);
+    struct arena *a, struct slice domain, uint16_t port, struct route_hop **out,
+    size_t *n, struct smtp_reply *why);
 
 /* "host:port", "192.0.2.1:587", "[2001:db8::1]:587", "unix:/path"; no MX. */
 int route_smarthost(const struct route_dns *dns, struct arena *a,

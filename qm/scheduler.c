@@ -21,8 +21,8 @@ struct destination {
 	char *name;
 	struct window window;
 	struct scheduler_job *first, **last; /* waiting */
-	size_t waiting, jobs;		     /* jobs: and those carried out */
-	unsigned connections, starting;	     /* starting: will take a job */
+	size_t waiting, jobs;                /* jobs: and those carried out */
+	unsigned connections, starting;      /* starting: will take a job */
 	unsigned failures;
 	int64_t alone_until; /* clock_mono_ms */
 	struct scheduler_fault why;
@@ -348,9 +348,8 @@ leave_alone(struct scheduler *s, struct destination *d)
 	if (wait > NEAR_ALONE_MS && is_near(s, d->name))
 		wait = NEAR_ALONE_MS;
 	d->alone_until = clock_mono_ms() + wait;
-	log_info("left alone", "destination=%s seconds=%lld reply=\"%s\"",
-	    log_qs(d->name), (long long)(wait / 1000),
-	    log_q(d->why.reply.text));
+	log_info("left alone", "seconds=%lld reply=\"%s\"",
+	    (long long)(wait / 1000), log_q(d->why.reply.text));
 	while ((job = job_pop(d)) != NULL)
 		job_fail(s, d, job, &d->why);
 }
@@ -408,8 +407,8 @@ connection_close(struct connection *c)
 static void
 stale(struct connection *c, struct scheduler_job *job)
 {
-	struct scheduler_fault why = { .reply =
-		SMTP_REPLY(451, "4.4.2", "connection lost") };
+	struct scheduler_fault why = { .reply = SMTP_REPLY(
+					   451, "4.4.2", "connection lost") };
 
 	connection_close(c);
 	if (job->tries++ == 0)
@@ -602,8 +601,9 @@ scheduler_window(const struct scheduler *s, const char *destination)
 static void
 fail_all(struct scheduler *s, struct destination *d)
 {
-	const struct scheduler_fault why = { .reply =
-		SMTP_REPLY(451, "4.3.2", "the queue is being stopped") };
+	const struct scheduler_fault why = {
+		.reply = SMTP_REPLY(451, "4.3.2", "the queue is being stopped")
+	};
 	struct scheduler_job *job;
 
 	while ((job = job_pop(d)) != NULL)

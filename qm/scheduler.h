@@ -26,7 +26,7 @@ struct scheduler;
 /* --- the window (pure) --- */
 
 struct window {
-	double size;	  /* connections; at least 1 */
+	double size;      /* connections; at least 1 */
 	double threshold; /* below it the window grows fast */
 	double max;
 };
@@ -42,7 +42,7 @@ unsigned window_connections(const struct window *w);
 struct scheduler_fault {
 	struct smtp_reply reply; /* its text in `text`, or static */
 	char text[400];
-	char remote[512];	 /* who said so, or who was not reached */
+	char remote[512]; /* who said so, or who was not reached */
 };
 
 struct scheduler_job {
@@ -55,18 +55,18 @@ struct scheduler_job {
 };
 
 enum scheduler_run {
-	SCHEDULER_GOOD,	 /* the connection can take another job */
-	SCHEDULER_CLOSE, /* carried out, but close it; not a failure */
+	SCHEDULER_GOOD,   /* the connection can take another job */
+	SCHEDULER_CLOSE,  /* carried out, but close it; not a failure */
 	SCHEDULER_BROKEN, /* the destination is in trouble: slow down */
-	SCHEDULER_STALE, /* an idle connection had gone: nothing was done */
+	SCHEDULER_STALE,  /* an idle connection had gone: nothing was done */
 };
 
 struct scheduler_ops {
 	/* All may wait. Open a connection; -errno with *why set. */
 	int (*open)(void *arg, const char *destination, void **connection,
 	    struct scheduler_fault *why);
-	enum scheduler_run (*run)(void *arg, void *connection,
-	    struct scheduler_job *job);
+	enum scheduler_run (*run)(
+	    void *arg, void *connection, struct scheduler_job *job);
 	void (*close)(void *arg, void *connection);
 	/* The job was not carried out; must not wait. */
 	void (*fail)(void *arg, struct scheduler_job *job,
@@ -75,9 +75,9 @@ struct scheduler_ops {
 
 struct scheduler_conf {
 	unsigned window_start, window_max; /* of each destination */
-	const char *near; /* one that is ours: begins with window_max */
-	unsigned connections_max;	   /* of all together */
-	size_t jobs_max;		   /* that wait or run */
+	const char *near;         /* one that is ours: begins with window_max */
+	unsigned connections_max; /* of all together */
+	size_t jobs_max;          /* that wait or run */
 	int64_t leave_alone_ms, leave_alone_max_ms;
 	int64_t idle_ms; /* keep a connection that has nothing to do */
 };

@@ -16,13 +16,13 @@ verdict_of(const struct smtp_reply *reply)
 	if (reply->code == 550 &&
 	    slice_eq_str(slice_str(reply->enhanced), "5.7.1"))
 		return VERDICT_REMOTE;
-	return reply->code >= 500 && reply->code < 600 ? VERDICT_REFUSED :
-							 VERDICT_LATER;
+	return reply->code >= 500 && reply->code < 600 ? VERDICT_REFUSED
+						       : VERDICT_LATER;
 }
 
 bool
-verdict_route(struct queue_message *m, struct queue_rcpt *r, bool local,
-    bool smarthost)
+verdict_route(
+    struct queue_message *m, struct queue_rcpt *r, bool local, bool smarthost)
 {
 	struct slice name, domain;
 	char *route;
@@ -33,8 +33,8 @@ verdict_route(struct queue_message *m, struct queue_rcpt *r, bool local,
 	}
 	if (address_split(r->address, &name, &domain) != 0)
 		return false;
-	route = arena_printf(&m->arena, "%s%.*s", DESTINATION_DOMAIN,
-	    (int)domain.n, domain.p);
+	route = arena_printf(
+	    &m->arena, "%s%.*s", DESTINATION_DOMAIN, (int)domain.n, domain.p);
 	if (route == NULL)
 		return false;
 	for (char *p = route; *p != '\0'; p++)
@@ -61,8 +61,8 @@ target_next(struct slice *lines, struct target *out)
 
 		if (open < 0 || close < open + 2)
 			continue;
-		out->address = slice(line.p + open + 1,
-		    (size_t)(close - open - 1));
+		out->address =
+		    slice(line.p + open + 1, (size_t)(close - open - 1));
 		out->local = slice_starts_nocase(
 		    slice_trim(slice_from(line, (size_t)close + 1)), "local");
 		return true;

@@ -11,7 +11,7 @@
 #include "qm/queue/queue.h"
 
 enum verdict {
-	VERDICT_LOCAL,	/* 250: deliver to the mailbox */
+	VERDICT_LOCAL,  /* 250: deliver to the mailbox */
 	VERDICT_REMOTE, /* 550 5.7.1: the domain is not ours: relay */
 	VERDICT_EXPAND, /* 251: to others instead */
 	VERDICT_REFUSED,
@@ -28,8 +28,8 @@ enum verdict verdict_of(const struct smtp_reply *reply);
  * Where the recipient goes: set as r->route, in m's arena. `smarthost`: one is
  * configured. False when out of memory, or a remote address has no domain.
  */
-bool verdict_route(struct queue_message *m, struct queue_rcpt *r, bool local,
-    bool smarthost);
+bool verdict_route(
+    struct queue_message *m, struct queue_rcpt *r, bool local, bool smarthost);
 
 /*
  * Add the forward-paths of a 251, each with its route, to `m` (RFC 3461

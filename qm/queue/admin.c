@@ -39,7 +39,7 @@ list_row(void *arg, struct slice key, struct slice val)
 		queue_message_free(&m);
 		return 0;
 	}
-	l->info = (struct queue_info) { .flags = m->flags,
+	l->info = (struct queue_info){ .flags = m->flags,
 		.attempts = m->attempts,
 		.arrival_ms = m->arrival_ms,
 		.due_ms = m->due_ms,
@@ -64,7 +64,7 @@ list_slice(struct queue *q, unsigned number, struct listing *l)
 	struct record_key part = record_part(number);
 	int rc;
 
-	l->next = (struct record_key) { .octets = "m", .n = 1 };
+	l->next = (struct record_key){ .octets = "m", .n = 1 };
 	do {
 		l->page = 0;
 		rc = store_scan(q->store, record_slice(&part),
@@ -169,9 +169,9 @@ queue_order(struct queue *q, const char *id, enum queue_order order)
 
 	if (number < 0)
 		return -ENOENT;
-	for (int i = 0; i < TRIES &&
-	    (rc == STORE_ECONFLICT || rc == STORE_EUNKNOWN);
-	    i++) {
+	for (int i = 0;
+	     i < TRIES && (rc == STORE_ECONFLICT || rc == STORE_EUNKNOWN);
+	     i++) {
 		bool unknown = rc == STORE_EUNKNOWN;
 
 		rc = order_once(q, id, order);

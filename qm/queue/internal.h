@@ -9,9 +9,9 @@
 /* One of the 256, as this worker sees it. */
 struct queue_slice {
 	struct queue *q;
-	bool held;    /* the lease is ours */
-	bool fenced;  /* and row `f` says so: needed before anything is read */
-	bool taking;  /* being acquired */
+	bool held;   /* the lease is ours */
+	bool fenced; /* and row `f` says so: needed before anything is read */
+	bool taking; /* being acquired */
 	uint64_t fence;
 	int64_t lease_until; /* clock_mono_ms */
 	int64_t next_due_ms; /* look again then; INT64_MAX: nothing there */

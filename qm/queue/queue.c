@@ -72,8 +72,8 @@ queue_id_slice(struct slice id)
 	for (size_t i = ID_LEN; i < id.n; i++) {
 		if (id.p[i] > 'F')
 			return -1;
-		v = v * 16 + (id.p[i] <= '9' ? id.p[i] - '0' :
-					       id.p[i] - 'A' + 10);
+		v = v * 16 +
+		    (id.p[i] <= '9' ? id.p[i] - '0' : id.p[i] - 'A' + 10);
 	}
 	return v;
 }
@@ -103,7 +103,7 @@ struct writer {
 static void
 writer_init(struct writer *w, struct queue *q, unsigned slice)
 {
-	*w = (struct writer) { .q = q, .part_key = record_part(slice) };
+	*w = (struct writer){ .q = q, .part_key = record_part(slice) };
 	w->part = record_slice(&w->part_key);
 }
 
@@ -235,8 +235,8 @@ message_stored(struct queue_message *m)
 
 /* All rows of a message that fit one batch with what else is in it. */
 static void
-put_whole(struct writer *w, struct queue_message *m,
-    struct store_blob_writer *blob)
+put_whole(
+    struct writer *w, struct queue_message *m, struct store_blob_writer *blob)
 {
 	writer_message(w, m);
 	writer_need(w, blob);
@@ -248,8 +248,8 @@ put_whole(struct writer *w, struct queue_message *m,
 
 /* The message row says «no recipients» until the last batch. */
 static void
-put_in_parts(struct writer *w, struct queue_message *m,
-    struct store_blob_writer *blob)
+put_in_parts(
+    struct writer *w, struct queue_message *m, struct store_blob_writer *blob)
 {
 	int64_t due_ms = m->due_ms;
 	uint32_t next_index = m->next_index;
@@ -280,14 +280,14 @@ message_remove(struct store_batch *b, const struct queue_message *m)
 
 /* Is the message row of `m` in the store now? 1, 0 or an error. */
 static int
-message_is_there(struct queue *q, const struct queue_message *m,
-    struct slice row)
+message_is_there(
+    struct queue *q, const struct queue_message *m, struct slice row)
 {
 	struct record_key part = record_part(m->slice);
 	struct record_key key = record_message_key(m->id);
 	struct buf now = BUF_INIT;
-	int rc = store_get(q->store, record_slice(&part), record_slice(&key),
-	    &now);
+	int rc =
+	    store_get(q->store, record_slice(&part), record_slice(&key), &now);
 
 	if (rc == 0)
 		rc = slice_eq(buf_slice(&now), row);
@@ -379,8 +379,8 @@ load_message(struct queue *q, struct queue_message *m)
 	struct record_key to = record_rcpt_end(m->id);
 	int rc;
 
-	rc = store_get(q->store, record_slice(&part), record_slice(&key),
-	    &m->row);
+	rc = store_get(
+	    q->store, record_slice(&part), record_slice(&key), &m->row);
 	if (rc != 0)
 		return rc;
 	if ((rc = record_message_get(m, buf_slice(&m->row))) != 0)
@@ -431,8 +431,8 @@ partial_remove(struct queue *q, struct queue_message *m)
 }
 
 int
-queue_load(struct queue *q, const char *id, int64_t due_ms,
-    struct queue_message **out)
+queue_load(
+    struct queue *q, const char *id, int64_t due_ms, struct queue_message **out)
 {
 	struct queue_message *m = queue_message_new();
 	int slice = queue_id_slice(slice_str(id)), rc;
@@ -448,8 +448,9 @@ queue_load(struct queue *q, const char *id, int64_t due_ms,
 	m->slice = (unsigned)slice;
 	rc = load_message(q, m);
 	if (due_ms >= 0 &&
-	    (rc == -ENOENT || (rc == 0 && (m->due_ms != due_ms ||
-					      (m->flags & QUEUE_HELD) != 0)))) {
+	    (rc == -ENOENT ||
+		(rc == 0 &&
+		    (m->due_ms != due_ms || (m->flags & QUEUE_HELD) != 0)))) {
 		due_remove(q, m, due_ms);
 		rc = -ENOENT;
 	}
@@ -479,8 +480,8 @@ rcpts_noted(struct queue_message *m, unsigned *seen, bool *done)
 }
 
 static void
-rcpts_stored(struct queue_message *m, size_t n, const unsigned *seen,
-    const bool *done)
+rcpts_stored(
+    struct queue_message *m, size_t n, const unsigned *seen, const bool *done)
 {
 	for (size_t i = 0; i < n; i++) {
 		m->rcpts[i]->stored = seen[i];
@@ -593,8 +594,8 @@ update_is_done(struct queue *q, const struct queue_message *m,
 		struct record_key key = record_message_key(m->id);
 		struct buf row = BUF_INIT;
 
-		rc = store_get(q->store, record_slice(&part),
-		    record_slice(&key), &row);
+		rc = store_get(
+		    q->store, record_slice(&part), record_slice(&key), &row);
 		buf_clear(&row);
 		return rc == -ENOENT ? 1 : rc;
 	}

@@ -42,11 +42,11 @@
 struct queue;
 
 enum queue_flag {
-	QUEUE_HELD = 1 << 0,	   /* an admin stopped it: no due row */
+	QUEUE_HELD = 1 << 0,       /* an admin stopped it: no due row */
 	QUEUE_DELAY_TOLD = 1 << 1, /* the delay notice has been sent */
-	QUEUE_UTF8 = 1 << 2,	   /* SMTPUTF8 (RFC 6531) */
-	QUEUE_8BIT = 1 << 3,	   /* has octets of 128 and more */
-	QUEUE_AT_ONCE = 1 << 4,	   /* an admin asked: try even where the
+	QUEUE_UTF8 = 1 << 2,       /* SMTPUTF8 (RFC 6531) */
+	QUEUE_8BIT = 1 << 3,       /* has octets of 128 and more */
+	QUEUE_AT_ONCE = 1 << 4,    /* an admin asked: try even where the
 				      destination is known to be down */
 };
 
@@ -57,21 +57,21 @@ enum queue_rcpt_state {
 	QUEUE_DELIVERED,
 	QUEUE_RELAYED,
 	QUEUE_EXPANDED, /* became several (RFC 3461 5.2.7.3) */
-	QUEUE_DONE,	/* over; its row goes with the next update */
+	QUEUE_DONE,     /* over; its row goes with the next update */
 };
 
 struct queue_rcpt {
 	uint32_t index;
 	enum queue_rcpt_state state;
-	unsigned notify;    /* enum smtp_notify */
-	unsigned expansions; /* how many aliases led here */
+	unsigned notify;      /* enum smtp_notify */
+	unsigned expansions;  /* how many aliases led here */
 	struct slice address; /* local@domain, as on the wire */
 	struct slice orcpt;   /* "rfc822;addr", decoded, or "" */
 	/* Of the last attempt: */
 	int64_t attempted_s;
-	char status[12];	 /* "4.4.1", or "" before the first */
+	char status[12];         /* "4.4.1", or "" before the first */
 	struct slice diagnostic; /* "450 4.2.1 busy", one line */
-	struct slice remote;	 /* host that said so, or "" */
+	struct slice remote;     /* host that said so, or "" */
 	/* In memory only: */
 	unsigned changes; /* counted up by queue_rcpt_touch */
 	unsigned stored;  /* `changes` when last written */
@@ -83,8 +83,8 @@ struct queue_message {
 	char id[QUEUE_ID_LEN + 1];
 	unsigned slice;
 	unsigned flags; /* enum queue_flag */
-	unsigned body;	/* enum smtp_body */
-	unsigned ret;	/* enum smtp_ret */
+	unsigned body;  /* enum smtp_body */
+	unsigned ret;   /* enum smtp_ret */
 	unsigned attempts;
 	int64_t arrival_ms, due_ms;
 	uint64_t size;
@@ -120,13 +120,13 @@ bool queue_rcpt_set(struct queue_message *m, struct queue_rcpt *r,
 void queue_rcpt_touch(struct queue_rcpt *r);
 /* The store has it otherwise. */
 bool queue_rcpt_is_dirty(const struct queue_rcpt *r);
-size_t queue_message_count(const struct queue_message *m,
-    enum queue_rcpt_state state);
+size_t
+queue_message_count(const struct queue_message *m, enum queue_rcpt_state state);
 
 /* --- the queue --- */
 
-int queue_open(struct queue **out, const struct store_conf *conf,
-    struct buf *err);
+int
+queue_open(struct queue **out, const struct store_conf *conf, struct buf *err);
 void queue_close(struct queue **q);
 struct store *queue_store(struct queue *q);
 
@@ -135,8 +135,8 @@ struct store *queue_store(struct queue *q);
  * when it returns 0. When it fails nothing of it is left but the blob, which
  * is the caller's to delete.
  */
-int queue_put(struct queue *q, struct queue_message *m,
-    struct store_blob_writer *w);
+int queue_put(
+    struct queue *q, struct queue_message *m, struct store_blob_writer *w);
 
 /*
  * The message with all its recipients. -ENOENT. `due_ms`: where it was found
@@ -170,8 +170,8 @@ int queue_read(struct queue *q, const struct queue_message *m, uint64_t at,
  * holds. `wake(arg)` is called (must not wait) when there may be something
  * newly due. 0 or -errno.
  */
-int queue_hold_start(struct queue *q, unsigned share, void (*wake)(void *arg),
-    void *arg);
+int queue_hold_start(
+    struct queue *q, unsigned share, void (*wake)(void *arg), void *arg);
 /* Give all back. */
 void queue_hold_stop(struct queue *q);
 /* Does not wait. */

@@ -80,8 +80,8 @@ record_due_end(int64_t due_ms)
 }
 
 bool
-record_due_parse(struct slice key, int64_t *due_ms,
-    char id[static QUEUE_ID_LEN + 1])
+record_due_parse(
+    struct slice key, int64_t *due_ms, char id[static QUEUE_ID_LEN + 1])
 {
 	if (key.n != RECORD_DUE_LEN || key.p[0] != 'd')
 		return false;

@@ -33,8 +33,8 @@ struct record_key record_due_key(int64_t due_ms, const char *id);
 /* Behind all messages due at or before due_ms. */
 struct record_key record_due_end(int64_t due_ms);
 /* False: not such a key. */
-bool record_due_parse(struct slice key, int64_t *due_ms,
-    char id[static QUEUE_ID_LEN + 1]);
+bool record_due_parse(
+    struct slice key, int64_t *due_ms, char id[static QUEUE_ID_LEN + 1]);
 bool record_message_parse(struct slice key, char id[static QUEUE_ID_LEN + 1]);
 
 bool record_message_put(struct buf *b, const struct queue_message *m);
@@ -42,7 +42,7 @@ bool record_message_put(struct buf *b, const struct queue_message *m);
 int record_message_get(struct queue_message *m, struct slice row);
 bool record_rcpt_put(struct buf *b, const struct queue_rcpt *r);
 /* Adds a recipient to m. 0, -EIO, -ENOMEM. */
-int record_rcpt_get(struct queue_message *m, struct slice key,
-    struct slice row);
+int
+record_rcpt_get(struct queue_message *m, struct slice key, struct slice row);
 
 #endif

@@ -82,7 +82,7 @@ slice_gained(struct queue_slice *sl, uint64_t fence)
 	sl->lease_until = clock_mono_ms() + LEASE_MS;
 	sl->next_due_ms = 0;
 	sl->q->n_held++;
-	sl->watch = (struct store_watch) { .fn = on_notify, .arg = sl };
+	sl->watch = (struct store_watch){ .fn = on_notify, .arg = sl };
 	store_watch(sl->q->store, record_slice(&part), &sl->watch);
 }
 
@@ -241,7 +241,7 @@ slice_take(struct queue *q, struct queue_slice *sl)
 struct sweep {
 	struct queue *q;
 	unsigned at, left; /* slices to look at from `at` on */
-	unsigned room;	   /* how many more may be taken */
+	unsigned room;     /* how many more may be taken */
 	void (*one)(struct sweep *s, struct queue_slice *sl);
 };
 
@@ -264,8 +264,8 @@ sweep_renew(struct sweep *s, struct queue_slice *sl)
 
 	if (!sl->held)
 		return;
-	rc = store_lease_renew(s->q->store, lease_name(&name), sl->fence,
-	    LEASE_MS);
+	rc = store_lease_renew(
+	    s->q->store, lease_name(&name), sl->fence, LEASE_MS);
 	if (rc == 0)
 		sl->lease_until = clock_mono_ms() + LEASE_MS;
 	else if (rc == -EBUSY)
@@ -304,8 +304,11 @@ static void
 sweep(struct queue *q, unsigned room,
     void (*one)(struct sweep *s, struct queue_slice *sl))
 {
-	struct sweep s = { .q = q, .at = random_below(QUEUE_SLICES),
-		.left = QUEUE_SLICES, .room = room, .one = one };
+	struct sweep s = { .q = q,
+		.at = random_below(QUEUE_SLICES),
+		.left = QUEUE_SLICES,
+		.room = room,
+		.one = one };
 	struct co_group g = { 0 };
 
 	for (unsigned i = 1; i < AT_ONCE; i++)
@@ -344,8 +347,8 @@ keeper_main(void *arg)
 }
 
 int
-queue_hold_start(struct queue *q, unsigned share, void (*wake)(void *arg),
-    void *arg)
+queue_hold_start(
+    struct queue *q, unsigned share, void (*wake)(void *arg), void *arg)
 {
 	q->share = share;
 	q->wake = wake;
