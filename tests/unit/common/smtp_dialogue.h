@@ -186,11 +186,13 @@ on_auth(struct smtp_session *s, struct slice mechanism, struct slice initial,
 	return rc;
 }
 
+static const char *offered_mechanisms = "PLAIN LOGIN";
+
 static const char *
 on_mechanisms(struct smtp_session *s)
 {
 	(void)s;
-	return "PLAIN LOGIN";
+	return offered_mechanisms;
 }
 
 static const struct smtp_handler recording = {
@@ -314,8 +316,9 @@ dialogue_send(struct dialogue *d, struct slice s)
 static void
 dialogue_fail(struct dialogue *d, const char *got)
 {
-	snprintf(d->error, sizeof(d->error), "line %zu: want \"%.300s\" got \"%.500s\"",
-	    d->line, d->script[d->line], got);
+	snprintf(d->error, sizeof(d->error),
+	    "line %zu: want \"%.300s\" got \"%.500s\"", d->line,
+	    d->script[d->line], got);
 }
 
 static bool
@@ -441,7 +444,7 @@ static void __attribute__((unused)) make_certificate(char path[static 32])
 }
 
 /* "" when all went as written. What was recorded is in `record`. */
-static const char *
+__attribute__((unused)) static const char *
 dialogue_run(struct dialogue *d)
 {
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, d->fds) != 0)
