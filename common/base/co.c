@@ -43,6 +43,7 @@
 #define STACK_SIZE ((size_t)128 << 10)
 #define STACK_POOL 64                /* stacks kept for reuse */
 #define STACK_WARM ((size_t)8 << 10) /* stays resident in a pooled stack */
+#define TRIM_TICK_MS 200
 #define WORK_QUEUE_MAX 1024
 #define LAST_TURNS 100 /* for what co_run's coroutine left behind */
 
@@ -60,14 +61,20 @@ struct co {
 	bool timed_out;
 	bool ended;
 	void *fake_stack; /* ASan's */
+	/* In `untrimmed` while it waits long and its stack is as it was. */
+	struct co *trim_next, **trim_at;
+	const char *trim_below;
+	unsigned trim_tick;
 	char log_context[80];
 };
 
 static struct event_base *base;
-static struct event *remote_event;
+static struct event *remote_event, *trim_event;
 static bool stopping;
 static struct co *ready_first, **ready_last = &ready_first;
 static struct co *running;
+static struct co *untrimmed, **untrimmed_last = &untrimmed;
+static unsigned trim_tick;
 static struct co *pool;
 static size_t pool_count, co_live;
 static sigjmp_buf loop_env;
@@ -253,6 +260,54 @@ stack_trim(struct co *c, const char *in_use)
 #endif
 }
 
+/*
+ * A stack is trimmed when its coroutine has waited for a tick or two. Not when
+ * the wait begins: under load the next command is there in no time, and every
+ * fourth system call would be this one, with page faults to follow.
+ */
+static void
+trim_later(struct co *c, const char *in_use)
+{
+	static const struct timeval tick = { 0, TRIM_TICK_MS * 1000 };
+
+	if (untrimmed == NULL)
+		event_add(trim_event, &tick); /* fails: not trimmed, no harm */
+	c->trim_below = in_use;
+	c->trim_tick = trim_tick;
+	c->trim_next = NULL;
+	c->trim_at = untrimmed_last;
+	*untrimmed_last = c;
+	untrimmed_last = &c->trim_next;
+}
+
+static void
+trim_cancel(struct co *c)
+{
+	if (c->trim_at == NULL)
+		return;
+	if ((*c->trim_at = c->trim_next) != NULL)
+		c->trim_next->trim_at = c->trim_at;
+	else
+		untrimmed_last = c->trim_at;
+	c->trim_at = NULL;
+}
+
+static void
+on_trim(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval tick = { 0, TRIM_TICK_MS * 1000 };
+	struct co *c;
+
+	(void)fd, (void)what, (void)arg;
+	while ((c = untrimmed) != NULL && c->trim_tick != trim_tick) {
+		trim_cancel(c);
+		stack_trim(c, c->trim_below);
+	}
+	trim_tick++;
+	if (untrimmed != NULL)
+		event_add(trim_event, &tick);
+}
+
 static void
 co_end(struct co *c)
 {
@@ -346,7 +401,8 @@ loop_init(void)
 	remote_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	remote_event =
 	    event_new(base, remote_fd, EV_READ | EV_PERSIST, on_remote, NULL);
-	if (remote_fd == -1 || remote_event == NULL ||
+	trim_event = event_new(base, -1, 0, on_trim, NULL);
+	if (remote_fd == -1 || remote_event == NULL || trim_event == NULL ||
 	    event_add(remote_event, NULL) == -1) {
 		loop_free();
 		return -ENOMEM;
@@ -395,15 +451,19 @@ loop_free(void)
 	pool_count = 0;
 	if (remote_event != NULL)
 		event_free(remote_event);
+	if (trim_event != NULL)
+		event_free(trim_event);
 	if (remote_fd != -1)
 		close(remote_fd);
 	if (base != NULL)
 		event_base_free(base);
-	remote_event = NULL;
+	remote_event = trim_event = NULL;
 	remote_fd = -1;
 	base = NULL;
 	ready_first = NULL;
 	ready_last = &ready_first;
+	untrimmed = NULL;
+	untrimmed_last = &untrimmed;
 	co_live = 0;
 }
 
@@ -587,10 +647,11 @@ co_park(int64_t timeout_ms)
 	if (timeout_ms > 0 && (rc = timer_start(c, timeout_ms)) != 0)
 		return rc;
 	if (timeout_ms < 0 || timeout_ms > 1000)
-		stack_trim(c, (const char *)__builtin_frame_address(0) - 2048);
+		trim_later(c, (const char *)__builtin_frame_address(0) - 2048);
 	c->parked = true;
 	switch_to_loop(c);
 	c->parked = false;
+	trim_cancel(c);
 	if (timeout_ms > 0 && !c->timed_out)
 		event_del(c->timer);
 	if (c->canceled)

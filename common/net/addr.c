@@ -68,8 +68,8 @@ static int
 parse_unix(struct net_addr *a, struct slice path, const char *run_dir)
 {
 	struct sockaddr_un *un = (struct sockaddr_un *)&a->sa;
-	struct slice dir = slice_str(path.n > 0 && path.p[0] == '/' ? "" :
-								      run_dir);
+	struct slice dir =
+	    slice_str(path.n > 0 && path.p[0] == '/' ? "" : run_dir);
 	size_t n;
 
 	if (path.n == 0 || (path.p[0] != '/' && dir.n == 0))
@@ -168,9 +168,9 @@ net_addr_text(const struct net_addr *a, char out[static 128])
 		snprintf(out, 128, *net_addr_path(a) ? "unix:%s" : "unix",
 		    net_addr_path(a));
 	else
-		snprintf(out, 128, strchr(host, ':') ? "[%.64s]:%u" :
-						       "%.64s:%u",
-		    host, net_addr_port(a));
+		snprintf(out, 128,
+		    strchr(host, ':') ? "[%.64s]:%u" : "%.64s:%u", host,
+		    net_addr_port(a));
 }
 
 bool

@@ -26,6 +26,7 @@
 #define OUT_KEEP ((size_t)16 << 10) /* capacity kept after a flush */
 #define TIMEOUT_MS ((int64_t)5 * 60 * 1000)
 #define LINGER_READS 16
+#define CONNECT_AGAIN_MS 20
 #define FAIR_OCTETS ((size_t)256 << 10) /* moved without a wait */
 
 /* --- making --- */
@@ -55,8 +56,8 @@ set_socket_options(int fd)
 		return;
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s,
-	    sizeof(interval_s));
+	setsockopt(
+	    fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
@@ -65,14 +66,14 @@ static void
 learn_addresses(struct conn *c)
 {
 	c->peer.len = sizeof(c->peer.sa);
-	if (getpeername(c->rfd, (struct sockaddr *)&c->peer.sa,
-		&c->peer.len) == -1) {
+	if (getpeername(c->rfd, (struct sockaddr *)&c->peer.sa, &c->peer.len) ==
+	    -1) {
 		c->peer.len = 0;
 		c->peer.sa.ss_family = AF_UNIX;
 	}
 	c->local.len = sizeof(c->local.sa);
-	if (getsockname(c->rfd, (struct sockaddr *)&c->local.sa,
-		&c->local.len) == -1) {
+	if (getsockname(
+		c->rfd, (struct sockaddr *)&c->local.sa, &c->local.len) == -1) {
 		c->local.len = 0;
 		c->local.sa.ss_family = AF_UNIX;
 	}
@@ -156,14 +157,13 @@ connect_fd(int fd, const struct net_addr *to, int64_t timeout_ms)
 	socklen_t len = sizeof(int);
 	int error, rc;
 
-	while (connect(fd, sa, to->len) == -1) {
-		if (errno == EINPROGRESS || errno == EINTR)
-			break;
+	while (connect(fd, sa, to->len) == -1 && errno != EINPROGRESS &&
+	    errno != EINTR) {
 		if (errno != EAGAIN)
 			return -errno;
 		if (timeout_ms >= 0 && clock_mono_ms() >= end)
 			return -ETIMEDOUT;
-		if ((rc = co_sleep(20)) != 0)
+		if ((rc = co_sleep(CONNECT_AGAIN_MS)) != 0)
 			return rc;
 	}
 	if ((rc = co_wait_fd(fd, EV_WRITE, timeout_ms)) != 0)
@@ -177,8 +177,8 @@ int
 conn_connect(struct conn **out, const struct net_addr *to,
     const struct net_addr *local, int64_t timeout_ms)
 {
-	int fd = socket(to->sa.ss_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(
+	    to->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int rc = 0;
 
 	if (fd == -1)
@@ -320,7 +320,7 @@ be_fair(struct conn *c, size_t moved)
 	if (c->moved < FAIR_OCTETS || co_self() == NULL)
 		return 0;
 	c->moved = 0;
-	return co_yield();
+	return co_yield ();
 }
 
 /* --- one try --- */
@@ -684,8 +684,8 @@ conn_write(struct conn *c, struct slice s)
 	if (c->write_error != 0)
 		return c->write_error;
 	for (;;) {
-		part = slice_head(s,
-		    c->out.n < OUT_MAX ? OUT_MAX - c->out.n : 0);
+		part =
+		    slice_head(s, c->out.n < OUT_MAX ? OUT_MAX - c->out.n : 0);
 		if (!buf_put_slice(&c->out, part))
 			return c->write_error = -ENOMEM;
 		s = slice_from(s, part.n);

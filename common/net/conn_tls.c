@@ -128,8 +128,8 @@ handshake(struct conn *c)
 	}
 	c->tls_broken = true;
 	got_reply = ERR_peek_last_error() != 0;
-	log_info("tls handshake failed", "reason=\"%s\"",
-	    log_qs(failure_reason(c)));
+	log_info(
+	    "tls handshake failed", "reason=\"%s\"", log_qs(failure_reason(c)));
 	ERR_clear_error();
 	return got_reply ? -EPROTO : -ECONNRESET;
 }
@@ -208,14 +208,14 @@ static int
 tls_unique(const struct conn *c, struct buf *out)
 {
 	char finished[FINISHED_MAX];
-	bool ours = (SSL_is_server(c->ssl) != 0) ==
-	    (SSL_session_reused(c->ssl) != 0);
+	bool ours =
+	    (SSL_is_server(c->ssl) != 0) == (SSL_session_reused(c->ssl) != 0);
 	size_t n;
 
 	if (SSL_get_extms_support(c->ssl) != 1)
 		return -ENOTSUP;
-	n = ours ? SSL_get_finished(c->ssl, finished, sizeof(finished)) :
-		   SSL_get_peer_finished(c->ssl, finished, sizeof(finished));
+	n = ours ? SSL_get_finished(c->ssl, finished, sizeof(finished))
+		 : SSL_get_peer_finished(c->ssl, finished, sizeof(finished));
 	if (n == 0 || n > sizeof(finished))
 		return -ENOTSUP;
 	return buf_put(out, finished, n) ? 0 : -ENOMEM;

@@ -28,7 +28,7 @@
 #define LL_WRITE_FILE (1ULL << 1)
 #define LL_READ_FILE (1ULL << 2)
 #define LL_READ_DIR (1ULL << 3)
-#define LL_REFER (1ULL << 13)	/* version 2 */
+#define LL_REFER (1ULL << 13)    /* version 2 */
 #define LL_TRUNCATE (1ULL << 14) /* version 3 */
 #define LL_V1_ALL ((1ULL << 13) - 1)
 #define LL_NET_BIND (1ULL << 0) /* version 4 */
@@ -81,8 +81,8 @@ static const struct service_path system_paths[] = {
 static int
 landlock_version(void)
 {
-	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0,
-	    LL_QUERY_VERSION);
+	return (int)syscall(
+	    SYS_landlock_create_ruleset, NULL, 0, LL_QUERY_VERSION);
 }
 
 static int
@@ -108,8 +108,8 @@ landlock_allow(int ruleset, const struct service_path *p, uint64_t handled)
 }
 
 static int
-landlock_allow_all(int ruleset, const struct service_path *paths, size_t n,
-    uint64_t handled)
+landlock_allow_all(
+    int ruleset, const struct service_path *paths, size_t n, uint64_t handled)
 {
 	int rc;
 
@@ -154,6 +154,7 @@ landlock_enter(const struct sandbox *s)
 
 /* --- seccomp --- */
 
+/* clang-format off */
 /* What glibc, libevent, LMDB, OpenSSL, threads, libunbound and libcurl call,
  * and our own files. Not: any execve, new processes, ptrace, mounts, modules,
  * namespaces, keys, bpf, io_uring. */
@@ -197,6 +198,7 @@ static const char *const allowed[] = {
 	"getrlimit", "setrlimit", "prlimit64", "getrusage", "sysinfo", "uname",
 	"getrandom", "getcpu", "getpriority", "capget",
 };
+/* clang-format on */
 
 /* libraries try these first and fall back only when they seem not to exist */
 static const char *const absent[] = { "clone3", "openat2", "faccessat2",
@@ -217,8 +219,8 @@ static const char *const sanitizer[] = { "clone", "ptrace", "wait4", "kill",
 #endif
 
 static int
-add_names(scmp_filter_ctx f, uint32_t action, const char *const *names,
-    size_t n)
+add_names(
+    scmp_filter_ctx f, uint32_t action, const char *const *names, size_t n)
 {
 	int nr, rc;
 
@@ -249,8 +251,8 @@ add_memory(scmp_filter_ctx f)
 	int rc = 0;
 
 	for (size_t i = 0; i < 3 && rc == 0; i++)
-		rc = allow_if(f, SCMP_SYS(mmap),
-		    SCMP_A2(SCMP_CMP_MASKED_EQ, wx, ok[i]));
+		rc = allow_if(
+		    f, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, wx, ok[i]));
 	if (rc == 0)
 		rc = allow_if(f, SCMP_SYS(mprotect),
 		    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -279,18 +281,18 @@ add_arguments(scmp_filter_ctx f, bool connects_out)
 		rc = allow_if(f, SCMP_SYS(socket),
 		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
 	if (rc == 0)
-		rc = allow_if(f, SCMP_SYS(socketpair),
-		    SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+		rc = allow_if(
+		    f, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 	for (size_t i = 0; i < 5 && rc == 0; i++)
-		rc = allow_if(f, SCMP_SYS(ioctl),
-		    SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
+		rc = allow_if(
+		    f, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, ioctls[i], 0));
 	for (size_t i = 0; i < 4 && rc == 0; i++)
 		rc = allow_if(f, SCMP_SYS(prctl),
 		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)prctls[i], 0));
 	return rc;
 }
 
-#define ADD(f, action, names) \
+#define ADD(f, action, names)                                                  \
 	add_names(f, action, names, sizeof(names) / sizeof((names)[0]))
 
 static int

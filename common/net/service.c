@@ -83,7 +83,8 @@ print_help(const struct service *s)
 	const struct service_command *c;
 
 	printf("pneu-%s: %s\n\n"
-	       "usage: pneu-%s [options]\n", s->name, s->summary, s->name);
+	       "usage: pneu-%s [options]\n",
+	    s->name, s->summary, s->name);
 	if (s->commands != NULL)
 		printf("       pneu-%s [-c FILE] COMMAND ...\n", s->name);
 	printf("\n  -c, --config FILE            configuration "
@@ -125,8 +126,8 @@ enum { OPT_SET = 256, OPT_LISTEN, OPT_PROTOCOL, OPT_WORKERS, OPT_FOREGROUND };
 
 /* -1: go on; else the exit status. */
 static int
-parse_options(const struct service *s, struct service_options *o, int argc,
-    char **argv)
+parse_options(
+    const struct service *s, struct service_options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
@@ -254,8 +255,8 @@ load_conf(const struct service *s, struct service_options *o)
 /* --- running --- */
 
 static int
-load_tls(const struct service *s, const struct conf *conf,
-    struct tls_server **tls)
+load_tls(
+    const struct service *s, const struct conf *conf, struct tls_server **tls)
 {
 	struct buf err = BUF_INIT;
 	int rc = 0;

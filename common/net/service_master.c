@@ -21,7 +21,7 @@
 
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 30000
-#define STEADY_MS 60000 /* after so long a crash is a new story */
+#define STEADY_MS 60000     /* after so long a crash is a new story */
 #define KILL_AFTER_MS 10000 /* beyond the time to drain */
 
 struct slot {
@@ -34,7 +34,7 @@ struct master {
 	struct slot *slots;
 	size_t n, running;
 	int signal_fd, ready_r, ready_w;
-	bool ready;    /* some worker has been so */
+	bool ready; /* some worker has been so */
 	bool stopping;
 	int64_t kill_at_ms;
 	int64_t watchdog_at_ms;

@@ -46,8 +46,9 @@ service_notify_open(void)
 		notify_fd = connect_to(path);
 	if (usec != NULL && slice_u64(slice_str(usec), INT64_MAX, &n) == 0)
 		watchdog_ms = (int64_t)(n / 1000 / 2);
-	if (pid != NULL && (slice_u64(slice_str(pid), INT32_MAX, &n) != 0 ||
-	    (pid_t)n != getpid()))
+	if (pid != NULL &&
+	    (slice_u64(slice_str(pid), INT32_MAX, &n) != 0 ||
+		(pid_t)n != getpid()))
 		watchdog_ms = 0;
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");

@@ -55,7 +55,7 @@ local_address(int fd, struct net_addr *a)
 {
 	a->len = sizeof(a->sa);
 	if (getsockname(fd, (struct sockaddr *)&a->sa, &a->len) == -1)
-		*a = (struct net_addr) { 0 };
+		*a = (struct net_addr){ 0 };
 }
 
 /* --- which protocol --- */
@@ -85,9 +85,9 @@ is_configured_at(const struct service_protocol *p, const struct conf *conf,
 		if (net_addr_parse(&c, list[i], run_dir) != 0 ||
 		    net_addr_is_unix(&c) != net_addr_is_unix(a))
 			continue;
-		if (net_addr_is_unix(a) ?
-			strcmp(net_addr_path(&c), net_addr_path(a)) == 0 :
-			net_addr_port(&c) == net_addr_port(a))
+		if (net_addr_is_unix(a)
+			? strcmp(net_addr_path(&c), net_addr_path(a)) == 0
+			: net_addr_port(&c) == net_addr_port(a))
 			return true;
 	}
 	return false;
@@ -120,8 +120,8 @@ protocol_of(const struct service *s, const struct conf *conf,
 static int
 add(struct service_start *st, const struct service_listener *l)
 {
-	struct service_listener *more = reallocarray(st->listeners, st->n + 1,
-	    sizeof(*l));
+	struct service_listener *more =
+	    reallocarray(st->listeners, st->n + 1, sizeof(*l));
 
 	if (more == NULL)
 		return EX_TEMPFAIL;
@@ -141,8 +141,8 @@ open_listener(struct service_start *st, const struct service_protocol *p,
 
 	rc = net_listen(text, conf_file(conf, "run_dir"), &a, &l.fd);
 	if (rc == -EINVAL) {
-		log_error("listen", "%s=\"%s\" is not an address",
-		    p->setting, log_qs(text));
+		log_error("listen", "%s=\"%s\" is not an address", p->setting,
+		    log_qs(text));
 		return EX_CONFIG;
 	}
 	if (rc != 0) {
@@ -178,8 +178,8 @@ is_inherited(const struct service_start *st, const struct net_addr *a)
 /* Beside inherited sockets: the Unix sockets of the configuration. Without
  * them the rest still works, so trouble is only told. */
 static void
-open_unix(struct service_start *st, const struct service *s,
-    const struct conf *conf)
+open_unix(
+    struct service_start *st, const struct service *s, const struct conf *conf)
 {
 	const struct service_protocol *p;
 	struct net_addr a;
@@ -189,8 +189,8 @@ open_unix(struct service_start *st, const struct service *s,
 		const char *const *list = conf_list(conf, p->setting, &n);
 
 		for (size_t i = 0; i < n; i++)
-			if (net_addr_parse(&a, list[i],
-				conf_file(conf, "run_dir")) == 0 &&
+			if (net_addr_parse(
+				&a, list[i], conf_file(conf, "run_dir")) == 0 &&
 			    net_addr_is_unix(&a) && !is_inherited(st, &a))
 				open_listener(st, p, conf, list[i]);
 	}
@@ -212,8 +212,8 @@ listen_fds(void)
 }
 
 static void
-one_session(struct service_start *st, const struct service_protocol *p,
-    int rfd, int wfd)
+one_session(struct service_start *st, const struct service_protocol *p, int rfd,
+    int wfd)
 {
 	st->one_session = true;
 	st->protocol = p;
@@ -241,8 +241,10 @@ from_systemd(struct service_start *st, const struct service *s,
 			return 0;
 		}
 		if (!is_listening(l.fd)) {
-			log_error("listen", "inherited descriptor %d is not a "
-			    "stream socket", l.fd);
+			log_error("listen",
+			    "inherited descriptor %d is not a "
+			    "stream socket",
+			    l.fd);
 			return EX_USAGE;
 		}
 		fcntl(l.fd, F_SETFL, O_RDWR | O_NONBLOCK);
@@ -263,7 +265,8 @@ service_rescue_stderr(void)
 	int log_fd;
 
 	if (fstat(STDIN_FILENO, &a) == -1 || !S_ISSOCK(a.st_mode) ||
-	    fstat(STDERR_FILENO, &b) == -1 || a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+	    fstat(STDERR_FILENO, &b) == -1 || a.st_dev != b.st_dev ||
+	    a.st_ino != b.st_ino)
 		return;
 	log_fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	if (log_fd != -1 &&
@@ -317,9 +320,10 @@ from_options(struct service_start *st, const struct service *s,
 		address = slice_str(o->listen[i]);
 		p = protocol_named(s, slice_split(&address, '='));
 		if (p == NULL || address.n == 0) {
-			fprintf(stderr, "pneu-%s: --listen %s: not "
-			    "PROTOCOL=ADDRESS; see --help\n", s->name,
-			    o->listen[i]);
+			fprintf(stderr,
+			    "pneu-%s: --listen %s: not "
+			    "PROTOCOL=ADDRESS; see --help\n",
+			    s->name, o->listen[i]);
 			return EX_USAGE;
 		}
 		rc = open_listener(st, p, conf, address.p);
@@ -328,8 +332,8 @@ from_options(struct service_start *st, const struct service *s,
 }
 
 static int
-from_conf(struct service_start *st, const struct service *s,
-    const struct conf *conf)
+from_conf(
+    struct service_start *st, const struct service *s, const struct conf *conf)
 {
 	const struct service_protocol *p;
 	size_t n;
@@ -351,7 +355,7 @@ service_start_find(struct service_start *st, const struct service *s,
 	size_t n = listen_fds();
 	int rc = 0;
 
-	*st = (struct service_start) { .rfd = -1, .wfd = -1 };
+	*st = (struct service_start){ .rfd = -1, .wfd = -1 };
 	if (o->protocol != NULL &&
 	    protocol_named(s, slice_str(o->protocol)) == NULL) {
 		fprintf(stderr, "pneu-%s: --protocol %s: unknown; see --help\n",

@@ -20,8 +20,8 @@
 
 /* *pw is NULL where nobody is to be become. 0 or an exit status. */
 static int
-wanted_user(const struct service *s, const struct conf *conf,
-    struct passwd **pw)
+wanted_user(
+    const struct service *s, const struct conf *conf, struct passwd **pw)
 {
 	const char *user = conf_str(conf, "user");
 	const char *star = strchr(user, '*');
@@ -37,8 +37,8 @@ wanted_user(const struct service *s, const struct conf *conf,
 		    user, s->name, star + 1);
 	if ((*pw = getpwnam(name)) != NULL)
 		return 0;
-	log_error("user", "name=\"%s\" is not a user of this machine",
-	    log_qs(name));
+	log_error(
+	    "user", "name=\"%s\" is not a user of this machine", log_qs(name));
 	return EX_CONFIG;
 }
 
@@ -97,8 +97,8 @@ make_told(const char *path, mode_t mode, const struct passwd *owner)
 
 	if (rc == 0)
 		return 0;
-	log_error("folder", "path=\"%s\" error=\"%s\"", log_qs(path),
-	    strerror(-rc));
+	log_error(
+	    "folder", "path=\"%s\" error=\"%s\"", log_qs(path), strerror(-rc));
 	return EX_TEMPFAIL;
 }
 
@@ -142,7 +142,7 @@ static void
 allow(struct path_list *l, const char *path, bool write)
 {
 	if (path != NULL && l->n < PATHS_MAX)
-		l->paths[l->n++] = (struct service_path) { path, write };
+		l->paths[l->n++] = (struct service_path){ path, write };
 }
 
 /* Is `path` the folder `dir` or below it? */
@@ -181,8 +181,7 @@ allow_file(struct path_list *l, const struct conf *conf, const char *file)
 }
 
 static void
-allow_tls(struct path_list *l, const struct service *s,
-    const struct conf *conf)
+allow_tls(struct path_list *l, const struct service *s, const struct conf *conf)
 {
 	size_t n;
 	const char *const *names = conf_map_keys(conf, "tls.names", &n);
@@ -193,8 +192,9 @@ allow_tls(struct path_list *l, const struct service *s,
 	allow_file(l, conf, conf_file(conf, "tls.certificate"));
 	allow_file(l, conf, conf_file(conf, "tls.key"));
 	for (size_t i = 0; i < n; i++)
-		allow_file(l, conf, conf_resolve(conf, &l->arena,
-		    conf_map(conf, "tls.names", names[i])));
+		allow_file(l, conf,
+		    conf_resolve(conf, &l->arena,
+			conf_map(conf, "tls.names", names[i])));
 }
 
 /* Is a setting of the service's own section the address of a TCP peer? */
@@ -206,8 +206,8 @@ has_tcp_peer(const struct service *s, const struct conf *conf)
 	struct net_addr a;
 
 	for (c = conf_settings; c->name != NULL; c++)
-		if (c->type == CONF_STRING && strncmp(c->name, s->name, n) == 0 &&
-		    c->name[n] == '.' &&
+		if (c->type == CONF_STRING &&
+		    strncmp(c->name, s->name, n) == 0 && c->name[n] == '.' &&
 		    net_addr_parse(&a, conf_str(conf, c->name), "/") == 0 &&
 		    !net_addr_is_unix(&a))
 			return true;
@@ -227,7 +227,7 @@ service_enter_sandbox(const struct service *s, const struct conf *conf)
 	allow(&l, conf_file(conf, "run_dir"), true);
 	allow_file(&l, conf, conf_path(conf));
 	allow_tls(&l, s, conf);
-	box = (struct sandbox) { l.paths, l.n,
+	box = (struct sandbox){ l.paths, l.n,
 		s->connects_out || has_tcp_peer(s, conf) };
 	rc = sandbox_enter(&box);
 	arena_reset(&l.arena);

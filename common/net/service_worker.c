@@ -53,13 +53,13 @@ struct acceptor {
 struct worker {
 	struct service_process *process;
 	struct acceptor *acceptors; /* one per listener */
-	struct epoch *epochs;	    /* newest first */
+	struct epoch *epochs;       /* newest first */
 	struct session *sessions;
 	size_t n_sessions, max_sessions;
-	size_t peak; /* of sessions, since memory was given back */
-	struct co_event ending;	 /* by signal, or the one session ended */
+	size_t peak;             /* of sessions, since memory was given back */
+	struct co_event ending;  /* by signal, or the one session ended */
 	struct co_event changed; /* a session ended */
-	int terminations;	 /* signals so far */
+	int terminations;        /* signals so far */
 	bool reloading;
 	int spare_fd; /* given up for a moment to accept without any left */
 	int64_t complained_ms;
@@ -151,8 +151,8 @@ session_secure(struct session *session)
 	if (!session->protocol->tls)
 		return 0;
 	if (service_tls() == NULL) {
-		log_error("no certificate", "protocol=%s",
-		    session->protocol->name);
+		log_error(
+		    "no certificate", "protocol=%s", session->protocol->name);
 		return -ENOTSUP;
 	}
 	conn_set_timeout(session->conn, HANDSHAKE_MS);
@@ -178,8 +178,8 @@ session_main(void *arg)
 
 /* Takes `c` over. */
 static int
-session_begin(struct worker *w, const struct service_protocol *p,
-    struct conn *c)
+session_begin(
+    struct worker *w, const struct service_protocol *p, struct conn *c)
 {
 	struct session *session = calloc(1, sizeof(*session));
 
@@ -513,8 +513,8 @@ watch_signals(struct worker *w)
 	if (w->process->has_master) /* a terminal's Ctrl-C goes to all */
 		signal(SIGINT, SIG_IGN);
 	else
-		w->signals[2] = evsignal_new(loop_base(), SIGINT, on_terminate,
-		    w);
+		w->signals[2] =
+		    evsignal_new(loop_base(), SIGINT, on_terminate, w);
 	for (size_t i = 0; i < 3; i++)
 		if (w->signals[i] != NULL &&
 		    event_add(w->signals[i], NULL) == -1)
@@ -549,8 +549,8 @@ say_ready(const struct worker *w)
 static void
 drain(struct worker *w)
 {
-	int64_t end = clock_mono_ms() +
-	    conf_duration_ms(service_conf(), "drain");
+	int64_t end =
+	    clock_mono_ms() + conf_duration_ms(service_conf(), "drain");
 	int64_t now = clock_mono_ms();
 
 	draining = true;
@@ -580,8 +580,8 @@ worker_main(void *arg)
 		loop_stop();
 		return;
 	}
-	rc = w->process->start->one_session ? begin_one_session(w) :
-					      start_accepting(w);
+	rc = w->process->start->one_session ? begin_one_session(w)
+					    : start_accepting(w);
 	if (rc == 0) {
 		say_ready(w);
 		co_event_wait(&w->ending, -1);
@@ -625,8 +625,8 @@ prepare(struct worker *w)
 		return rc;
 	/* Workers do not outlive a master that was killed; changing the user
 	 * would have cleared this. */
-	if (p->has_master && (prctl(PR_SET_PDEATHSIG, SIGTERM) == -1 ||
-	    getppid() != master))
+	if (p->has_master &&
+	    (prctl(PR_SET_PDEATHSIG, SIGTERM) == -1 || getppid() != master))
 		return EX_TEMPFAIL;
 	if ((rc = service_enter_sandbox(p->service, p->conf)) != 0)
 		return rc;

@@ -83,13 +83,13 @@ context_new(const SSL_METHOD *method)
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	/* All our protocols have their own end marks, and many peers close
 	 * without close_notify. */
-	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION |
-	    SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF |
-	    SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_options(ctx,
+	    SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+		SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	/* conn.c tries again with the same octets, at another place. */
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS |
-	    SSL_MODE_ENABLE_PARTIAL_WRITE |
-	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(ctx,
+	    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	return ctx;
@@ -143,7 +143,7 @@ stamp_of(const char *path)
 	struct stat st;
 
 	if (stat(path, &st) == 0)
-		s = (struct stamp) { st.st_dev, st.st_ino, st.st_size,
+		s = (struct stamp){ st.st_dev, st.st_ino, st.st_size,
 			st.st_mtim };
 	return s;
 }
@@ -251,8 +251,8 @@ certificate_add(struct tls_server *t, const char *name, const char *file,
 	c.key = strdup(key);
 	if (c.file != NULL && c.key != NULL && (c.name != NULL || name == NULL))
 		rc = certificate_load(t, &c, err);
-	more = rc != 0 ? NULL : reallocarray(t->certificates, t->n + 1,
-	    sizeof(c));
+	more =
+	    rc != 0 ? NULL : reallocarray(t->certificates, t->n + 1, sizeof(c));
 	if (more == NULL) {
 		certificate_clear(&c);
 		return rc != 0 ? rc : -ENOMEM;
@@ -285,8 +285,8 @@ tls_server_new_files(struct tls_server **out, const char *certificate,
 }
 
 int
-tls_server_add_name(struct tls_server *t, const char *name, const char *file,
-    struct buf *err)
+tls_server_add_name(
+    struct tls_server *t, const char *name, const char *file, struct buf *err)
 {
 	return certificate_add(t, name, file, file, err);
 }
@@ -444,8 +444,8 @@ expect_name(const struct tls_client *t, SSL *ssl, const char *name)
 	if (t->verify == TLS_VERIFY_NONE)
 		return true;
 	if (address)
-		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl),
-			   name) == 1;
+		return X509_VERIFY_PARAM_set1_ip_asc(
+			   SSL_get0_param(ssl), name) == 1;
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return SSL_set1_host(ssl, name) == 1;
 }

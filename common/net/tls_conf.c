@@ -16,18 +16,18 @@ add_names(struct tls_server *t, const struct conf *conf, struct buf *err)
 	int rc = 0;
 
 	for (size_t i = 0; i < n && rc == 0; i++) {
-		file = conf_resolve(conf, &a,
-		    conf_map(conf, "tls.names", names[i]));
-		rc = file == NULL ? -ENOMEM :
-				    tls_server_add_name(t, names[i], file, err);
+		file = conf_resolve(
+		    conf, &a, conf_map(conf, "tls.names", names[i]));
+		rc = file == NULL ? -ENOMEM
+				  : tls_server_add_name(t, names[i], file, err);
 	}
 	arena_reset(&a);
 	return rc;
 }
 
 int
-tls_server_new(struct tls_server **out, const struct conf *conf,
-    struct buf *err)
+tls_server_new(
+    struct tls_server **out, const struct conf *conf, struct buf *err)
 {
 	const char *key = "tls.key";
 	int rc;
@@ -37,16 +37,16 @@ tls_server_new(struct tls_server **out, const struct conf *conf,
 		return 0;
 	if (*conf_str(conf, key) == '\0')
 		key = "tls.certificate"; /* both in one file */
-	rc = tls_server_new_files(out, conf_file(conf, "tls.certificate"),
-	    conf_file(conf, key), err);
+	rc = tls_server_new_files(
+	    out, conf_file(conf, "tls.certificate"), conf_file(conf, key), err);
 	if (rc == 0 && (rc = add_names(*out, conf, err)) != 0)
 		tls_server_free(out);
 	return rc;
 }
 
 int
-tls_server_reload(struct tls_server *t, const struct conf *conf,
-    struct buf *err)
+tls_server_reload(
+    struct tls_server *t, const struct conf *conf, struct buf *err)
 {
 	struct tls_server *fresh;
 	int rc = tls_server_new(&fresh, conf, err);

@@ -114,7 +114,7 @@ static size_t
 echo_paths(const struct conf *conf, struct service_path *out, size_t max)
 {
 	(void)max;
-	out[0] = (struct service_path) { conf_file(conf, "mailbox.dir"), true };
+	out[0] = (struct service_path){ conf_file(conf, "mailbox.dir"), true };
 	return 1;
 }
 
@@ -129,11 +129,19 @@ say(const struct conf *conf, int argc, char **argv)
 }
 
 static const struct service_protocol protocols[] = {
-	{ .name = "echo", .setting = "mailbox.imap", .port = 143,
-	    .session = echo_session, .busy = "421 too many connections\r\n" },
-	{ .name = "echos", .setting = "mailbox.imaps", .port = 993,
-	    .tls = true, .session = echo_session },
-	{ .name = "lecho", .setting = "mailbox.lmtp", .port = 24,
+	{ .name = "echo",
+	    .setting = "mailbox.imap",
+	    .port = 143,
+	    .session = echo_session,
+	    .busy = "421 too many connections\r\n" },
+	{ .name = "echos",
+	    .setting = "mailbox.imaps",
+	    .port = 993,
+	    .tls = true,
+	    .session = echo_session },
+	{ .name = "lecho",
+	    .setting = "mailbox.lmtp",
+	    .port = 24,
 	    .session = echo_session },
 	{ 0 },
 };

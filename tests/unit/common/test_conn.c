@@ -61,7 +61,7 @@ send_in_steps(void *arg)
 		conn_write(a, slice_head(in, step));
 		conn_flush(a);
 		in = slice_from(in, step);
-		co_yield();
+		co_yield ();
 	}
 	conn_shutdown(a);
 }
@@ -113,8 +113,8 @@ lines_are_the_same_however_they_arrive(void **state)
 			line_case = &line_cases[i];
 			step = steps[j];
 			co_run(run_lines, NULL);
-			assert_string_equal(buf_str(&notes),
-			    line_case->expected);
+			assert_string_equal(
+			    buf_str(&notes), line_case->expected);
 			buf_reset(&notes);
 		}
 	}
@@ -167,7 +167,7 @@ read_big_by_peek(void *arg)
 			seen.right += s.p[i] == pattern(at + i);
 		at += s.n;
 		conn_consume(b, s.n);
-		co_yield(); /* a slow reader */
+		co_yield (); /* a slow reader */
 	}
 	seen.rc = conn_read_line(b, 10, &s, NULL);
 	seen.rc2 = conn_read_line(b, 10, &s, NULL);
@@ -221,8 +221,8 @@ run_big(void *arg)
 static void
 big_transfers_are_whole(void **state)
 {
-	static void (*const readers[])(void *) = { read_big_by_peek,
-		read_big_exactly, read_big_line };
+	static void (*const readers[])(
+	    void *) = { read_big_by_peek, read_big_exactly, read_big_line };
 
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
@@ -334,7 +334,7 @@ run_dripping(void *arg)
 	seen.rc2 = conn_read_line(b, 1000, &s, NULL);
 	co_cancel(c);
 	while (co_count() > 1)
-		co_yield();
+		co_yield ();
 	conn_free(&a);
 	conn_free(&b);
 }
@@ -389,11 +389,11 @@ static void
 run_also(void *arg)
 {
 	(void)arg;
-	event = (struct co_event) { 0 };
+	event = (struct co_event){ 0 };
 	conn_pair(&a, &b);
 	co_spawn(idle_end, NULL);
-	co_yield();
-	co_yield();
+	co_yield ();
+	co_yield ();
 	seen.flag = conn_is_idle(b) && !conn_is_idle(a);
 	co_event_set(&event);
 	while (co_count() > 1)
@@ -418,16 +418,16 @@ run_input(void *arg)
 	struct slice s;
 
 	(void)arg;
-	event = (struct co_event) { 0 };
+	event = (struct co_event){ 0 };
 	conn_pair(&a, &b);
 	co_spawn(idle_end, NULL);
-	co_yield();
+	co_yield ();
 	conn_puts(a, "NOOP\r\n");
 	conn_flush(a);
 	while (co_count() > 1)
-		co_yield();
-	seen.flag = conn_read_line(b, 10, &s, NULL) == 0 &&
-	    slice_eq_str(s, "NOOP");
+		co_yield ();
+	seen.flag =
+	    conn_read_line(b, 10, &s, NULL) == 0 && slice_eq_str(s, "NOOP");
 	conn_shutdown(a);
 	seen.ms = conn_wait_input(b, NULL, -1);
 	conn_free(&a);
@@ -462,7 +462,7 @@ run_cancel(void *arg)
 
 	(void)arg;
 	conn_pair(&a, &b);
-	co_yield();
+	co_yield ();
 	co_cancel(c);
 	seen.rc2 = conn_read_line(a, 10, &s, NULL);
 	snprintf(seen.text, sizeof(seen.text), "%.*s", (int)s.n, s.p);
@@ -495,8 +495,8 @@ run_half_close(void *arg)
 	seen.rc2 = conn_read_line(b, 10, &s, NULL);
 	conn_puts(b, "reply\n");
 	conn_flush(b);
-	seen.flag = conn_read_line(a, 10, &s, NULL) == 0 &&
-	    slice_eq_str(s, "reply");
+	seen.flag =
+	    conn_read_line(a, 10, &s, NULL) == 0 && slice_eq_str(s, "reply");
 	conn_free(&a);
 	/* SIGPIPE would end this test. */
 	for (seen.ms = 0; seen.ms == 0;) {

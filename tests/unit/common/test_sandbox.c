@@ -154,13 +154,15 @@ raw_socket(void)
 static int
 tcp_connect(void)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(1),
+	struct sockaddr_in in = { .sin_family = AF_INET,
+		.sin_port = htons(1),
 		.sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	if (fd == -1)
 		return errno;
-	return connect(fd, (struct sockaddr *)&in, sizeof(in)) == -1 ? errno : 0;
+	return connect(fd, (struct sockaddr *)&in, sizeof(in)) == -1 ? errno
+								     : 0;
 }
 
 static int

@@ -54,8 +54,8 @@ make_certificate(const char *path, const char *name)
 	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
 	X509_set_pubkey(x, key);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN",
-	    MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+	    (const unsigned char *)name, -1, -1, 0);
 	X509_set_issuer_name(x, X509_get_subject_name(x));
 	add_extension(x, NID_subject_alt_name, alt);
 	add_extension(x, NID_basic_constraints, "critical,CA:TRUE");
@@ -156,8 +156,8 @@ server_start(void **state)
 	make_certificate(other_pem, "other.example.test");
 	make_certificate(wild_pem, "*.wild.test");
 	return tls_server_new_files(&server_tls, mx_pem, mx_pem, &err) +
-	    tls_server_add_name(server_tls, "other.example.test", other_pem,
-		&err) +
+	    tls_server_add_name(
+		server_tls, "other.example.test", other_pem, &err) +
 	    tls_server_add_name(server_tls, "*.wild.test", wild_pem, &err);
 }
 
@@ -180,8 +180,8 @@ serve_lines(struct conn *c)
 	bool bare;
 
 	while ((seen.rc = conn_read_line(c, 1000, &line, &bare)) == 0)
-		conn_printf(c, "<%.*s>%s\r\n", (int)line.n, line.p,
-		    bare ? "bare" : "");
+		conn_printf(
+		    c, "<%.*s>%s\r\n", (int)line.n, line.p, bare ? "bare" : "");
 }
 
 static void
@@ -193,14 +193,13 @@ talk_in_octets(struct conn *c)
 	for (size_t i = 0; i < sizeof(said) - 1; i++) {
 		conn_write(c, slice(said + i, 1));
 		conn_flush(c);
-		co_yield();
+		co_yield ();
 	}
 	for (int i = 0; i < 3; i++)
 		if (conn_read_line(c, 100, &line, NULL) == 0)
 			snprintf(seen.text + strlen(seen.text), 32, "%.*s ",
 			    (int)line.n, line.p);
-	snprintf(seen.version, sizeof(seen.version), "%s",
-	    conn_tls_version(c));
+	snprintf(seen.version, sizeof(seen.version), "%s", conn_tls_version(c));
 	seen.flag = conn_is_tls(c) && *conn_tls_cipher(c) != '\0';
 	conn_shutdown(c);
 	seen.rc2 = conn_read_line(c, 100, &line, NULL);
@@ -210,8 +209,8 @@ static void
 lines_go_through_tls(void **state)
 {
 	(void)state;
-	dialogue((struct dialogue) { "mx.example.test", TLS_VERIFY_NAMES,
-	    mx_pem, serve_lines, talk_in_octets });
+	dialogue((struct dialogue){ "mx.example.test", TLS_VERIFY_NAMES, mx_pem,
+	    serve_lines, talk_in_octets });
 	assert_int_equal(seen.server_rc, 0);
 	assert_int_equal(seen.client_rc, 0);
 	assert_string_equal(seen.text, "<one> <two>bare <three> ");
@@ -252,7 +251,7 @@ read_big(struct conn *c)
 			seen.right += s.p[i] == pattern(at + i);
 		at += s.n;
 		conn_consume(c, s.n);
-		co_yield();
+		co_yield ();
 	}
 }
 
@@ -260,8 +259,8 @@ static void
 big_transfers_go_through_tls(void **state)
 {
 	(void)state;
-	dialogue((struct dialogue) { "", TLS_VERIFY_NONE, NULL, serve_big,
-	    read_big });
+	dialogue((struct dialogue){
+	    "", TLS_VERIFY_NONE, NULL, serve_big, read_big });
 	assert_int_equal(seen.rc, 0);
 	assert_true(seen.right >= BIG);
 }
@@ -281,8 +280,8 @@ static void
 an_end_without_close_notify_is_an_end(void **state)
 {
 	(void)state;
-	dialogue((struct dialogue) { "", TLS_VERIFY_NONE, NULL, serve_lines,
-	    close_without_notify });
+	dialogue((struct dialogue){
+	    "", TLS_VERIFY_NONE, NULL, serve_lines, close_without_notify });
 	assert_int_equal(seen.rc, -EPIPE);
 	assert_int_equal(seen.rc2, -EPIPE);
 }
@@ -307,28 +306,25 @@ certificates_are_chosen_and_checked_by_name(void **state)
 		    "mx.example.test" },
 		{ "other.example.test", TLS_VERIFY_NAMES, other_pem, 0,
 		    "other.example.test" },
-		{ "a.wild.test", TLS_VERIFY_NAMES, wild_pem, 0,
-		    "*.wild.test" },
+		{ "a.wild.test", TLS_VERIFY_NAMES, wild_pem, 0, "*.wild.test" },
 		{ "a.b.wild.test", TLS_VERIFY_NONE, NULL, 0,
 		    "mx.example.test" },
 		{ "wild.test", TLS_VERIFY_NONE, NULL, 0, "mx.example.test" },
-		{ "unknown.test", TLS_VERIFY_NONE, NULL, 0,
-		    "mx.example.test" },
+		{ "unknown.test", TLS_VERIFY_NONE, NULL, 0, "mx.example.test" },
 		{ "", TLS_VERIFY_NONE, NULL, 0, "mx.example.test" },
 		{ "127.0.0.1", TLS_VERIFY_NONE, NULL, 0, "mx.example.test" },
 		/* another's name; another's root; no name to check */
 		{ "unknown.test", TLS_VERIFY_NAMES, mx_pem, -EPROTO, "" },
 		{ "127.0.0.1", TLS_VERIFY_NAMES, mx_pem, -EPROTO, "" },
-		{ "mx.example.test", TLS_VERIFY_NAMES, other_pem, -EPROTO,
-		    "" },
+		{ "mx.example.test", TLS_VERIFY_NAMES, other_pem, -EPROTO, "" },
 		{ "mx.example.test", TLS_VERIFY_NAMES, NULL, -EPROTO, "" },
 		{ "", TLS_VERIFY_NAMES, mx_pem, -ENOMEM, "" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		dialogue((struct dialogue) { cases[i].name, cases[i].verify,
-		    cases[i].ca, NULL, NULL });
+		dialogue((struct dialogue){
+		    cases[i].name, cases[i].verify, cases[i].ca, NULL, NULL });
 		assert_int_equal(seen.client_rc, cases[i].rc);
 		assert_string_equal(seen.subject, cases[i].subject);
 		if (cases[i].rc != 0)
@@ -341,7 +337,7 @@ certificates_are_chosen_and_checked_by_name(void **state)
 static void
 assert_served(const char *name)
 {
-	dialogue((struct dialogue) { "", TLS_VERIFY_NONE, NULL, NULL, NULL });
+	dialogue((struct dialogue){ "", TLS_VERIFY_NONE, NULL, NULL, NULL });
 	assert_int_equal(seen.client_rc, 0);
 	assert_string_equal(seen.subject, name);
 }
@@ -405,13 +401,13 @@ errors_name_the_file_and_the_reason(void **state)
 	struct buf err = BUF_INIT;
 
 	(void)state;
-	assert_int_equal(tls_server_new_files(&t, "/no/file", mx_pem, &err),
-	    -EINVAL);
-	assert_string_equal(buf_str(&err),
-	    "/no/file: No such file or directory\n");
+	assert_int_equal(
+	    tls_server_new_files(&t, "/no/file", mx_pem, &err), -EINVAL);
+	assert_string_equal(
+	    buf_str(&err), "/no/file: No such file or directory\n");
 	buf_reset(&err);
-	assert_int_equal(tls_server_new_files(&t, mx_pem, other_pem, &err),
-	    -EINVAL);
+	assert_int_equal(
+	    tls_server_new_files(&t, mx_pem, other_pem, &err), -EINVAL);
 	assert_non_null(strstr(buf_str(&err), "mismatch"));
 	assert_int_equal(
 	    tls_client_new_files(&c, TLS_VERIFY_NAMES, "/no/ca", &err),
@@ -454,7 +450,7 @@ plain_text_before_tls_is_not_heard(void **state)
 
 	(void)state;
 	memset(&seen, 0, sizeof(seen));
-	now = (struct dialogue) { .server = serve_lines };
+	now = (struct dialogue){ .server = serve_lines };
 	tls_client_new_files(&client_tls, TLS_VERIFY_NONE, NULL, &err);
 	co_run(run_injected, NULL);
 	tls_client_free(&client_tls);
@@ -537,8 +533,8 @@ raw_handshake(int fd, int version)
 		co_wait_fd(fd, EV_READ, 5000);
 	}
 	if (rc == 0) {
-		seen.right = SSL_get_finished(ssl, seen.text,
-		    sizeof(seen.text));
+		seen.right =
+		    SSL_get_finished(ssl, seen.text, sizeof(seen.text));
 		SSL_shutdown(ssl);
 	}
 	SSL_free(ssl);
@@ -552,8 +548,7 @@ static int raw_version;
 static void
 note_unique(struct conn *c)
 {
-	snprintf(seen.version, sizeof(seen.version), "%s",
-	    conn_tls_version(c));
+	snprintf(seen.version, sizeof(seen.version), "%s", conn_tls_version(c));
 	seen.rc = conn_tls_binding(c, "tls-unique", &seen.a);
 	seen.rc2 = conn_tls_binding(c, "tls-exporter", &seen.b);
 }
@@ -590,7 +585,7 @@ tls_1_2_has_its_own_channel_binding(void **state)
 	(void)state;
 	memset(&seen, 0, sizeof(seen));
 	raw_version = TLS1_2_VERSION;
-	now = (struct dialogue) { .server = note_unique };
+	now = (struct dialogue){ .server = note_unique };
 	co_run(run_raw, NULL);
 	assert_int_equal(seen.client_rc, 0);
 	assert_string_equal(seen.version, "TLS1.2");
@@ -621,8 +616,8 @@ static void
 both_ends_have_the_same_channel_binding(void **state)
 {
 	(void)state;
-	dialogue((struct dialogue) { "", TLS_VERIFY_NONE, NULL, bind_server,
-	    bind_client });
+	dialogue((struct dialogue){
+	    "", TLS_VERIFY_NONE, NULL, bind_server, bind_client });
 	assert_int_equal(seen.rc, 0);
 	assert_int_equal(seen.rc2, 0);
 	assert_true(seen.flag);
@@ -653,8 +648,8 @@ raw_resume(int fd)
 	int r;
 
 	/* Not in its own store: that would end with the context. */
-	SSL_CTX_set_session_cache_mode(ctx,
-	    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+	SSL_CTX_set_session_cache_mode(
+	    ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
 	SSL_CTX_sess_set_new_cb(ctx, on_ticket);
 	ssl = SSL_new(ctx);
 	if (ticket != NULL)
@@ -701,7 +696,7 @@ a_ticket_resumes_even_after_a_reload(void **state)
 
 	(void)state;
 	memset(&seen, 0, sizeof(seen));
-	now = (struct dialogue) { .server = say_one_octet };
+	now = (struct dialogue){ .server = say_one_octet };
 	co_run(run_resume, NULL);
 	assert_false(seen.flag);
 	first = ticket;
