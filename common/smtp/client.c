@@ -360,9 +360,11 @@ static int
 give_up(struct smtp_client *c, const struct smtp_client_conf *conf, int rc,
     struct smtp_reply *reply)
 {
-	struct slice text = SLICE_EMPTY;
+	struct slice text = { NULL, 0 };
 
-	if (rc == -EPROTO && conf->reply_arena != NULL)
+	if (rc != -EPROTO)
+		*reply = (struct smtp_reply){ 0 };
+	else if (conf->reply_arena != NULL)
 		text = arena_dup(conf->reply_arena, reply->text);
 	reply->text = text.p != NULL ? text : SLICE_EMPTY;
 	smtp_client_free(&c);

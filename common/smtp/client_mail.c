@@ -165,6 +165,8 @@ read_next(struct envelope *e)
 
 	if ((rc = client_read_reply(e->c, &e->c->tx, &reply)) != 0)
 		return rc;
+	if (reply.code >= 300 && reply.code < 400)
+		return -EPROTO;
 	switch (command_of(e, e->answered++, &rcpt)) {
 	case RESET:
 		e->c->needs_reset = false;

@@ -150,6 +150,15 @@ lose(struct sending *s, size_t from, int rc)
 	return rc;
 }
 
+/* One final reply; 3yz would be none. */
+static int
+read_final_reply(struct sending *s, struct smtp_reply *r)
+{
+	int rc = client_read_reply(s->c, &s->c->tx, r);
+
+	return rc == 0 && r->code < 400 && r->code >= 300 ? -EPROTO : rc;
+}
+
 static int
 read_final_replies(struct sending *s)
 {
@@ -158,8 +167,7 @@ read_final_replies(struct sending *s)
 
 	s->c->needs_reset = false;
 	if (!s->c->conf.lmtp) {
-		rc = client_read_reply(s->c, &s->c->tx, s->reply);
-		if (rc != 0)
+		if ((rc = read_final_reply(s, s->reply)) != 0)
 			return lose(s, 0, rc);
 		set_reply(s, s->reply);
 		return 0;
@@ -167,8 +175,7 @@ read_final_replies(struct sending *s)
 	for (size_t i = 0; i < s->n; i++) {
 		if (!s->rcpts[i].accepted)
 			continue;
-		rc = client_read_reply(s->c, &s->c->tx, &s->rcpts[i].reply);
-		if (rc != 0)
+		if ((rc = read_final_reply(s, &s->rcpts[i].reply)) != 0)
 			return lose(s, i, rc);
 		if (first)
 			*s->reply = s->rcpts[i].reply;
@@ -207,8 +214,8 @@ send_data(struct sending *s)
 		return lose(s, 0, rc);
 	if (s->reply->code != 354) {
 		set_reply(s, s->reply);
-		/* 2xx would be no answer at all. */
-		if (smtp_reply_is_positive(s->reply)) {
+		/* 2yz or 3yz would be no answer at all. */
+		if (s->reply->code < 400) {
 			c->out_of_step = true;
 			return lose(s, 0, -EPROTO);
 		}
@@ -261,7 +268,7 @@ finish_refused(struct sending *s, bool last_sent)
 		s->c->out_of_step = true;
 	while (rc == 0 && s->ahead > 0 && !s->c->out_of_step)
 		rc = read_chunk_reply(s);
-	if (rc == 0 && smtp_reply_is_positive(s->reply)) {
+	if (rc == 0 && s->reply->code < 400) {
 		s->c->out_of_step = true;
 		return lose(s, 0, -EPROTO);
 	}

@@ -122,10 +122,11 @@ struct smtp_reply {
 };
 #define SMTP_REPLY(c, e, t) \
 	((struct smtp_reply) { (c), e, SLICE_LIT(t) })
+/* Positive completion, 2yz (RFC 5321 4.2.1): 354 accepts nothing. */
 static inline bool
 smtp_reply_is_positive(const struct smtp_reply *r)
 {
-	return r->code >= 200 && r->code < 400;
+	return r->code >= 200 && r->code < 300;
 }
 static inline bool
 smtp_reply_is_temporary(const struct smtp_reply *r)
