@@ -10,7 +10,8 @@ static const struct service_protocol protocols[] = {
 	{ .name = "lmtp",
 	    .setting = "guard.lmtp",
 	    .port = 24,
-	    .session = guard_session },
+	    .session = guard_session,
+	    .busy = "421 4.3.2 too many connections, try later\r\n" },
 	{ 0 },
 };
 
@@ -24,6 +25,7 @@ main(int argc, char **argv)
 		.start = guard_start,
 		.stop = guard_stop,
 		.paths = guard_paths,
+		.without_tls = true,
 	};
 
 	return service_main(&guard, argc, argv);

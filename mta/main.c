@@ -11,7 +11,8 @@ static const struct service_protocol protocols[] = {
 	{ .name = "smtp",
 	    .setting = "mta.listen",
 	    .port = 25,
-	    .session = mta_session },
+	    .session = mta_session,
+	    .busy = "421 4.3.2 too many connections, try later\r\n" },
 	{ 0 },
 };
 

@@ -10,7 +10,8 @@ static const struct service_protocol protocols[] = {
 	{ .name = "lmtp",
 	    .setting = "qm.lmtp",
 	    .port = 24,
-	    .session = qm_serve },
+	    .session = qm_serve,
+	    .busy = "421 4.3.2 too many connections, try later\r\n" },
 	{ 0 },
 };
 
