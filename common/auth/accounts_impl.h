@@ -43,6 +43,7 @@ struct accounts {
 	struct throttle throttle;
 	struct auth_cache *cache;
 	size_t hashes; /* that wait or run */
+	bool flooded;  /* said so, until none does */
 	struct co_semaphore hashers;
 };
 

@@ -84,7 +84,8 @@ hash_in_turn(struct check *c)
 		rc = co_work(hash_work, c);
 		co_semaphore_give(&a->hashers);
 	}
-	a->hashes--;
+	if (--a->hashes == 0)
+		a->flooded = false;
 	if (rc == 0)
 		rc = c->rc;
 	return rc == 0 ? 0 : -EAGAIN;

@@ -346,7 +346,7 @@ resolve(struct accounts *a, struct arena *arena, struct slice local,
 		return rc;
 	out->fate = fates[f.what];
 	out->account = f.account;
-	out->detail = f.detail;
+	out->detail = f.what == FOUND_ACCOUNT ? f.detail : SLICE_EMPTY;
 	out->rule = f.rule;
 	return f.what == FOUND_LIST ? resolve_list(a, arena, &f, out) : 0;
 }

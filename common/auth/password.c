@@ -22,26 +22,41 @@ is_printable_ascii(struct slice s)
 	return true;
 }
 
-/* `out` holds the input; replaced by its prepared form. */
-static int
-saslprep(bool query, struct password *out)
+/* To `out`; false when it fails or does not fit. */
+static bool
+saslprep(const char *in, Gsasl_saslprep_flags flags, struct password *out)
 {
 	char *prepared = NULL;
 	size_t n;
-	int rc;
+	bool fits;
 
-	if (gsasl_saslprep(out->text, query ? GSASL_ALLOW_UNASSIGNED : 0,
-		&prepared, NULL) != GSASL_OK)
-		return -EINVAL;
+	if (gsasl_saslprep(in, flags, &prepared, NULL) != GSASL_OK)
+		return false;
 	n = strlen(prepared);
-	rc = n == 0 || n > ACCOUNTS_PASSWORD_MAX ? -EINVAL : 0;
-	if (rc == 0) {
+	fits = n > 0 && n <= ACCOUNTS_PASSWORD_MAX;
+	if (fits) {
 		memcpy(out->text, prepared, n + 1);
 		out->n = n;
 	}
 	OPENSSL_cleanse(prepared, n);
 	gsasl_free(prepared);
-	return rc;
+	return fits;
+}
+
+/*
+ * libgsasl 2.2 takes GSASL_ALLOW_UNASSIGNED for its opposite, later ones may
+ * not: so both ways are gone, and one (both) must be fine for a query (a
+ * stored string).
+ */
+static int
+prepare_unicode(bool query, struct password *out)
+{
+	struct password in = *out;
+	bool one = saslprep(in.text, GSASL_ALLOW_UNASSIGNED, out);
+	bool other = saslprep(in.text, 0, out);
+
+	password_wipe(&in);
+	return (query ? one || other : one && other) ? 0 : -EINVAL;
 }
 
 int
@@ -57,7 +72,7 @@ password_prepare(struct slice in, bool query, struct password *out)
 	/* SASLprep changes nothing there, but leaves copies on the heap. */
 	if (is_printable_ascii(in))
 		return 0;
-	return saslprep(query, out);
+	return prepare_unicode(query, out);
 }
 
 void
