@@ -273,7 +273,7 @@ static void
 put_encoded(struct writer *w, struct slice s)
 {
 	/* Latin text stays readable in its source, at a small price. */
-	bool q = q_size(w, s) <= s.n * 2;
+	bool q = q_size(w, s) * 4 <= s.n * 9;
 
 	while (s.n > 0) {
 		size_t room =

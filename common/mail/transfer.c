@@ -180,7 +180,10 @@ decode_qp_octet(struct transfer_decoder *d, char c, struct buf *out)
 		buf_put_char(out, c);
 	} else {
 		flush_space(d, out);
-		d->hold[d->n_hold++] = '=';
+		if (c == '=')
+			d->hold[d->n_hold++] = c;
+		else
+			buf_put_char(out, c);
 	}
 }
 
