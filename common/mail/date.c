@@ -156,15 +156,27 @@ month_of(struct slice word)
 	return 0;
 }
 
-/* ":mm[:ss[.fraction]]" after the hour. */
+/* A ":" with white space and comments around it (RFC 5322 4.3). */
+static bool
+take_colon(struct slice *s)
+{
+	struct slice t = lex_skip_cfws(*s);
+
+	if (!take_char(&t, ':'))
+		return false;
+	*s = lex_skip_cfws(t);
+	return true;
+}
+
+/* "mm[:ss[.fraction]]" after the hour. */
 static bool
 take_time(struct slice *s, struct fields *f)
 {
 	size_t n;
 
-	if (!take_char(s, ':') || (f->minute = take_number(s, 2, &n)) < 0)
+	if ((f->minute = take_number(s, 2, &n)) < 0)
 		return false;
-	if (!take_char(s, ':'))
+	if (!take_colon(s))
 		return true;
 	if ((f->second = take_number(s, 2, &n)) < 0)
 		return false;
@@ -207,7 +219,7 @@ take_digits(struct slice *s, struct fields *f)
 
 	if (s->n > 0 && ascii_is_digit(*s->p))
 		return false; /* no part of a date is that long */
-	if (f->hour < 0 && n <= 2 && s->n > 0 && *s->p == ':') {
+	if (f->hour < 0 && n <= 2 && take_colon(s)) {
 		f->hour = v;
 		return take_time(s, f);
 	}

@@ -39,16 +39,35 @@ message_id_put(struct buf *b, struct slice domain)
 	return buf_put_char(b, '>');
 }
 
+/* Octets of the comment at the start of s, 0 when it has no end. */
+static size_t
+closed_comment(struct slice s)
+{
+	size_t n = lex_comment_size(s);
+
+	return n > 1 && s.p[n - 1] == ')' ? n : 0;
+}
+
 /* The inside of "<...>" in canonical form into p; returns its octets. */
 static size_t
 canonical(struct slice s, char *p)
 {
-	size_t n = 0;
-	bool quoted = false;
+	bool quoted = false, comments = true;
+	size_t n = 0, skip;
 
 	for (size_t i = 0; i < s.n; i++) {
 		char c = s.p[i];
 
+		if (c == '(' && comments && !quoted) {
+			/* Without an end it is a letter, and so are those
+			 * after it: none is looked for again. */
+			skip = closed_comment(slice_from(s, i));
+			comments = skip > 0;
+			if (comments) {
+				i += skip - 1;
+				continue;
+			}
+		}
 		if (c == '"')
 			quoted = !quoted;
 		else if (c == '\\' && i + 1 < s.n)
@@ -61,9 +80,9 @@ canonical(struct slice s, char *p)
 
 /*
  * The next "<...>" of *rest, the inside as written; .p NULL at the end. A "<"
- * inside one begins anew: the ">" was lost. Comments are looked for outside
- * only, quotes not at all: ids with stray ones of either are seen, and must
- * not take those after them along.
+ * inside one begins anew: the ">" was lost. Inside, quotes and comments do not
+ * hide a ">": ids with stray ones of either are seen, and must not take those
+ * after them along.
  */
 static struct slice
 next_id(struct slice *rest)
