@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* The base subject, step by step as RFC 5256 2.1 and its section 5 have it. */
+#include "common/mail/charset.h"
 #include "common/mail/encoded.h"
 #include "common/mail/envelope.h"
+
+/* Longer ones are cut: each round below looks at all of it. */
+#define SUBJECT_MAX 4000
 
 /* Step 1, the second half: white space to single spaces. In place. */
 static struct slice
@@ -114,6 +118,8 @@ envelope_base_subject(struct arena *a, struct slice subject, bool *is_reply)
 	if (s.p == NULL || (p = arena_strdup(a, s)) == NULL)
 		return slice(NULL, 0);
 	s = collapse(p, s.n);
+	if (s.n > SUBJECT_MAX)
+		s = slice_head(s, utf8_prefix(s, SUBJECT_MAX / 4));
 	for (;;) {
 		s = without_trailers(s, &reply);
 		s = without_prefixes(s, &reply);

@@ -66,12 +66,12 @@ take_address(struct arena *a, const struct header_field *field,
 
 	if (out->p != NULL)
 		return 0;
-	buf_put_slice(&all, field->value);
+	buf_put_slice(&all, slice_trim(field->value));
 	while (header_next(&rest, &more)) {
 		if (!slice_eq_nocase(more.name, field->name))
 			continue;
 		buf_put_str(&all, all.n > 0 ? ", " : "");
-		buf_put_slice(&all, more.value);
+		buf_put_slice(&all, slice_trim(more.value));
 	}
 	if (!all.failed)
 		*out = header_unfold(a, buf_slice(&all));
