@@ -387,6 +387,13 @@ in_release(struct conn *c)
 	c->in_want = IN_FIRST;
 }
 
+/* What has been read and not consumed. */
+static struct slice
+in_unread(const struct conn *c)
+{
+	return c->in_n == 0 ? SLICE_EMPTY : slice(c->in + c->in_at, c->in_n);
+}
+
 static void
 in_consume(struct conn *c, size_t n)
 {
@@ -477,7 +484,7 @@ drop_line(struct conn *c, int64_t *until)
 	ssize_t lf;
 	int rc;
 
-	while ((lf = slice_find(slice(c->in + c->in_at, c->in_n), '\n')) < 0) {
+	while ((lf = slice_find(in_unread(c), '\n')) < 0) {
 		in_consume(c, c->in_n);
 		if ((rc = fill(c, until)) != 0)
 			return rc;
@@ -507,7 +514,7 @@ conn_read_line(struct conn *c, size_t max, struct slice *line, bool *bare_lf)
 	int rc;
 
 	for (;;) {
-		s = slice(c->in + c->in_at, c->in_n);
+		s = in_unread(c);
 		if ((lf = slice_find(slice_from(s, seen), '\n')) >= 0)
 			break;
 		/* With its CR, a line of `max` is one more than that. */
@@ -534,7 +541,7 @@ conn_peek(struct conn *c, struct slice *out)
 
 	if (c->in_n == 0 && (rc = fill(c, &until)) != 0)
 		return rc;
-	*out = slice_head(slice(c->in + c->in_at, c->in_n), IN_MAX);
+	*out = slice_head(in_unread(c), IN_MAX);
 	return 0;
 }
 
@@ -602,6 +609,10 @@ conn_wait_input(struct conn *c, struct co_event *also, int64_t timeout_ms)
 	int64_t until = limit(c, timeout_ms);
 	int rc = 0;
 
+	/* "Is there anything now?" asks the kernel, not what the loop has
+	 * last heard of it. */
+	if (timeout_ms == 0)
+		c->ready |= EV_READ;
 	for (;;) {
 		if (also != NULL && also->set)
 			return 2;

@@ -446,6 +446,26 @@ an_idle_wait_ends_by_input(void **state)
 }
 
 static void
+run_gone(void *arg)
+{
+	(void)arg;
+	conn_pair(&a, &b);
+	seen.rc = conn_wait_input(a, NULL, 0);
+	conn_free(&b);
+	seen.rc2 = conn_wait_input(a, NULL, 0);
+	conn_free(&a);
+}
+
+static void
+a_look_without_a_wait_sees_that_the_peer_has_gone(void **state)
+{
+	(void)state;
+	co_run(run_gone, NULL);
+	assert_int_equal(seen.rc, -ETIMEDOUT);
+	assert_int_equal(seen.rc2, -EPIPE);
+}
+
+static void
 canceled_end(void *arg)
 {
 	(void)arg;
@@ -673,6 +693,8 @@ main(void)
 		cmocka_unit_test(no_wait_goes_beyond_the_deadline),
 		cmocka_unit_test(an_idle_wait_ends_by_the_event_and_times_out),
 		cmocka_unit_test(an_idle_wait_ends_by_input),
+		cmocka_unit_test(
+		    a_look_without_a_wait_sees_that_the_peer_has_gone),
 		cmocka_unit_test(a_canceled_session_can_still_say_goodbye),
 		cmocka_unit_test(half_close_and_gone_peer_are_told_apart),
 		cmocka_unit_test(the_last_word_survives_unread_input),
