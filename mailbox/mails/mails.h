@@ -165,6 +165,10 @@ struct mails_view;
 
 int mails_view_open(struct mails *m, const char *account, struct slice name,
     struct mails_view **out);
+/* The same, but the messages stay recent for the next session: EXAMINE,
+ * RFC 3501 6.3.2. */
+int mails_view_examine(struct mails *m, const char *account, struct slice name,
+    struct mails_view **out);
 void mails_view_close(struct mails_view **v);
 const char *mails_view_name(const struct mails_view *v);
 uint64_t mails_view_mailbox_id(const struct mails_view *v);

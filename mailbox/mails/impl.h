@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of Mails share. Rows, all numbers big-endian:
+ *
+ * Partition "a<account>", changed under a guard on its row "v":
+ *   v              changes made, UIDVALIDITY given last
+ *   n/<name>       mailbox: id, attributes
+ *   d/<id>         a mailbox being deleted, until all its rows are gone
+ *
+ * Partition "m<id, 16 hex digits>", changed under a guard on its row "h":
+ *   h              header; without it the mailbox does not exist
+ *   k              keyword names, NUL behind each
+ *   o              the account, for check
+ *   u<uid>         message
+ *   s<uid>         its summary
+ *   c<modseq><uid> change: flags (one per message, the last) or expunge
+ *   x<token>...    moves out of here that are under way (copy.c)
+ *   y<token>       moves and copies into here (copy.c)
+ *
+ * Partition "r<first octet of the blob id>": who shares a blob (refs.c).
+ *
+ * A message row without a token is its blob's only one: row and blob go in
+ * one batch. With a token, the blob has a list of such tokens.
+ */
+#ifndef PNEU_MAILBOX_MAILS_IMPL_H
+#define PNEU_MAILBOX_MAILS_IMPL_H
+
+#include "mailbox/mails/mails.h"
+
+/* --- rows (codec.c) --- */
+
+struct header {
+	uint32_t uidvalidity, uidnext;
+	uint64_t modseq; /* HIGHESTMODSEQ */
+	uint32_t messages, unseen, deleted;
+	uint64_t octets;
+	uint64_t changes;	/* batches that changed the mailbox */
+	uint64_t expunge_floor; /* expunges up to here are forgotten */
+	uint32_t expunged;	/* change rows of expunges */
+	uint32_t moved_in;	/* batches that moved messages in */
+	uint32_t recent_uid;	/* UIDs from here on are recent */
+	uint32_t keywords;	/* names in row "k" */
+};
+#define HEADER_ROW 69
+
+struct row {
+	struct mails_flags flags;
+	uint64_t modseq;
+	int64_t internaldate, savedate;
+	uint64_t size;
+	struct store_blob_id blob;
+	uint64_t token; /* 0: the blob is this row's alone */
+};
+#define MESSAGE_ROW 69
+
+enum change_kind { CHANGE_FLAGS = 1, CHANGE_EXPUNGE = 2 };
+
+void header_encode(char out[static HEADER_ROW], const struct header *h);
+int header_decode(struct slice in, struct header *h); /* 0, -EIO */
+void row_encode(char out[static MESSAGE_ROW], const struct row *r);
+int row_decode(struct slice in, struct row *r);
+
+/* Keys are built in place; a slice of the struct is the key. */
+struct key {
+	char octets[32];
+	size_t n;
+};
+struct key key_uid(char kind, uint32_t uid);
+struct key key_change(uint64_t modseq, uint32_t uid);
+struct key key_token(char kind, uint64_t token);
+static inline struct slice
+key_slice(const struct key *k)
+{
+	return slice(k->octets, k->n);
+}
+#define KEY_HEADER SLICE_LIT("h")
+#define KEY_KEYWORDS SLICE_LIT("k")
+#define KEY_OWNER SLICE_LIT("o")
+
+/* --- mailboxes of this process (box.c) --- */
+
+/*
+ * A mailbox that is in use. `h` is the header as the batch handed over last
+ * leaves it: so many deliveries can stand in one group commit, each guarding
+ * on the header of the one before. When one fails, all behind it fail, and
+ * each reads again.
+ */
+struct box {
+	struct box *next;
+	struct mails *m;
+	uint64_t id;
+	unsigned users;
+	bool known; /* h is right, as far as this process can know */
+	struct header h;
+	char part[17 + 1];
+};
+
+#define BOXES 64
+struct mails {
+	struct store *s;
+	bool no_default_mailboxes;
+	struct box *boxes[BOXES];
+};
+
+static inline struct slice
+box_part(const struct box *x)
+{
+	return slice(x->part, 17);
+}
+struct box *box_get(struct mails *m, uint64_t id); /* NULL: no memory */
+void box_put(struct box **x);
+/* The header as it is committed. 0, -ENOENT, -EIO. */
+int box_read(struct box *x, struct header *h);
+/* Make `known` true. May wait. */
+int box_know(struct box *x);
+
+/*
+ * One guarded change of a mailbox. Between change_begin (which may wait) and
+ * change_seal nothing may wait: change c.h, put operations into c.b. Then
+ * commit c.b, alone or with others, and tell the result to change_end.
+ */
+struct change {
+	struct box *x;
+	struct store_batch *b;
+	struct header h, old;
+};
+int change_begin(struct change *c, struct box *x);
+void change_seal(struct change *c);
+/* Frees the batch; notifies on success. Returns rc. */
+int change_end(struct change *c, int rc);
+/* seal, commit, end. */
+int change_commit(struct change *c);
+
+/* After CONFLICT and UNKNOWN: may it be tried again? Waits a little, more
+ * with each attempt. */
+bool try_again(int rc, unsigned *attempts);
+/* What is told to callers: our own codes do not leave Mails. */
+int mails_error(int rc);
+
+/* Read one row. */
+int row_get(struct box *x, uint32_t uid, struct row *r);
+void put_row(struct store_batch *b, uint32_t uid, const struct row *r);
+void guard_row(struct store_batch *b, uint32_t uid, const struct row *r);
+/* Count a message in (by 1) or out (by -1) of the header. */
+void header_count(struct header *h, const struct row *r, int by);
+
+/* --- accounts and names (names.c) --- */
+
+#define MAILBOXES_MAX 2000
+/* The canonical name: NFC, INBOX; in the arena. -EINVAL. */
+int name_canonical(struct arena *a, struct slice name, struct slice *out);
+/* The mailbox of that name, the account made when new. -ENOENT. */
+int names_find(struct mails *m, const char *account, struct slice name,
+    uint64_t *id);
+/* Ids of all mailboxes. */
+int names_ids(struct mails *m, const char *account, struct arena *a,
+    uint64_t **ids, size_t *n);
+int account_part(struct buf *out, const char *account);
+
+/* --- keywords (keywords.c) --- */
+
+struct keywords {
+	size_t n;
+	char *names[MAILS_KEYWORDS_MAX]; /* each malloc'd */
+};
+void keywords_clear(struct keywords *k);
+int keywords_read(struct box *x, struct keywords *k);
+/* Bits of `names` (NULL-terminated), new ones added; *grown when any was.
+ * -E2BIG: the table is full. -EINVAL: not a keyword. */
+int keywords_bits(struct keywords *k, const char *const *names, uint64_t *bits,
+    bool *grown);
+/* Put the table into a change. */
+void keywords_put(struct change *c, const struct keywords *k);
+
+/* --- shared blobs (refs.c) --- */
+
+struct ref {
+	struct store_blob_id blob;
+	uint64_t mailbox, token;
+};
+/* Add all refs; done before a row that has such a token is committed. `w`:
+ * the blob's writer when it is not stored yet, else NULL. */
+int refs_add(struct mails *m, const struct ref *refs, size_t n,
+    struct store_blob_writer *w);
+/* Remove refs whose rows are gone; the blob goes with the last. */
+int refs_remove(struct mails *m, const struct ref *refs, size_t n);
+uint64_t token_new(void);
+
+/* --- summaries (summary.c) --- */
+
+struct summary_maker;
+int summary_maker_new(struct summary_maker **out);
+int summary_maker_feed(struct summary_maker *s, struct slice octets);
+/* The row's octets, into `row` (emptied first). */
+int summary_maker_end(struct summary_maker *s, struct buf *row);
+void summary_maker_free(struct summary_maker **s);
+/* -EBADMSG: damaged, or too large for a row: make it from the blob. */
+int summary_decode(struct slice row, struct arena *a,
+    struct mails_summary *out);
+/* By reading the whole message. */
+int summary_compute(struct store *s, const struct store_blob_id *blob,
+    struct buf *row);
+
+/* --- messages (deliver.c, copy.c, delete.c) --- */
+
+struct mails_message {
+	struct mails *m;
+	struct store_blob_writer *w;
+	struct store_blob_id blob;
+	struct summary_maker *maker;
+	struct buf summary; /* the row */
+	bool ended;
+	uint64_t size;
+	int rc; /* what went wrong while it came in */
+};
+
+/* Sum over the account, but for mailbox `except`; with what is under way in
+ * this process. */
+int usage_read(struct mails *m, const char *account, uint64_t except,
+    uint64_t *octets, uint64_t *messages);
+/* Finish the moves that a crash left in the mailbox. */
+int moves_replay(struct box *x);
+/* All messages of `from` to `to`; for RENAME of INBOX. */
+int box_move_all(struct mails *m, uint64_t from, uint64_t to);
+/* Remove a mailbox's rows, and the blobs that are its alone. */
+int box_destroy(struct mails *m, uint64_t id);
+
+/* --- views (view.c) --- */
+
+struct entry {
+	uint32_t uid;
+	uint8_t system;	  /* enum mails_flag */
+	bool gone;	  /* expunged, and the client does not know */
+	bool tell;	  /* changed by the client itself, not silently */
+	uint64_t keywords;
+	uint64_t modseq;
+};
+
+struct mails_view {
+	struct mails *m;
+	struct box *x;
+	char *name;
+	struct header h; /* as of the last sync */
+	uint32_t recent_from;
+	struct entry *entries;
+	uint32_t n, cap;
+	uint32_t n_gone;
+	struct keywords keywords;
+	struct store_watch watch;
+	struct co_event *event;
+};
+
+static inline struct entry *
+view_entry(const struct mails_view *v, uint32_t seq)
+{
+	return &v->entries[seq - 1];
+}
+
+#endif
