@@ -80,7 +80,7 @@ change_begin(struct change *c, struct box *x)
 {
 	int rc;
 
-	*c = (struct change) { .x = x };
+	*c = (struct change){ .x = x };
 	if ((rc = box_know(x)) != 0)
 		return rc;
 	if ((c->b = store_batch_new(x->m->s, box_part(x))) == NULL)
@@ -94,7 +94,7 @@ change_seal(struct change *c)
 {
 	char row[HEADER_ROW];
 
-	assert(memcmp(&c->old, &c->x->h, sizeof(c->old)) == 0);
+	assert(c->x->known && c->old.changes == c->x->h.changes);
 	header_encode(row, &c->old);
 	store_guard(c->b, KEY_HEADER, slice(row, sizeof(row)));
 	c->h.changes++;
@@ -112,6 +112,12 @@ change_end(struct change *c, int rc)
 	else
 		c->x->known = false;
 	return rc;
+}
+
+void
+change_abort(struct change *c)
+{
+	store_batch_free(&c->b);
 }
 
 int
@@ -179,7 +185,7 @@ guard_row(struct store_batch *b, uint32_t uid, const struct row *r)
 }
 
 void
-header_count(struct header *h, const struct row *r, int by)
+box_count(struct header *h, const struct row *r, int by)
 {
 	uint32_t one = (uint32_t)by;
 

@@ -34,12 +34,12 @@ struct header {
 	uint64_t modseq; /* HIGHESTMODSEQ */
 	uint32_t messages, unseen, deleted;
 	uint64_t octets;
-	uint64_t changes;	/* batches that changed the mailbox */
+	uint64_t changes;       /* batches that changed the mailbox */
 	uint64_t expunge_floor; /* expunges up to here are forgotten */
-	uint32_t expunged;	/* change rows of expunges */
-	uint32_t moved_in;	/* batches that moved messages in */
-	uint32_t recent_uid;	/* UIDs from here on are recent */
-	uint32_t keywords;	/* names in row "k" */
+	uint32_t expunged;      /* change rows of expunges */
+	uint32_t moved_in;      /* batches that moved messages in */
+	uint32_t recent_uid;    /* UIDs from here on are recent */
+	uint32_t keywords;      /* names in row "k" */
 };
 #define HEADER_ROW 69
 
@@ -128,6 +128,8 @@ int change_begin(struct change *c, struct box *x);
 void change_seal(struct change *c);
 /* Frees the batch; notifies on success. Returns rc. */
 int change_end(struct change *c, int rc);
+/* Not to be made after all; not sealed yet. */
+void change_abort(struct change *c);
 /* seal, commit, end. */
 int change_commit(struct change *c);
 
@@ -142,7 +144,7 @@ int row_get(struct box *x, uint32_t uid, struct row *r);
 void put_row(struct store_batch *b, uint32_t uid, const struct row *r);
 void guard_row(struct store_batch *b, uint32_t uid, const struct row *r);
 /* Count a message in (by 1) or out (by -1) of the header. */
-void header_count(struct header *h, const struct row *r, int by);
+void box_count(struct header *h, const struct row *r, int by);
 
 /* --- accounts and names (names.c) --- */
 
@@ -150,8 +152,8 @@ void header_count(struct header *h, const struct row *r, int by);
 /* The canonical name: NFC, INBOX; in the arena. -EINVAL. */
 int name_canonical(struct arena *a, struct slice name, struct slice *out);
 /* The mailbox of that name, the account made when new. -ENOENT. */
-int names_find(struct mails *m, const char *account, struct slice name,
-    uint64_t *id);
+int names_find(
+    struct mails *m, const char *account, struct slice name, uint64_t *id);
 /* Ids of all mailboxes. */
 int names_ids(struct mails *m, const char *account, struct arena *a,
     uint64_t **ids, size_t *n);
@@ -167,16 +169,21 @@ void keywords_clear(struct keywords *k);
 int keywords_read(struct box *x, struct keywords *k);
 /* Bits of `names` (NULL-terminated), new ones added; *grown when any was.
  * -E2BIG: the table is full. -EINVAL: not a keyword. */
-int keywords_bits(struct keywords *k, const char *const *names, uint64_t *bits,
-    bool *grown);
+int keywords_bits(
+    struct keywords *k, const char *const *names, uint64_t *bits, bool *grown);
 /* Put the table into a change. */
 void keywords_put(struct change *c, const struct keywords *k);
+
+/* Bits of one mailbox's table as bits of another's, which grows; what finds
+ * no room there is left out. */
+int keywords_translate(const struct keywords *from, uint64_t bits,
+    struct keywords *to, uint64_t *out);
 
 /* --- shared blobs (refs.c) --- */
 
 struct ref {
 	struct store_blob_id blob;
-	uint64_t mailbox, token;
+	uint64_t token;
 };
 /* Add all refs; done before a row that has such a token is committed. `w`:
  * the blob's writer when it is not stored yet, else NULL. */
@@ -195,13 +202,13 @@ int summary_maker_feed(struct summary_maker *s, struct slice octets);
 int summary_maker_end(struct summary_maker *s, struct buf *row);
 void summary_maker_free(struct summary_maker **s);
 /* -EBADMSG: damaged, or too large for a row: make it from the blob. */
-int summary_decode(struct slice row, struct arena *a,
-    struct mails_summary *out);
+int
+summary_decode(struct slice row, struct arena *a, struct mails_summary *out);
 /* By reading the whole message. */
-int summary_compute(struct store *s, const struct store_blob_id *blob,
-    struct buf *row);
+int summary_compute(
+    struct store *s, const struct store_blob_id *blob, struct buf *row);
 
-/* --- messages (deliver.c, copy.c, delete.c) --- */
+/* --- messages (deliver.c, flags.c, copy.c) --- */
 
 struct mails_message {
 	struct mails *m;
@@ -209,7 +216,7 @@ struct mails_message {
 	struct store_blob_id blob;
 	struct summary_maker *maker;
 	struct buf summary; /* the row */
-	bool ended;
+	bool ended, delivered;
 	uint64_t size;
 	int rc; /* what went wrong while it came in */
 };
@@ -218,10 +225,17 @@ struct mails_message {
  * this process. */
 int usage_read(struct mails *m, const char *account, uint64_t except,
     uint64_t *octets, uint64_t *messages);
+/* Take a row out, under a guard on it; with `blob`, also the blob that is its
+ * alone. c.h.modseq is the expunge's. */
+void
+row_expunge(struct change *c, uint32_t uid, const struct row *r, bool blob);
 /* Finish the moves that a crash left in the mailbox. */
 int moves_replay(struct box *x);
 /* All messages of `from` to `to`; for RENAME of INBOX. */
 int box_move_all(struct mails *m, uint64_t from, uint64_t to);
+/* Expunge those of the messages that are there and, unless `force`,
+ * \Deleted. */
+int box_expunge(struct box *x, const uint32_t *uids, size_t n, bool force);
 /* Remove a mailbox's rows, and the blobs that are its alone. */
 int box_destroy(struct mails *m, uint64_t id);
 
@@ -229,9 +243,10 @@ int box_destroy(struct mails *m, uint64_t id);
 
 struct entry {
 	uint32_t uid;
-	uint8_t system;	  /* enum mails_flag */
-	bool gone;	  /* expunged, and the client does not know */
-	bool tell;	  /* changed by the client itself, not silently */
+	uint8_t system;   /* enum mails_flag */
+	bool gone;        /* expunged, and the client does not know */
+	bool tell;        /* flags have changed, the client does not know */
+	bool seen, stale; /* in a comparison of all rows */
 	uint64_t keywords;
 	uint64_t modseq;
 };
@@ -239,7 +254,7 @@ struct entry {
 struct mails_view {
 	struct mails *m;
 	struct box *x;
-	char *name;
+	char *account, *name;
 	struct header h; /* as of the last sync */
 	uint32_t recent_from;
 	struct entry *entries;

@@ -57,8 +57,8 @@ keywords_read(struct box *x, struct keywords *k)
 }
 
 int
-keywords_bits(struct keywords *k, const char *const *names, uint64_t *bits,
-    bool *grown)
+keywords_bits(
+    struct keywords *k, const char *const *names, uint64_t *bits, bool *grown)
 {
 	size_t i;
 	int rc;
@@ -77,6 +77,29 @@ keywords_bits(struct keywords *k, const char *const *names, uint64_t *bits,
 			*grown = true;
 		}
 		*bits |= (uint64_t)1 << i;
+	}
+	return 0;
+}
+
+int
+keywords_translate(const struct keywords *from, uint64_t bits,
+    struct keywords *to, uint64_t *out)
+{
+	const char *name[2] = { NULL, NULL };
+	uint64_t bit;
+	bool grown;
+	int rc;
+
+	*out = 0;
+	for (size_t i = 0; i < from->n; i++) {
+		if ((bits & (uint64_t)1 << i) == 0)
+			continue;
+		name[0] = from->names[i];
+		rc = keywords_bits(to, name, &bit, &grown);
+		if (rc == 0)
+			*out |= bit;
+		else if (rc != -E2BIG)
+			return rc;
 	}
 	return 0;
 }

@@ -21,8 +21,8 @@ struct name {
 	struct slice name; /* in the arena */
 	uint64_t id;
 	uint32_t attrs;
-	bool was;	/* there is a row of this name */
-	bool gone;	/* no row of this name any more */
+	bool was;  /* there is a row of this name */
+	bool gone; /* no row of this name any more */
 	bool changed;
 	bool fresh; /* a new mailbox: its partition is to be made */
 };
@@ -34,10 +34,10 @@ struct names {
 	struct buf part;
 	struct name *v;
 	size_t n, cap;
-	uint64_t changes; /* of the account's row */
+	uint64_t changes;                      /* of the account's row */
 	uint32_t uidvalidity, uidvalidity_was; /* given last */
 	bool exists;
-	uint64_t destroy;     /* a mailbox that goes with this change, or 0 */
+	uint64_t destroy;       /* a mailbox that goes with this change, or 0 */
 	uint64_t unfinished[8]; /* that went with an earlier one */
 	size_t n_unfinished;
 };
@@ -140,7 +140,7 @@ names_append(struct names *ns, struct slice name)
 		ns->cap = cap;
 	}
 	v = &ns->v[ns->n];
-	*v = (struct name) { .name = arena_dup(&ns->arena, name) };
+	*v = (struct name){ .name = arena_dup(&ns->arena, name) };
 	if (v->name.p == NULL)
 		return NULL;
 	ns->n++;
@@ -180,8 +180,8 @@ name_row(void *arg, struct slice key, struct slice val)
 static void
 names_init(struct names *ns, struct mails *m)
 {
-	*ns = (struct names) { .m = m,
-		.arena = ARENA_INIT_MAX((size_t)4 << 20) };
+	*ns =
+	    (struct names){ .m = m, .arena = ARENA_INIT_MAX((size_t)4 << 20) };
 }
 
 static void
@@ -242,8 +242,10 @@ static int
 fresh_commit(struct mails *m, const struct name *n, const char *account,
     uint32_t uidvalidity)
 {
-	const struct header h = { .uidvalidity = uidvalidity, .uidnext = 1,
-		.modseq = 1, .recent_uid = 1 };
+	const struct header h = { .uidvalidity = uidvalidity,
+		.uidnext = 1,
+		.modseq = 1,
+		.recent_uid = 1 };
 	struct box *x = box_get(m, n->id);
 	char row[HEADER_ROW];
 	struct store_batch *b;
@@ -276,8 +278,8 @@ names_fresh(struct names *ns, const char *account)
 		if (!ns->v[i].fresh || ns->v[i].gone)
 			continue;
 		/* From time, and never one that was given before. */
-		ns->uidvalidity = now > ns->uidvalidity ? now
-							: ns->uidvalidity + 1;
+		ns->uidvalidity =
+		    now > ns->uidvalidity ? now : ns->uidvalidity + 1;
 		rc = fresh_commit(ns->m, &ns->v[i], account, ns->uidvalidity);
 	}
 	return rc;
@@ -425,7 +427,7 @@ struct wanted {
 static int
 wanted_init(struct wanted *w, struct slice name)
 {
-	*w = (struct wanted) { .arena = ARENA_INIT_MAX(8192) };
+	*w = (struct wanted){ .arena = ARENA_INIT_MAX(8192) };
 	return name_canonical(&w->arena, name, &w->name);
 }
 
@@ -558,9 +560,9 @@ mails_delete(struct mails *m, const char *account, struct slice name)
 	int rc;
 
 	if ((rc = wanted_init(&w, name)) == 0)
-		rc = is_inbox(w.name) ? -EPERM
-				      : names_change(m, account, delete_change,
-					    &w);
+		rc = is_inbox(w.name)
+		    ? -EPERM
+		    : names_change(m, account, delete_change, &w);
 	/* The name is gone: what is left over is done by the next list. */
 	if (rc == 0)
 		(void)destroy(m, account, w.id);
@@ -579,8 +581,7 @@ rename_one(struct names *ns, size_t i, struct slice from, struct slice to)
 	buf_put_slice(&name, to);
 	buf_put_slice(&name, slice_from(ns->v[i].name, from.n));
 	n = names_get(ns, buf_slice(&name));
-	if ((rc = name_check(buf_slice(&name))) == 0 && n != NULL &&
-	    n->id != 0)
+	if ((rc = name_check(buf_slice(&name))) == 0 && n != NULL && n->id != 0)
 		rc = -EEXIST;
 	if (rc == 0 && n == NULL &&
 	    (n = names_append(ns, buf_slice(&name))) == NULL)
@@ -633,8 +634,8 @@ rename_inbox(struct mails *m, const char *account, struct slice to)
 }
 
 int
-mails_rename(struct mails *m, const char *account, struct slice from,
-    struct slice to)
+mails_rename(
+    struct mails *m, const char *account, struct slice from, struct slice to)
 {
 	struct wanted w;
 	int rc;
@@ -676,8 +677,8 @@ subscribe_change(struct names *ns, void *arg)
 }
 
 int
-mails_subscribe(struct mails *m, const char *account, struct slice name,
-    bool subscribed)
+mails_subscribe(
+    struct mails *m, const char *account, struct slice name, bool subscribed)
 {
 	struct wanted w;
 	int rc;
@@ -724,8 +725,8 @@ account_exists(struct mails *m, struct slice part)
 }
 
 int
-names_find(struct mails *m, const char *account, struct slice name,
-    uint64_t *id)
+names_find(
+    struct mails *m, const char *account, struct slice name, uint64_t *id)
 {
 	struct buf part = BUF_INIT;
 	struct wanted w;
@@ -757,14 +758,14 @@ info_cmp(const void *pa, const void *pb)
 }
 
 static int
-list_infos(const struct names *ns, struct arena *a, struct mails_info **out,
-    size_t *n)
+list_infos(
+    const struct names *ns, struct arena *a, struct mails_info **out, size_t *n)
 {
 	*n = 0;
 	if ((*out = arena_array(a, ns->n + 1, sizeof(**out))) == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < ns->n; i++, ++*n) {
-		(*out)[i] = (struct mails_info) {
+		(*out)[i] = (struct mails_info){
 			.name = arena_strdup(a, ns->v[i].name),
 			.id = ns->v[i].id,
 			.attrs = ns->v[i].attrs,
@@ -798,8 +799,8 @@ mails_list(struct mails *m, const char *account, struct arena *a,
 }
 
 int
-names_ids(struct mails *m, const char *account, struct arena *a,
-    uint64_t **ids, size_t *n)
+names_ids(struct mails *m, const char *account, struct arena *a, uint64_t **ids,
+    size_t *n)
 {
 	struct names ns;
 	int rc;
@@ -807,8 +808,7 @@ names_ids(struct mails *m, const char *account, struct arena *a,
 	*n = 0;
 	names_init(&ns, m);
 	rc = names_read(&ns, account);
-	if (rc == 0 &&
-	    (*ids = arena_array(a, ns.n + 1, sizeof(**ids))) == NULL)
+	if (rc == 0 && (*ids = arena_array(a, ns.n + 1, sizeof(**ids))) == NULL)
 		rc = -ENOMEM;
 	for (size_t i = 0; i < ns.n && rc == 0; i++)
 		if (is_mailbox(&ns.v[i]))

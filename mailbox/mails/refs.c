@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Blobs that more than one message refers to. Such a message has a token, and
- * the row <blob id> of partition "r<first octet>" lists mailbox and token of
- * each. The order, at any crash:
+ * the row <blob id> of partition "r<first octet>" lists the tokens. The order,
+ * at any crash:
  *
  *   a ref is durable before the message row with its token is;
  *   a message row is gone before its ref goes;
@@ -18,7 +18,7 @@
 #include "common/base/clock.h"
 #include "mailbox/mails/impl.h"
 
-#define REF 16			   /* octets of one: mailbox, token */
+#define REF 8 /* octets of one */
 #define REFS_MAX (STORE_VALUE_MAX / REF)
 
 uint64_t
@@ -47,8 +47,7 @@ same_blob(const struct ref *a, const struct ref *b)
 static void
 ref_encode(char out[static REF], const struct ref *r)
 {
-	put_be64(out, r->mailbox);
-	put_be64(out + 8, r->token);
+	put_be64(out, r->token);
 }
 
 /* Where the ref stands in the row; row->n when it does not. */
@@ -88,7 +87,8 @@ row_remove(struct buf *row, const struct ref *r)
 	buf_truncate(row, row->n - REF);
 }
 
-/* The change of one blob's row: refs[0..n) are all of one blob. */
+/* The change of one blob's row: refs[0..n) are all of one blob. 1: nothing to
+ * do. */
 static int
 blob_batch(struct mails *m, const struct ref *refs, size_t n, bool add,
     struct store_batch *b)
@@ -100,6 +100,8 @@ blob_batch(struct mails *m, const struct ref *refs, size_t n, bool add,
 
 	snprintf(part, sizeof(part), "r%02x", refs->blob.octets[0]);
 	rc = store_get(m->s, slice(part, 3), key, &old);
+	if (rc == -ENOENT && !add)
+		return 1; /* they went before, and the blob with them */
 	if (rc == 0)
 		store_guard(b, key, buf_slice(&old));
 	else if (rc == -ENOENT)
@@ -144,7 +146,7 @@ blob_change(struct mails *m, const struct ref *refs, size_t n, bool add,
 		}
 		store_batch_free(&b);
 	} while (try_again(rc, &attempts));
-	return rc;
+	return rc > 0 ? 0 : rc;
 }
 
 /* Each run of one blob is a change; many run at once, to share commits. */
@@ -180,11 +182,11 @@ refs_some(struct mails *m, const struct ref *refs, size_t n, size_t *at,
 	if (jobs == NULL)
 		return -ENOMEM;
 	for (; *at < n && n_jobs < JOBS; n_jobs++, *at = end) {
-		for (end = *at + 1; end < n && same_blob(&refs[*at], &refs[end]);
-		     end++)
+		for (end = *at + 1;
+		     end < n && same_blob(&refs[*at], &refs[end]); end++)
 			;
-		jobs[n_jobs] = (struct refs_job) { m, refs + *at, end - *at,
-			add, w, 0 };
+		jobs[n_jobs] =
+		    (struct refs_job){ m, refs + *at, end - *at, add, w, 0 };
 		/* A single one, or without memory: here. */
 		if ((n_jobs == 0 && end == n) ||
 		    co_group_spawn(&g, refs_job, &jobs[n_jobs]) != 0)

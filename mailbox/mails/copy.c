@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * COPY. The blobs come to be shared: refs for source and targets first, then
+ * the source rows that had a blob alone get their token, then the rows of the
+ * target. Should it fail in between, what is in the target already goes again
+ * (RFC 3501 6.4.7: all or none); up to COPY_STEP messages are one batch.
+ */
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "mailbox/mails/impl.h"
+
+#define COPY_STEP 200                   /* messages: 2 operations each */
+#define STEP_OCTETS ((size_t)800 << 10) /* of rows and summaries */
+#define SHARE_STEP 200
+
+struct item {
+	uint32_t from, to; /* UIDs */
+	struct row row;    /* of the source */
+	uint64_t share;    /* token for a source row that has none */
+	uint64_t token;    /* of the target's row */
+	uint64_t keywords; /* in the target */
+	struct buf summary;
+	bool gone; /* from the source, meanwhile */
+};
+
+struct copy {
+	struct mails *m;
+	struct box *source, *target;
+	struct keywords source_keywords, keywords; /* of the target */
+	size_t keywords_were;
+	struct item *items;
+	size_t n, done; /* of these in the target */
+};
+
+/* --- what is to be copied --- */
+
+static int
+items_read(
+    struct copy *c, const struct mails_view *v, const uint32_t *seqs, size_t n)
+{
+	struct item *i;
+	int rc;
+
+	if ((c->items = calloc(n + 1, sizeof(*c->items))) == NULL)
+		return -ENOMEM;
+	for (size_t k = 0; k < n; k++) {
+		if (view_entry(v, seqs[k])->gone)
+			continue;
+		i = &c->items[c->n];
+		i->from = mails_view_uid(v, seqs[k]);
+		if ((rc = row_get(c->source, i->from, &i->row)) == -ENOENT)
+			continue;
+		if (rc != 0)
+			return rc;
+		i->token = token_new();
+		i->share = i->row.token == 0 ? token_new() : 0;
+		c->n++;
+	}
+	return 0;
+}
+
+static int
+quota_check(struct copy *c, const char *account, uint64_t max_octets,
+    uint64_t max_messages)
+{
+	uint64_t octets, messages;
+	int rc;
+
+	if (max_octets == 0 && max_messages == 0)
+		return 0;
+	if ((rc = usage_read(c->m, account, 0, &octets, &messages)) != 0)
+		return rc;
+	for (size_t i = 0; i < c->n; i++)
+		octets += c->items[i].row.size;
+	messages += c->n;
+	if ((max_octets > 0 && octets > max_octets) ||
+	    (max_messages > 0 && messages > max_messages))
+		return -EDQUOT;
+	return 0;
+}
+
+/* --- sharing --- */
+
+enum { REFS_ALL, REFS_TARGET, REFS_UNUSED };
+
+/*
+ * Refs of items[from..): of source and target, of the target alone, or those
+ * that turned out not to be needed. The ref made for a source row that is gone
+ * stays all the same: should the row have moved away, it is its blob's only
+ * one still, and the blob must not go with its last ref. Check removes it.
+ */
+static int
+refs_do(struct copy *c, size_t from, int which)
+{
+	struct ref *refs = calloc(2 * c->n + 1, sizeof(*refs));
+	const struct item *i;
+	size_t n = 0;
+	int rc = 0;
+
+	if (refs == NULL)
+		return -ENOMEM;
+	for (i = c->items + from; i < c->items + c->n; i++) {
+		if (which == REFS_ALL || which == REFS_TARGET || i->gone)
+			refs[n++] = (struct ref){ i->row.blob, i->token };
+		if ((which == REFS_ALL && i->share != 0) ||
+		    (which == REFS_UNUSED && i->share != 0 && !i->gone &&
+			i->row.token != i->share))
+			refs[n++] = (struct ref){ i->row.blob, i->share };
+	}
+	if (n > 0)
+		rc = which == REFS_ALL ? refs_add(c->m, refs, n, NULL)
+				       : refs_remove(c->m, refs, n);
+	free(refs);
+	return rc;
+}
+
+/* Read again the rows that are to be shared. */
+static int
+share_look(struct copy *c, size_t at, size_t n, size_t *left)
+{
+	struct item *i;
+	int rc;
+
+	*left = 0;
+	for (i = c->items + at; i < c->items + at + n; i++) {
+		if (i->share == 0 || i->gone)
+			continue;
+		rc = row_get(c->source, i->from, &i->row);
+		if (rc == -ENOENT)
+			i->gone = true;
+		else if (rc != 0)
+			return rc;
+		else
+			*left += i->row.token == 0;
+	}
+	return 0;
+}
+
+/* Give source rows their tokens. No flag changes, so no modseq either. */
+static int
+share_step(struct copy *c, size_t at, size_t n)
+{
+	struct change change;
+	unsigned attempts = 0;
+	struct row row;
+	size_t left;
+	int rc;
+
+	do {
+		if ((rc = share_look(c, at, n, &left)) != 0 || left == 0)
+			return rc;
+		if ((rc = change_begin(&change, c->source)) != 0)
+			return rc;
+		for (size_t k = at; k < at + n; k++) {
+			if (c->items[k].gone || c->items[k].share == 0 ||
+			    c->items[k].row.token != 0)
+				continue;
+			row = c->items[k].row;
+			guard_row(change.b, c->items[k].from, &row);
+			row.token = c->items[k].share;
+			put_row(change.b, c->items[k].from, &row);
+		}
+		rc = change_commit(&change);
+	} while (try_again(rc, &attempts));
+	/* The rows as they are now: with our token, or another copy's. */
+	return rc == 0 ? share_look(c, at, n, &left) : rc;
+}
+
+static int
+share_all(struct copy *c)
+{
+	size_t step;
+	int rc = refs_do(c, 0, REFS_ALL);
+
+	for (size_t at = 0; at < c->n && rc == 0; at += step) {
+		step = c->n - at < SHARE_STEP ? c->n - at : SHARE_STEP;
+		rc = share_step(c, at, step);
+	}
+	return rc;
+}
+
+/* Leave out what went away while it was shared. */
+static void
+items_drop_gone(struct copy *c)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		if (!c->items[i].gone)
+			c->items[kept++] = c->items[i];
+	c->n = kept;
+}
+
+/* --- the target --- */
+
+/* The summaries of a step; how many messages it takes. */
+static int
+step_load(struct copy *c, size_t at, size_t *n)
+{
+	struct item *i;
+	struct key k;
+	size_t octets = 0;
+	int rc;
+
+	for (*n = 0; at + *n < c->n && *n < COPY_STEP && octets < STEP_OCTETS;
+	     ++*n) {
+		i = &c->items[at + *n];
+		k = key_uid('s', i->from);
+		rc = store_get(
+		    c->m->s, box_part(c->source), key_slice(&k), &i->summary);
+		if (rc != 0 && rc != -ENOENT)
+			return rc;
+		octets += i->summary.n + MESSAGE_ROW;
+	}
+	return 0;
+}
+
+static int
+step_keywords(struct copy *c, size_t at, size_t n)
+{
+	int rc = keywords_read(c->target, &c->keywords);
+
+	c->keywords_were = c->keywords.n;
+	for (size_t i = at; i < at + n && rc == 0; i++)
+		rc = keywords_translate(&c->source_keywords,
+		    c->items[i].row.flags.keywords, &c->keywords,
+		    &c->items[i].keywords);
+	return rc;
+}
+
+static void
+item_put(struct change *change, struct item *i)
+{
+	struct row row = i->row;
+	struct key k;
+
+	i->to = change->h.uidnext++;
+	row.flags.keywords = i->keywords;
+	row.modseq = change->h.modseq;
+	row.savedate = clock_wall_s();
+	row.token = i->token;
+	put_row(change->b, i->to, &row);
+	k = key_uid('s', i->to);
+	if (i->summary.n > 0)
+		store_put(change->b, key_slice(&k), buf_slice(&i->summary));
+	box_count(&change->h, &row, 1);
+}
+
+/* Has an attempt of unknown outcome put the first of them? */
+static bool
+step_was_done(struct copy *c, size_t at)
+{
+	const struct item *i = &c->items[at];
+	struct row r;
+
+	return i->to != 0 && row_get(c->target, i->to, &r) == 0 &&
+	    r.token == i->token;
+}
+
+static int
+step_attempt(struct copy *c, size_t at, size_t n)
+{
+	struct change change;
+	int rc;
+
+	if (step_was_done(c, at))
+		return 0;
+	if ((rc = step_keywords(c, at, n)) != 0 ||
+	    (rc = change_begin(&change, c->target)) != 0)
+		return rc;
+	if (change.h.uidnext > UINT32_MAX - n) {
+		change_abort(&change);
+		return -ENOSPC;
+	}
+	if (c->keywords.n > c->keywords_were) {
+		if (change.h.keywords != c->keywords_were) {
+			change_abort(&change);
+			return STORE_ECONFLICT;
+		}
+		keywords_put(&change, &c->keywords);
+	}
+	change.h.modseq++;
+	for (size_t i = at; i < at + n; i++)
+		item_put(&change, &c->items[i]);
+	return change_commit(&change);
+}
+
+static int
+target_put(struct copy *c)
+{
+	unsigned attempts;
+	size_t n;
+	int rc = 0;
+
+	while (c->done < c->n && rc == 0) {
+		attempts = 0;
+		if ((rc = step_load(c, c->done, &n)) != 0)
+			break;
+		do
+			rc = step_attempt(c, c->done, n);
+		while (try_again(rc, &attempts));
+		for (size_t i = c->done; i < c->done + n; i++)
+			buf_clear(&c->items[i].summary);
+		if (rc == 0)
+			c->done += n;
+	}
+	return rc;
+}
+
+/* None, when it cannot be all. */
+static void
+target_undo(struct copy *c)
+{
+	uint32_t *uids = calloc(c->done + 1, sizeof(*uids));
+
+	if (uids == NULL)
+		return;
+	for (size_t i = 0; i < c->done; i++)
+		uids[i] = c->items[i].to;
+	(void)box_expunge(c->target, uids, c->done, true);
+	free(uids);
+	(void)refs_do(c, c->done, REFS_TARGET);
+}
+
+static int
+copied_fill(const struct copy *c, struct arena *a, struct mails_copied *out)
+{
+	uint32_t *from = arena_array(a, c->n + 1, sizeof(*from));
+	uint32_t *to = arena_array(a, c->n + 1, sizeof(*to));
+
+	if (from == NULL || to == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n; i++) {
+		from[i] = c->items[i].from;
+		to[i] = c->items[i].to;
+	}
+	out->from = from;
+	out->to = to;
+	out->n = c->n;
+	return 0;
+}
+
+static int
+copy_run(struct copy *c)
+{
+	int rc = share_all(c);
+
+	/* A ref that stays after an error is found by check. */
+	if (rc != 0)
+		return rc;
+	(void)refs_do(c, 0, REFS_UNUSED);
+	items_drop_gone(c);
+	rc = target_put(c);
+	if (rc != 0 && rc != STORE_EUNKNOWN)
+		target_undo(c);
+	return rc;
+}
+
+static void
+copy_clear(struct copy *c)
+{
+	keywords_clear(&c->keywords);
+	keywords_clear(&c->source_keywords);
+	for (size_t i = 0; i < c->n; i++)
+		buf_clear(&c->items[i].summary);
+	free(c->items);
+	box_put(&c->target);
+}
+
+int
+mails_copy(struct mails_view *v, const uint32_t *seqs, size_t n,
+    struct slice target, uint64_t quota_octets, uint64_t quota_messages,
+    struct arena *a, struct mails_copied *out)
+{
+	struct copy c = { .m = v->m, .source = v->x };
+	struct header h;
+	uint64_t id;
+	int rc;
+
+	*out = (struct mails_copied){ .n = 0 };
+	if ((rc = names_find(v->m, v->account, target, &id)) != 0)
+		return mails_error(rc);
+	if ((c.target = box_get(v->m, id)) == NULL)
+		return -ENOMEM;
+	if ((rc = box_read(c.target, &h)) == 0 &&
+	    (rc = items_read(&c, v, seqs, n)) == 0 &&
+	    (rc = quota_check(&c, v->account, quota_octets, quota_messages)) ==
+		0 &&
+	    (rc = keywords_read(v->x, &c.source_keywords)) == 0 && c.n > 0 &&
+	    (rc = copy_run(&c)) == 0)
+		rc = copied_fill(&c, a, out);
+	out->uidvalidity = rc == 0 ? h.uidvalidity : 0;
+	copy_clear(&c);
+	return mails_error(rc);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages coming in. The order is promise 1: the blob is on the medium before
+ * the row that names it, and the row before the reply.
+ *
+ * All targets of a delivery, and all deliveries that are ready together, go
+ * into one group commit: each guards on the mailbox's header as the one before
+ * it leaves it, and none waits for another.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "mailbox/mails/impl.h"
+
+/* --- octets --- */
+
+int
+mails_message_begin(struct mails *m, struct mails_message **out)
+{
+	struct mails_message *msg = calloc(1, sizeof(*msg));
+	int rc;
+
+	*out = NULL;
+	if (msg == NULL)
+		return -ENOMEM;
+	msg->m = m;
+	store_blob_id_new(&msg->blob);
+	if ((rc = store_blob_begin(m->s, &msg->blob, &msg->w)) == 0)
+		rc = summary_maker_new(&msg->maker);
+	if (rc != 0)
+		mails_message_free(&msg);
+	*out = msg;
+	return mails_error(rc);
+}
+
+int
+mails_message_write(struct mails_message *msg, struct slice octets)
+{
+	if (msg->rc == 0)
+		msg->rc = mails_error(store_blob_write(msg->w, octets));
+	if (msg->rc != 0)
+		return msg->rc;
+	msg->size += octets.n;
+	/* Without memory for a summary, the message is taken all the same. */
+	if (msg->maker != NULL && summary_maker_feed(msg->maker, octets) != 0)
+		summary_maker_free(&msg->maker);
+	return 0;
+}
+
+int
+mails_message_end(struct mails_message *msg)
+{
+	if (msg->rc == 0)
+		msg->rc = mails_error(store_blob_seal(msg->w));
+	if (msg->rc == 0 && msg->maker != NULL)
+		msg->rc = summary_maker_end(msg->maker, &msg->summary);
+	summary_maker_free(&msg->maker);
+	msg->ended = msg->rc == 0;
+	return msg->rc;
+}
+
+uint64_t
+mails_message_size(const struct mails_message *msg)
+{
+	return msg->size;
+}
+
+void
+mails_message_free(struct mails_message **out)
+{
+	struct mails_message *msg = *out;
+
+	*out = NULL;
+	if (msg == NULL)
+		return;
+	summary_maker_free(&msg->maker);
+	store_blob_writer_free(&msg->w);
+	buf_clear(&msg->summary);
+	free(msg);
+}
+
+/* --- room --- */
+
+static bool
+is_over(uint64_t used, uint64_t more, uint64_t max)
+{
+	return max > 0 && (used > max || more > max - used);
+}
+
+/* The other mailboxes' usage; the target's own stands in its header. */
+static int
+others_usage(struct mails *m, const struct mails_target *t, uint64_t box,
+    uint64_t *octets, uint64_t *messages)
+{
+	*octets = *messages = 0;
+	if (t->quota_octets == 0 && t->quota_messages == 0)
+		return 0;
+	return usage_read(m, t->account, box, octets, messages);
+}
+
+/* --- delivery --- */
+
+/* What a target needs besides what its caller sees. */
+struct delivery {
+	struct mails_target *t;
+	struct box *x;
+	struct row row;
+	struct keywords keywords;
+	size_t keywords_were;      /* before this message's new ones */
+	uint64_t octets, messages; /* of the account's other mailboxes */
+	struct change c;
+	bool sealed;        /* c is in this round's commit */
+	uint32_t uid_tried; /* by a commit of unknown outcome; 0: none */
+};
+
+static int
+delivery_find(struct mails *m, struct delivery *d)
+{
+	uint64_t id;
+	int rc = names_find(m, d->t->account, d->t->mailbox, &id);
+
+	if (rc == 0 && (d->x = box_get(m, id)) == NULL)
+		rc = -ENOMEM;
+	return rc;
+}
+
+static void
+delivery_row(struct delivery *d, const struct mails_message *msg, bool shared)
+{
+	int64_t now = clock_wall_s();
+
+	d->row = (struct row){
+		.flags.system = d->t->flags,
+		.internaldate =
+		    d->t->internaldate == INT64_MIN ? now : d->t->internaldate,
+		.savedate = now,
+		.size = msg->size,
+		.blob = msg->blob,
+		.token = shared ? token_new() : 0,
+	};
+}
+
+/* Bits of the message's keywords, and the table with new names. */
+static int
+delivery_keywords(struct delivery *d)
+{
+	bool grown = false;
+	int rc;
+
+	if (d->t->keywords == NULL || *d->t->keywords == NULL)
+		return 0;
+	if ((rc = keywords_read(d->x, &d->keywords)) != 0)
+		return rc;
+	d->keywords_were = d->keywords.n;
+	return keywords_bits(
+	    &d->keywords, d->t->keywords, &d->row.flags.keywords, &grown);
+}
+
+/* The row that an attempt of unknown outcome may have left is ours? */
+static bool
+delivery_was_done(struct delivery *d)
+{
+	struct row r;
+
+	if (d->uid_tried == 0 || row_get(d->x, d->uid_tried, &r) != 0 ||
+	    memcmp(&r.blob, &d->row.blob, sizeof(r.blob)) != 0 ||
+	    r.token != d->row.token)
+		return false;
+	d->t->uid = d->uid_tried;
+	return true;
+}
+
+/* All that may wait, before the change is made. STORE_ECONFLICT: go on. */
+static int
+delivery_prepare(struct mails *m, struct delivery *d)
+{
+	int rc;
+
+	if (delivery_was_done(d))
+		return 0;
+	if ((rc = others_usage(m, d->t, d->x->id, &d->octets, &d->messages)) !=
+		0 ||
+	    (rc = delivery_keywords(d)) != 0 || (rc = box_know(d->x)) != 0)
+		return rc;
+	return STORE_ECONFLICT;
+}
+
+/* Why the message cannot go into the mailbox as it is now; 0: it can. */
+static int
+delivery_refuse(const struct delivery *d)
+{
+	const struct header *h = &d->x->h;
+
+	if (!d->x->known)
+		return STORE_ECONFLICT;
+	if (is_over(d->octets + h->octets, d->row.size, d->t->quota_octets) ||
+	    is_over(d->messages + h->messages, 1, d->t->quota_messages))
+		return -EDQUOT;
+	if (h->uidnext == UINT32_MAX)
+		return -ENOSPC; /* RFC 3501 2.3.1.1: UIDs have 32 bits */
+	/* New names are added to the table that is in force, or not now. */
+	if (d->keywords.n > d->keywords_were && h->keywords != d->keywords_were)
+		return STORE_ECONFLICT;
+	return 0;
+}
+
+/* Nothing here waits: what the header is now it still is at the seal. */
+static int
+delivery_build(struct delivery *d, const struct mails_message *msg)
+{
+	struct change *c = &d->c;
+	struct key k;
+	int rc;
+
+	if ((rc = delivery_refuse(d)) != 0 || (rc = change_begin(c, d->x)) != 0)
+		return rc;
+	d->t->uid = c->h.uidnext++;
+	d->t->uidvalidity = c->h.uidvalidity;
+	d->row.modseq = ++c->h.modseq;
+	box_count(&c->h, &d->row, 1);
+	put_row(c->b, d->t->uid, &d->row);
+	k = key_uid('s', d->t->uid);
+	if (msg->summary.n > 0)
+		store_put(c->b, key_slice(&k), buf_slice(&msg->summary));
+	store_batch_need(c->b, msg->w);
+	if (d->keywords.n > d->keywords_were)
+		keywords_put(c, &d->keywords);
+	change_seal(c);
+	d->sealed = true;
+	return STORE_ECONFLICT;
+}
+
+static void
+deliveries_commit(struct mails *m, struct delivery *d, size_t n)
+{
+	struct store_batch **b = calloc(n, sizeof(*b));
+	int *rc = calloc(n, sizeof(*rc));
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (d[i].sealed && b != NULL)
+			b[k++] = d[i].c.b;
+	if (k > 0 && rc != NULL)
+		(void)store_commit(m->s, b, k, rc);
+	k = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (!d[i].sealed)
+			continue;
+		d[i].sealed = false;
+		d[i].t->rc = change_end(
+		    &d[i].c, b == NULL || rc == NULL ? -ENOMEM : rc[k++]);
+		if (d[i].t->rc == STORE_EUNKNOWN)
+			d[i].uid_tried = d[i].t->uid;
+	}
+	free(b);
+	free(rc);
+}
+
+static bool
+is_pending(const struct delivery *d)
+{
+	return d->t->rc == STORE_ECONFLICT || d->t->rc == STORE_EUNKNOWN;
+}
+
+/* One attempt for all that are not done; true when some are left. */
+static bool
+deliveries_round(struct mails_message *msg, struct delivery *d, size_t n)
+{
+	bool left = false;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_pending(&d[i]))
+			d[i].t->rc = delivery_prepare(msg->m, &d[i]);
+	for (size_t i = 0; i < n; i++)
+		if (is_pending(&d[i]))
+			d[i].t->rc = delivery_build(&d[i], msg);
+	deliveries_commit(msg->m, d, n);
+	for (size_t i = 0; i < n; i++)
+		left |= is_pending(&d[i]);
+	return left;
+}
+
+/* Tokens of all (`done` false: only of those that failed for good). */
+static int
+deliveries_refs(
+    struct mails_message *msg, const struct delivery *d, size_t n, bool add)
+{
+	struct ref *refs = calloc(n, sizeof(*refs));
+	size_t k = 0;
+	int rc = 0;
+
+	if (refs == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (d[i].x != NULL &&
+		    (add || (d[i].t->rc != 0 && !is_pending(&d[i]))))
+			refs[k++] = (struct ref){ msg->blob, d[i].row.token };
+	if (k > 0 && add)
+		rc = refs_add(msg->m, refs, k, msg->w);
+	else if (k > 0)
+		rc = refs_remove(msg->m, refs, k);
+	free(refs);
+	return rc;
+}
+
+static void
+deliveries_run(struct mails_message *msg, struct delivery *d, size_t n)
+{
+	unsigned attempts = 0;
+	bool shared = n > 1;
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		d[i].t->rc = delivery_find(msg->m, &d[i]);
+		if (d[i].t->rc == 0)
+			d[i].t->rc = STORE_ECONFLICT; /* to be done */
+		delivery_row(&d[i], msg, shared);
+	}
+	if (shared)
+		rc = deliveries_refs(msg, d, n, true);
+	for (size_t i = 0; i < n && rc != 0; i++)
+		if (is_pending(&d[i]))
+			d[i].t->rc = rc;
+	while (rc == 0 && deliveries_round(msg, d, n) &&
+	    try_again(STORE_ECONFLICT, &attempts))
+		;
+	if (shared && rc == 0)
+		(void)deliveries_refs(msg, d, n, false);
+}
+
+int
+mails_deliver(struct mails_message *msg, struct mails_target *targets, size_t n)
+{
+	struct delivery *d = calloc(n + 1, sizeof(*d));
+	int rc = 0;
+
+	/* Without a token a blob belongs to one row: one delivery. */
+	assert(msg->ended && !msg->delivered);
+	for (size_t i = 0; i < n; i++) {
+		targets[i].rc = -ENOMEM;
+		if (d != NULL)
+			d[i].t = &targets[i];
+	}
+	if (d == NULL)
+		return -ENOMEM;
+	deliveries_run(msg, d, n);
+	for (size_t i = 0; i < n; i++) {
+		if (targets[i].rc == 0)
+			msg->delivered = true;
+		targets[i].rc = mails_error(targets[i].rc);
+		if (rc == 0)
+			rc = targets[i].rc;
+		keywords_clear(&d[i].keywords);
+		box_put(&d[i].x);
+	}
+	free(d);
+	return rc;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/* Opening Mails; what is asked of a whole mailbox or account. */
+#include <stdlib.h>
+
+#include "mailbox/mails/impl.h"
+
+int
+mails_open(struct mails **out, const struct mails_conf *conf, struct buf *err)
+{
+	struct mails *m = calloc(1, sizeof(*m));
+	int rc;
+
+	*out = NULL;
+	if (m == NULL)
+		return -ENOMEM;
+	m->no_default_mailboxes = conf->no_default_mailboxes;
+	if ((rc = store_open(&m->s, &conf->store, err)) != 0) {
+		free(m);
+		return rc;
+	}
+	*out = m;
+	return 0;
+}
+
+void
+mails_close(struct mails **out)
+{
+	struct mails *m = *out;
+
+	*out = NULL;
+	if (m == NULL)
+		return;
+	store_close(&m->s);
+	free(m);
+}
+
+struct store *
+mails_store(struct mails *m)
+{
+	return m->s;
+}
+
+int
+mails_status(struct mails *m, const char *account, struct slice name,
+    struct mails_status *out)
+{
+	struct header h;
+	struct box *x;
+	uint64_t id;
+	int rc;
+
+	if ((rc = names_find(m, account, name, &id)) != 0)
+		return mails_error(rc);
+	if ((x = box_get(m, id)) == NULL)
+		return -ENOMEM;
+	if ((rc = box_read(x, &h)) == 0)
+		*out = (struct mails_status){
+			.uidvalidity = h.uidvalidity,
+			.uidnext = h.uidnext,
+			.messages = h.messages,
+			.unseen = h.unseen,
+			.deleted = h.deleted,
+			.octets = h.octets,
+			.highestmodseq = h.modseq,
+		};
+	box_put(&x);
+	return mails_error(rc);
+}
+
+/* Of one mailbox, with what this process has handed over already. */
+static int
+box_usage(struct mails *m, uint64_t id, uint64_t *octets, uint64_t *messages)
+{
+	struct box *x = box_get(m, id);
+	struct header h;
+	int rc = 0;
+
+	if (x == NULL)
+		return -ENOMEM;
+	if (x->known)
+		h = x->h;
+	else
+		rc = box_read(x, &h);
+	if (rc == 0) {
+		*octets += h.octets;
+		*messages += h.messages;
+	}
+	box_put(&x);
+	return rc == -ENOENT ? 0 : rc; /* deleted at this moment */
+}
+
+int
+usage_read(struct mails *m, const char *account, uint64_t except,
+    uint64_t *octets, uint64_t *messages)
+{
+	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
+	uint64_t *ids;
+	size_t n;
+	int rc = names_ids(m, account, &a, &ids, &n);
+
+	*octets = *messages = 0;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (ids[i] != except)
+			rc = box_usage(m, ids[i], octets, messages);
+	arena_reset(&a);
+	return rc;
+}
+
+int
+mails_usage(
+    struct mails *m, const char *account, uint64_t *octets, uint64_t *messages)
+{
+	return mails_error(usage_read(m, account, 0, octets, messages));
+}

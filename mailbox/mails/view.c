@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A client's view of a mailbox: an array of its messages, read once, and from
+ * then on brought up to date by what changed: change rows since the last
+ * modseq for flags and expunges, message rows from the last UIDNEXT on for new
+ * messages.
+ *
+ * The header is read first, and everything after it only up to what it says.
+ * A row that changed in between is seen now or at the next sync, for its
+ * change row moved on with it.
+ */
+#include <stdlib.h>
+
+#include "mailbox/mails/impl.h"
+
+#define PAGE 1000 /* rows read between two turns of the loop */
+
+/* --- the array --- */
+
+static int
+entries_room(struct mails_view *v)
+{
+	uint32_t cap = v->cap < 16 ? 16 : v->cap + v->cap / 2;
+	struct entry *e;
+
+	if (v->n < v->cap)
+		return 0;
+	if ((e = realloc(v->entries, cap * sizeof(*e))) == NULL)
+		return -ENOMEM;
+	v->entries = e;
+	v->cap = cap;
+	return 0;
+}
+
+static void
+entry_set(struct entry *e, const struct row *r)
+{
+	e->system = (uint8_t)r->flags.system;
+	e->keywords = r->flags.keywords;
+	e->modseq = r->modseq;
+}
+
+uint32_t
+mails_view_seq(const struct mails_view *v, uint32_t uid, bool *exact)
+{
+	uint32_t lo = 0, hi = v->n, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (v->entries[mid].uid <= uid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (exact != NULL)
+		*exact = lo > 0 && v->entries[lo - 1].uid == uid;
+	return lo;
+}
+
+static struct entry *
+entry_find(const struct mails_view *v, uint32_t uid)
+{
+	bool exact;
+	uint32_t seq = mails_view_seq(v, uid, &exact);
+
+	return exact ? view_entry(v, seq) : NULL;
+}
+
+/* --- reading rows in pages --- */
+
+struct page {
+	struct mails_view *v;
+	int (*row)(struct page *p, uint32_t uid, const struct row *r);
+	uint32_t next; /* the UID to go on with */
+	unsigned n;
+};
+
+static int
+page_row(void *arg, struct slice key, struct slice val)
+{
+	struct page *p = arg;
+	struct row r;
+	uint32_t uid;
+	int rc;
+
+	if (key.n != 5)
+		return -EIO;
+	uid = get_be32(key.p + 1);
+	p->next = uid + 1;
+	if ((rc = row_decode(val, &r)) == 0)
+		rc = p->row(p, uid, &r);
+	return rc != 0 ? rc : ++p->n == PAGE;
+}
+
+/* All rows with from <= UID < to. */
+static int
+rows_each(struct mails_view *v, uint32_t from, uint32_t to,
+    int (*row)(struct page *p, uint32_t uid, const struct row *r))
+{
+	struct page p = { v, row, from, 0 };
+	struct key first, end = key_uid('u', to);
+	int rc = 1;
+
+	while (rc == 1 && p.next < to) {
+		p.n = 0;
+		first = key_uid('u', p.next);
+		rc = store_scan(v->m->s, box_part(v->x), key_slice(&first),
+		    key_slice(&end), 0, page_row, &p);
+		if (rc == 1)
+			(void)co_yield ();
+	}
+	return rc > 0 ? 0 : rc;
+}
+
+static int
+append_row(struct page *p, uint32_t uid, const struct row *r)
+{
+	struct mails_view *v = p->v;
+	int rc;
+
+	if (v->n > 0 && v->entries[v->n - 1].uid >= uid)
+		return 0;
+	if ((rc = entries_room(v)) != 0)
+		return rc;
+	v->entries[v->n] = (struct entry){ .uid = uid };
+	entry_set(&v->entries[v->n++], r);
+	return 0;
+}
+
+/* --- opening --- */
+
+/* From now on nobody else is told that these are recent (RFC 3501 2.3.2). */
+static void
+recent_claim(struct mails_view *v)
+{
+	struct change c;
+	unsigned attempts = 0;
+	int rc;
+
+	do {
+		if ((rc = change_begin(&c, v->x)) != 0)
+			return;
+		if (c.h.recent_uid >= v->h.uidnext) {
+			change_abort(&c);
+			return;
+		}
+		v->recent_from = c.h.recent_uid;
+		c.h.recent_uid = v->h.uidnext;
+		rc = change_commit(&c);
+	} while (try_again(rc, &attempts));
+}
+
+static int
+view_load(struct mails_view *v)
+{
+	int rc;
+
+	if ((rc = moves_replay(v->x)) != 0 ||
+	    (rc = box_read(v->x, &v->h)) != 0 ||
+	    (rc = keywords_read(v->x, &v->keywords)) != 0)
+		return rc;
+	v->recent_from = v->h.recent_uid;
+	return rows_each(v, 1, v->h.uidnext, append_row);
+}
+
+static void
+on_note(void *arg)
+{
+	struct mails_view *v = arg;
+
+	if (v->event != NULL)
+		co_event_set(v->event);
+}
+
+static int
+view_open(struct mails *m, const char *account, struct slice name, bool recent,
+    struct mails_view **out)
+{
+	struct mails_view *v = calloc(1, sizeof(*v));
+	struct arena a = ARENA_INIT_MAX(8192);
+	struct slice canonical;
+	uint64_t id;
+	int rc = -ENOMEM;
+
+	*out = NULL;
+	if (v == NULL)
+		return -ENOMEM;
+	v->m = m;
+	if ((rc = names_find(m, account, name, &id)) == 0 &&
+	    (rc = name_canonical(&a, name, &canonical)) == 0) {
+		v->account = strdup(account);
+		v->name = slice_strdup(canonical);
+		v->x = box_get(m, id);
+		rc = v->account == NULL || v->name == NULL || v->x == NULL
+		    ? -ENOMEM
+		    : view_load(v);
+	}
+	arena_reset(&a);
+	if (rc != 0) {
+		mails_view_close(&v);
+		return mails_error(rc);
+	}
+	if (recent && v->h.recent_uid < v->h.uidnext)
+		recent_claim(v);
+	v->watch = (struct store_watch){ .fn = on_note, .arg = v };
+	store_watch(m->s, box_part(v->x), &v->watch);
+	*out = v;
+	return 0;
+}
+
+int
+mails_view_open(struct mails *m, const char *account, struct slice name,
+    struct mails_view **out)
+{
+	return view_open(m, account, name, true, out);
+}
+
+int
+mails_view_examine(struct mails *m, const char *account, struct slice name,
+    struct mails_view **out)
+{
+	return view_open(m, account, name, false, out);
+}
+
+void
+mails_view_close(struct mails_view **out)
+{
+	struct mails_view *v = *out;
+
+	*out = NULL;
+	if (v == NULL)
+		return;
+	store_unwatch(v->m->s, &v->watch);
+	keywords_clear(&v->keywords);
+	box_put(&v->x);
+	free(v->entries);
+	free(v->account);
+	free(v->name);
+	free(v);
+}
+
+void
+mails_view_watch(struct mails_view *v, struct co_event *e)
+{
+	v->event = e;
+}
+
+/* --- bringing it up to date --- */
+
+/* What changed, gathered before anything is told. */
+struct changed {
+	uint32_t uid;
+	bool expunged;
+};
+
+struct gather {
+	struct changed *v;
+	size_t n, cap;
+	uint64_t next; /* modseq and UID to go on behind */
+	uint32_t next_uid;
+	size_t page;
+};
+
+static int
+gather_add(struct gather *g, uint32_t uid, bool expunged)
+{
+	size_t cap = g->cap == 0 ? 32 : g->cap * 2;
+	struct changed *v;
+
+	if (g->n == g->cap) {
+		if ((v = realloc(g->v, cap * sizeof(*v))) == NULL)
+			return -ENOMEM;
+		g->v = v;
+		g->cap = cap;
+	}
+	g->v[g->n++] = (struct changed){ uid, expunged };
+	return 0;
+}
+
+static int
+gather_row(void *arg, struct slice key, struct slice val)
+{
+	struct gather *g = arg;
+	int rc;
+
+	if (key.n != 13 || val.n != 1)
+		return -EIO;
+	g->next = get_be64(key.p + 1);
+	g->next_uid = get_be32(key.p + 9);
+	rc = gather_add(g, g->next_uid, val.p[0] == CHANGE_EXPUNGE);
+	return rc != 0 ? rc : ++g->page == PAGE;
+}
+
+/* Change rows with since < modseq <= until. */
+static int
+gather_changes(
+    struct mails_view *v, uint64_t since, uint64_t until, struct gather *g)
+{
+	struct key from, end = key_change(until + 1, 0);
+	int rc = 1;
+
+	g->next = since;
+	g->next_uid = UINT32_MAX;
+	while (rc == 1) {
+		g->page = 0;
+		from = g->next_uid == UINT32_MAX
+		    ? key_change(g->next + 1, 0)
+		    : key_change(g->next, g->next_uid + 1);
+		rc = store_scan(v->m->s, box_part(v->x), key_slice(&from),
+		    key_slice(&end), 0, gather_row, g);
+		if (rc == 1)
+			(void)co_yield ();
+	}
+	return rc > 0 ? 0 : rc;
+}
+
+/* Some expunges since the last sync are forgotten: compare all. */
+static int
+compare_row(struct page *p, uint32_t uid, const struct row *r)
+{
+	struct entry *e = entry_find(p->v, uid);
+
+	if (e == NULL)
+		return 0;
+	e->seen = true;
+	if (e->modseq != r->modseq)
+		e->stale = true;
+	return 0;
+}
+
+static int
+gather_all(struct mails_view *v, struct gather *g)
+{
+	int rc;
+
+	for (uint32_t i = 0; i < v->n; i++)
+		v->entries[i].seen = v->entries[i].stale = false;
+	rc = rows_each(v, 1, v->h.uidnext, compare_row);
+	for (uint32_t i = 0; i < v->n && rc == 0; i++)
+		if (!v->entries[i].seen || v->entries[i].stale)
+			rc = gather_add(
+			    g, v->entries[i].uid, !v->entries[i].seen);
+	return rc;
+}
+
+/* Take the new flags of one message; it may be gone by now. */
+static int
+flags_take(struct mails_view *v, struct entry *e)
+{
+	struct row r;
+	int rc = row_get(v->x, e->uid, &r);
+
+	if (rc == -ENOENT)
+		return 0; /* its expunge has a change row farther on */
+	if (rc != 0)
+		return rc;
+	if (e->modseq != r.modseq)
+		e->tell = true;
+	entry_set(e, &r);
+	return 0;
+}
+
+static int
+changes_take(struct mails_view *v, const struct gather *g)
+{
+	struct entry *e;
+	int rc = 0;
+
+	for (size_t i = 0; i < g->n && rc == 0; i++) {
+		if ((e = entry_find(v, g->v[i].uid)) == NULL || e->gone)
+			continue;
+		if (g->v[i].expunged) {
+			e->gone = true;
+			v->n_gone++;
+		} else {
+			rc = flags_take(v, e);
+		}
+	}
+	return rc;
+}
+
+static void
+expunges_tell(struct mails_view *v, const struct mails_changes *changes)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < v->n; i++) {
+		if (!v->entries[i].gone) {
+			v->entries[kept++] = v->entries[i];
+			continue;
+		}
+		if (changes != NULL && changes->expunged != NULL)
+			changes->expunged(
+			    changes->arg, kept + 1, v->entries[i].uid);
+	}
+	v->n = kept;
+	v->n_gone = 0;
+}
+
+static void
+flags_tell(
+    struct mails_view *v, uint32_t n, const struct mails_changes *changes)
+{
+	for (uint32_t seq = 1; seq <= n; seq++) {
+		struct entry *e = view_entry(v, seq);
+
+		if (!e->tell || e->gone)
+			continue;
+		e->tell = false;
+		if (changes != NULL && changes->flags != NULL)
+			changes->flags(changes->arg, seq, e->uid);
+	}
+}
+
+/* All that waits; the view's numbers do not change in it. */
+static int
+changes_read(struct mails_view *v, const struct header *now, bool *keywords)
+{
+	struct gather g = { .n = 0 };
+	int rc;
+
+	*keywords = now->keywords != v->keywords.n;
+	if (*keywords && (rc = keywords_read(v->x, &v->keywords)) != 0)
+		return rc;
+	if (v->h.modseq < now->expunge_floor)
+		rc = gather_all(v, &g);
+	else
+		rc = gather_changes(v, v->h.modseq, now->modseq, &g);
+	if (rc == 0)
+		rc = changes_take(v, &g);
+	free(g.v);
+	return rc;
+}
+
+int
+mails_view_sync(
+    struct mails_view *v, bool expunge, const struct mails_changes *changes)
+{
+	struct header now;
+	uint32_t known;
+	bool keywords = false;
+	int rc;
+
+	/* The mailbox itself is gone: so are its messages. */
+	if ((rc = box_read(v->x, &now)) != 0)
+		return mails_error(rc);
+	if (now.modseq != v->h.modseq &&
+	    (rc = changes_read(v, &now, &keywords)) != 0)
+		return mails_error(rc);
+	if (keywords && changes != NULL && changes->keywords != NULL)
+		changes->keywords(changes->arg);
+	if (expunge && v->n_gone > 0)
+		expunges_tell(v, changes);
+	known = v->n;
+	if ((rc = rows_each(v, v->h.uidnext, now.uidnext, append_row)) != 0) {
+		v->n = known; /* told when they are all there */
+		return mails_error(rc);
+	}
+	v->h = now;
+	if (v->n > known && changes != NULL && changes->exists != NULL)
+		changes->exists(changes->arg, v->n);
+	flags_tell(v, known, changes);
+	return 0;
+}
+
+/* --- asking --- */
+
+const char *
+mails_view_name(const struct mails_view *v)
+{
+	return v->name;
+}
+
+uint64_t
+mails_view_mailbox_id(const struct mails_view *v)
+{
+	return v->x->id;
+}
+
+uint32_t
+mails_view_uidvalidity(const struct mails_view *v)
+{
+	return v->h.uidvalidity;
+}
+
+uint32_t
+mails_view_uidnext(const struct mails_view *v)
+{
+	return v->h.uidnext;
+}
+
+uint64_t
+mails_view_highestmodseq(const struct mails_view *v)
+{
+	return v->h.modseq;
+}
+
+uint32_t
+mails_view_recent_from(const struct mails_view *v)
+{
+	return v->recent_from;
+}
+
+uint32_t
+mails_view_count(const struct mails_view *v)
+{
+	return v->n;
+}
+
+uint32_t
+mails_view_uid(const struct mails_view *v, uint32_t seq)
+{
+	return view_entry(v, seq)->uid;
+}
+
+struct mails_flags
+mails_view_flags(const struct mails_view *v, uint32_t seq)
+{
+	const struct entry *e = view_entry(v, seq);
+
+	return (struct mails_flags){ e->system, e->keywords };
+}
+
+uint64_t
+mails_view_modseq(const struct mails_view *v, uint32_t seq)
+{
+	return view_entry(v, seq)->modseq;
+}
+
+const char *
+mails_view_keyword(const struct mails_view *v, unsigned i)
+{
+	return i < v->keywords.n ? v->keywords.names[i] : NULL;
+}
+
+uint32_t
+mails_view_first_unseen(const struct mails_view *v)
+{
+	for (uint32_t i = 0; i < v->n; i++)
+		if ((v->entries[i].system & MAILS_SEEN) == 0)
+			return i + 1;
+	return 0;
+}
+
+bool
+mails_view_is_gone(const struct mails_view *v, uint32_t seq)
+{
+	return view_entry(v, seq)->gone;
+}
+
+/* --- reading messages --- */
+
+int
+mails_row(struct mails_view *v, uint32_t seq, struct mails_row *out)
+{
+	uint32_t uid = mails_view_uid(v, seq);
+	struct row r;
+	int rc = row_get(v->x, uid, &r);
+
+	if (rc == 0)
+		*out = (struct mails_row){
+			.uid = uid,
+			.flags = r.flags,
+			.modseq = r.modseq,
+			.internaldate = r.internaldate,
+			.savedate = r.savedate,
+			.size = r.size,
+			.blob = r.blob,
+		};
+	return mails_error(rc);
+}
+
+int
+mails_summary(struct mails_view *v, uint32_t seq, struct arena *a,
+    struct mails_summary *out)
+{
+	struct key k = key_uid('s', mails_view_uid(v, seq));
+	struct buf row = BUF_INIT;
+	struct row r;
+	int rc = store_get(v->m->s, box_part(v->x), key_slice(&k), &row);
+
+	if (rc == 0)
+		rc = summary_decode(buf_slice(&row), a, out);
+	if (rc == -EBADMSG || rc == -ENOENT) {
+		/* None, or damaged: the message itself has all of it. */
+		if ((rc = row_get(v->x, mails_view_uid(v, seq), &r)) == 0 &&
+		    (rc = summary_compute(v->m->s, &r.blob, &row)) == 0)
+			rc = summary_decode(buf_slice(&row), a, out);
+		if (rc == -EBADMSG)
+			rc = -EIO;
+	}
+	buf_clear(&row);
+	return mails_error(rc);
+}
+
+int
+mails_read(struct mails_view *v, uint32_t seq, uint64_t at, void *p, size_t n,
+    size_t *got)
+{
+	struct row r;
+	int rc = row_get(v->x, mails_view_uid(v, seq), &r);
+
+	*got = 0;
+	if (rc == 0)
+		rc = store_blob_read(v->m->s, &r.blob, at, p, n, got);
+	/* A row whose blob is not there: damaged, unless it went just now. */
+	if (rc == -ENOENT && row_get(v->x, mails_view_uid(v, seq), &r) == 0)
+		rc = -EIO;
+	return mails_error(rc);
+}
