@@ -132,7 +132,7 @@ $(B)/tools/%: $(B)/obj/tools/%.o $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-.PRECIOUS: $(B)/tools/% $(B)/obj/tools/%.o $(B)/obj/tests/programs/%.o
+.PRECIOUS: $(B)/obj/%.o $(B)/tools/%
 
 MAN_MADE := $(B)/man/pneu.conf.5
 $(B)/man/%: docs/man/%.in $(B)/tools/conf-man

@@ -97,7 +97,7 @@ cmd_run(const struct conf *conf, int argc, char **argv)
 	int status;
 
 	(void)conf;
-	while (run_programs[r.n].name != NULL)
+	while (programs[r.n].name != NULL)
 		r.n++;
 	r.children = calloc(r.n, sizeof(*r.children));
 	r.set = calloc((size_t)argc, sizeof(*r.set));

@@ -58,6 +58,8 @@ const struct command commands[] = {
 	{ "run",
 	    "[--set NAME=VALUE]... [--ready-fd N] [--ready-timeout SECONDS]",
 	    "Start all programs and keep them running", cmd_run, true },
+	{ "http", "[--set NAME=VALUE]... [--listen http=ADDRESS]...",
+	    "Serve the status page; run does so", cmd_http, true },
 	{ "config check", "", "Check the configuration file", cmd_config_check,
 	    false },
 	{ "config show", "[--json]",

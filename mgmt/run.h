@@ -15,25 +15,9 @@
 #include <sys/types.h>
 
 #include "common/base/conf.h"
+#include "mgmt/programs.h"
 
-#define RUN_PROTOCOLS_MAX 8
 #define RUN_SOCKETS_MAX 64 /* of one program */
-
-/* What a program serves; the names are those of its own table. */
-struct run_protocol {
-	const char *name, *setting;
-	bool tls; /* nothing to serve without a certificate */
-};
-
-struct run_program {
-	const char *name;    /* "mta" */
-	const char *binary;  /* "pneu-mta" */
-	const char *command; /* a word for it, or NULL */
-	struct run_protocol protocols[RUN_PROTOCOLS_MAX];
-};
-
-/* In the order of starting; ends with a NULL name. */
-extern const struct run_program run_programs[];
 
 struct run_socket {
 	int fd;
@@ -42,7 +26,7 @@ struct run_socket {
 };
 
 struct run_child {
-	const struct run_program *program;
+	const struct program *program;
 	struct run_socket sockets[RUN_SOCKETS_MAX];
 	size_t n_sockets; /* 0: it is not started */
 	pid_t pid;        /* 0: it does not run */
@@ -57,7 +41,7 @@ struct run {
 	size_t n_set;
 	int ready_fd;               /* gets "ready"; -1: it got it */
 	int64_t ready_by_ms;        /* of clock_mono_ms; -1: all were ready */
-	struct run_child *children; /* one for each of run_programs */
+	struct run_child *children; /* one for each of `programs` */
 	size_t n;
 	int notify_fd;
 	char notify_name[32]; /* for NOTIFY_SOCKET */

@@ -14,22 +14,6 @@
 #include "mgmt/commands.h"
 #include "mgmt/run.h"
 
-const struct run_program run_programs[] = {
-	{ "guard", "pneu-guard", NULL, { { "lmtp", "guard.lmtp", false } } },
-	{ "mailbox", "pneu-mailbox", NULL,
-	    { { "lmtp", "mailbox.lmtp", false },
-		{ "imap", "mailbox.imap", false },
-		{ "imaps", "mailbox.imaps", true },
-		{ "pop3", "mailbox.pop3", false },
-		{ "pop3s", "mailbox.pop3s", true } } },
-	{ "qm", "pneu-qm", NULL, { { "lmtp", "qm.lmtp", false } } },
-	{ "mta", "pneu-mta", NULL, { { "smtp", "mta.listen", false } } },
-	{ "msa", "pneu-msa", NULL,
-	    { { "submission", "msa.submission", false },
-		{ "submissions", "msa.submissions", true } } },
-	{ NULL, NULL, NULL, { { NULL, NULL, false } } },
-};
-
 /* --- what to tell --- */
 
 static void
@@ -46,7 +30,7 @@ tell_low_ports(void)
 }
 
 static int
-trouble(const struct run_protocol *p, const char *text, int rc)
+trouble(const struct program_protocol *p, const char *text, int rc)
 {
 	switch (rc) {
 	case -EINVAL:
@@ -133,7 +117,7 @@ make_run_dir(const struct conf *conf)
 /* --- sockets --- */
 
 static int
-open_one(struct run *r, struct run_child *c, const struct run_protocol *p,
+open_one(struct run *r, struct run_child *c, const struct program_protocol *p,
     const char *text)
 {
 	struct run_socket *s = &c->sockets[c->n_sockets];
@@ -166,7 +150,8 @@ graver(int a, int b)
 }
 
 static int
-open_protocol(struct run *r, struct run_child *c, const struct run_protocol *p)
+open_protocol(
+    struct run *r, struct run_child *c, const struct program_protocol *p)
 {
 	size_t n;
 	const char *const *list = conf_list(r->conf, p->setting, &n);
@@ -192,9 +177,9 @@ run_sockets_open(struct run *r)
 	if (status != 0)
 		return status;
 	for (size_t i = 0; i < r->n; i++) {
-		const struct run_protocol *p = run_programs[i].protocols;
+		const struct program_protocol *p = programs[i].protocols;
 
-		r->children[i].program = &run_programs[i];
+		r->children[i].program = &programs[i];
 		for (; p->name != NULL; p++)
 			status = graver(
 			    status, open_protocol(r, &r->children[i], p));

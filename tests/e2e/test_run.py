@@ -208,6 +208,17 @@ class Starting(unittest.TestCase):
                              ["lmtp", "imap", "pop3"])
             self.assertIn("tls.certificate", s.log())
 
+    def test_the_status_page_is_one_of_them(self):
+        with Supervisor({"mgmt": {"http": "unix:http.sock"}}) as s:
+            s.wait_ready()
+            with socket.socket(socket.AF_UNIX) as c:
+                c.settimeout(PATIENCE)
+                c.connect(os.path.join(s.dir, "sock", "http.sock"))
+                c.sendall(b"GET /version HTTP/1.0\r\n\r\n")
+                with c.makefile("rb") as f:
+                    self.assertIn(b'"name": "pneu"', f.read())
+            self.assertEqual(s.stop(), 0)
+
 
 class Refusing(unittest.TestCase):
     """Nothing has been started then."""

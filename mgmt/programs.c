@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+#include "mgmt/programs.h"
+
+#include <stddef.h>
+
+#define SMTP "220", "QUIT\r\n"
+#define IMAP "* OK", "a LOGOUT\r\n"
+#define POP3 "+OK", "QUIT\r\n"
+
+const struct program programs[] = {
+	{ "guard", "pneu-guard", NULL, "decides about each recipient",
+	    { { "lmtp", "guard.lmtp", false, SMTP } } },
+	{ "mailbox", "pneu-mailbox", NULL, "keeps the mail",
+	    { { "lmtp", "mailbox.lmtp", false, SMTP },
+		{ "imap", "mailbox.imap", false, IMAP },
+		{ "imaps", "mailbox.imaps", true, IMAP },
+		{ "pop3", "mailbox.pop3", false, POP3 },
+		{ "pop3s", "mailbox.pop3s", true, POP3 } } },
+	{ "qm", "pneu-qm", NULL, "queues and sends mail to other servers",
+	    { { "lmtp", "qm.lmtp", false, SMTP } } },
+	{ "mta", "pneu-mta", NULL, "receives mail from other servers",
+	    { { "smtp", "mta.listen", false, SMTP } } },
+	{ "msa", "pneu-msa", NULL, "takes mail from the users' programs",
+	    { { "submission", "msa.submission", false, SMTP },
+		{ "submissions", "msa.submissions", true, SMTP } } },
+	{ "http", "pneu", "http", "serves this page",
+	    { { "http", "mgmt.http", false, NULL, NULL } } },
+	{ .name = NULL },
+};
