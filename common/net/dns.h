@@ -17,8 +17,8 @@
 struct dns;
 
 /*
- * Reads resolv.conf and the trust anchors, so before the sandbox closes; after
- * fork; in a coroutine, or before the loop runs. 0, or -errno with the reason
+ * After fork; in a coroutine, or before the loop runs. Reads /etc/resolv.conf
+ * and the trust anchors (in the sandbox, these must be reachable). 0, or -errno with the reason
  * in `err`. Free it before the loop, when no coroutine looks anything up.
  */
 int dns_new(struct dns **out, const struct conf *conf, struct buf *err);

@@ -227,6 +227,7 @@ service_enter_sandbox(const struct service *s, const struct conf *conf)
 	allow(&l, conf_file(conf, "run_dir"), true);
 	allow_file(&l, conf, conf_path(conf));
 	allow_tls(&l, s, conf);
+	allow_file(&l, conf, conf_file(conf, "dns.trust_anchor"));
 	box = (struct sandbox){ l.paths, l.n,
 		s->connects_out || has_tcp_peer(s, conf) };
 	rc = sandbox_enter(&box);

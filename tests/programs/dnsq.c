@@ -12,6 +12,7 @@
 #include <sysexits.h>
 
 #include "common/net/dns.h"
+#include "common/net/sandbox.h"
 
 struct question {
 	const char *type, *name;
@@ -111,6 +112,17 @@ ask(void *arg)
 			q->rc = types[i].ask(q);
 }
 
+/* As in a daemon: set-up, and all look-ups, inside of the cage. */
+static int
+enter_sandbox(void)
+{
+	struct service_path anchors = { conf_file(conf, "dns.trust_anchor"),
+		false };
+	struct sandbox box = { &anchors, 1, true };
+
+	return conf_bool(conf, "sandbox") ? sandbox_enter(&box) : 0;
+}
+
 static void
 run(void *arg)
 {
@@ -118,6 +130,8 @@ run(void *arg)
 	struct buf err = BUF_INIT;
 
 	(void)arg;
+	if (enter_sandbox() != 0)
+		return;
 	if (dns_new(&dns, conf, &err) != 0) {
 		fputs(buf_str(&err), stderr);
 		buf_clear(&err);
