@@ -161,20 +161,19 @@ add_rcpt(struct qm *qm, struct queue_message *m, const struct smtp_rcpt *r)
 	    from = { .notify = r->notify,
 		    .address = r->to.text,
 		    .orcpt = r->orcpt };
-	int n;
+	int n = v == VERDICT_EXPAND
+	    ? verdict_expand(m, &from, a->reply.text, qm->smarthost)
+	    : 0;
 
-	if (v == VERDICT_EXPAND) {
-		n = verdict_expand(m, &from, a->reply.text, qm->smarthost);
-		/* One of several reports «expanded» from its own row. */
-		if (n < 0 ||
-		    (n == 1 ||
-			(n > 1 && (r->notify & SMTP_NOTIFY_SUCCESS) == 0)))
-			return n < 0 ? n : 0;
-	}
+	if (n < 0)
+		return n;
+	/* One that became several reports that from a row of its own. */
+	if (n == 1 || (n > 1 && (r->notify & SMTP_NOTIFY_SUCCESS) == 0))
+		return 0;
 	added = queue_message_add(m, r->to.text, r->notify, r->orcpt);
 	if (added == NULL)
 		return -ENOMEM;
-	if (v == VERDICT_EXPAND && n > 1)
+	if (n > 1)
 		queue_rcpt_set(m, added, QUEUE_EXPANDED, "2.1.5", SLICE_EMPTY,
 		    SLICE_EMPTY);
 	else if (v == VERDICT_LOCAL || v == VERDICT_REMOTE)

@@ -14,7 +14,7 @@
 #include "common/smtp/smtp.h"
 
 #define ROUTE_HOSTS_MAX 10
-#define ROUTE_ADDRESSES_MAX 20 /* of all hosts together */
+#define ROUTE_ADDRESSES_MAX 10 /* of all hosts together */
 
 /* As dns_mx and dns_addresses. */
 struct route_dns {
