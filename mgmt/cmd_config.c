@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+/* The configuration as it is in force. That it is read and checked at all is
+ * the dispatcher's work. */
 #include <getopt.h>
 #include <stdio.h>
 #include <sysexits.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* What there is: the commands, made from their table, and the version. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>

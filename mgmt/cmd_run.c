@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* The options of `pneu run`, and the order of what it does (run.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>

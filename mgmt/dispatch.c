@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+/* The command line: options, the words that name a command, and the help when
+ * they name none. */
 #include "mgmt/dispatch.h"
 
 #include <errno.h>

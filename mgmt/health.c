@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+/* Asks each address as a client would: one coroutine for each, all at the same
+ * time, none longer than 5 seconds. */
 #include "mgmt/health.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* The status page: HTML made by hand, everything that a program said escaped. */
 #include "mgmt/http_page.h"
 
 #include <string.h>

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+/* Reading a request by its lines. Strict: what two readers could understand in
+ * two ways is refused (RFC 9110 5.5, 5.6.2, 7.1, 7.2). */
 #include "mgmt/http_request.h"
 
 /* RFC 9110 5.6.2 */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* Whoever adds a program or a protocol adds it here too. */
 #include "mgmt/programs.h"
 
 #include <stddef.h>

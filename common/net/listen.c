@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+/* One listening socket: Unix sockets that were left behind, both families by
+ * one socket, an address that a process just now lets go. */
 #include "common/net/listen.h"
 
 #include <errno.h>

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import unittest
 
-from pneu import BUILD, PATIENCE, certificate, until
+from pneu import BUILD, PATIENCE, certificate, children, until
 
 # A program of the pipeline as the supervisor sees it. What it is to do stands
 # in NAME.mode beside it: "ready", "silent", "stubborn", "exit N" or "once N"
@@ -385,6 +385,76 @@ class Supervising(unittest.TestCase):
                 s.wait_event(name, "term")
                 pid = s.events(name, "start")[0]["pid"]
                 until(lambda: not alive(pid), "end of " + name)
+
+
+class Real(unittest.TestCase):
+    """The programs themselves, all of them, on Unix sockets."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="pneu-all-", dir="/tmp")
+        self.addCleanup(shutil.rmtree, self.dir, True)
+        pem, key = certificate()
+        self.conf = os.path.join(self.dir, "pneu.conf")
+        with open(self.conf, "w") as f:
+            json.dump({
+                "hostname": "mx.example.test", "data_dir": "data",
+                "run_dir": "sock", "drain": "5s", "workers": 2,
+                "tls": {"certificate": pem, "key": key},
+                "mta": {"listen": "unix:mta.sock"},
+                "msa": {"submission": "unix:submission.sock",
+                        "submissions": "unix:submissions.sock"},
+                "mailbox": {"imap": "unix:imap.sock",
+                            "imaps": "unix:imaps.sock",
+                            "pop3": "unix:pop3.sock",
+                            "pop3s": "unix:pop3s.sock"},
+                "mgmt": {"http": "unix:http.sock"}}, f)
+
+    def health(self):
+        with socket.socket(socket.AF_UNIX) as c:
+            c.settimeout(PATIENCE)
+            c.connect(os.path.join(self.dir, "sock", "http.sock"))
+            c.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            with c.makefile("rb") as f:
+                return json.loads(f.read().split(b"\r\n\r\n", 1)[1])
+
+    @staticmethod
+    def program(pid):
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            return os.path.basename(f.read().split(b"\0")[0].decode())
+
+    def test_all_answer_and_one_that_is_killed_comes_back(self):
+        log = os.path.join(self.dir, "log")
+        with open(log, "wb") as err:
+            p = subprocess.Popen(
+                [os.path.join(BUILD, "pneu"), "-c", self.conf, "run"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err)
+        try:
+            line = p.stdout.readline()
+            with open(log, errors="replace") as f:
+                self.assertEqual(line, b"ready\n", f.read())
+            health = self.health()
+            self.assertEqual(health["status"], "ok", health)
+            self.assertEqual(set(health["programs"]),
+                             {"guard", "mailbox", "qm", "mta", "msa"})
+            self.assertTrue(all(s["status"] == "ok"
+                                for program in health["programs"].values()
+                                for s in program["sockets"]))
+            for name in ("pneu-guard", "pneu-mailbox"):
+                old, = [c for c in children(p.pid) if self.program(c) == name]
+                os.kill(old, signal.SIGKILL)
+                until(lambda: [c for c in children(p.pid) if c != old and
+                               self.program(c) == name], name)
+            until(lambda: self.health()["status"] == "ok", "health")
+            everybody = [c for child in children(p.pid)
+                         for c in [child] + children(child)]
+            p.terminate()
+            self.assertEqual(p.wait(PATIENCE), 0)
+            self.assertFalse([c for c in everybody if alive(c)])
+            self.assertEqual(os.listdir(os.path.join(self.dir, "sock")), [])
+        finally:
+            p.kill()
+            p.wait()
+            p.stdout.close()
 
 
 if __name__ == "__main__":
