@@ -46,6 +46,8 @@ flush(struct writer *w)
 static struct slice
 clean(const struct writer *w, struct slice s, struct buf *out)
 {
+	size_t n = 0;
+
 	buf_reset(out);
 	if (w->d->utf8)
 		charset_to_utf8(SLICE_LIT("utf-8"), s, out);
@@ -53,9 +55,14 @@ clean(const struct writer *w, struct slice s, struct buf *out)
 		for (size_t i = 0; i < s.n; i++)
 			buf_put_char(
 			    out, (unsigned char)s.p[i] < 128 ? s.p[i] : '?');
-	for (size_t i = 0; i < out->n; i++)
-		if ((unsigned char)out->p[i] < ' ' || out->p[i] == 127)
-			out->p[i] = ' ';
+	for (size_t i = 0; i < out->n; i++) {
+		char c = out->p[i];
+
+		if (c == '\r' && i + 1 < out->n && out->p[i + 1] == '\n')
+			continue;
+		out->p[n++] = (unsigned char)c < ' ' || c == 127 ? ' ' : c;
+	}
+	buf_truncate(out, n);
 	return slice_trim(buf_slice(out));
 }
 
