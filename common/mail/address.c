@@ -197,6 +197,19 @@ take_words(struct parser *p, const char *stop)
 	return rc;
 }
 
+/* Octets of the domain literal at the start of s (RFC 5322 3.4.1), 0 when it
+ * is none: it ends in time, and has none of what would end an address. */
+static size_t
+literal_size(struct slice s)
+{
+	if (s.n == 0 || *s.p != '[')
+		return 0;
+	for (size_t i = 1; i < s.n && !is_one_of(s.p[i], "[\\<>,;@\"()"); i++)
+		if (s.p[i] == ']')
+			return i + 1;
+	return 0;
+}
+
 /* After "@": atoms and dots, or a literal, white space and comments out. */
 static void
 take_domain(struct parser *p)
@@ -212,10 +225,7 @@ take_domain(struct parser *p)
 			return;
 		if (p->rest.n != before && *p->rest.p != '.' && !joined)
 			return;
-		if (*p->rest.p == '[' && p->domain.n == 0) {
-			ssize_t end = slice_find(p->rest, ']');
-
-			n = end < 0 ? p->rest.n : (size_t)end + 1;
+		if (p->domain.n == 0 && (n = literal_size(p->rest)) > 0) {
 			buf_put(&p->domain, p->rest.p, n);
 			p->rest = slice_from(p->rest, n);
 			return;
@@ -276,8 +286,8 @@ look_ahead(const struct parser *p)
 		else if (c == '(')
 			n = lex_comment_size(s);
 		s = slice_from(s, n);
-		if (c == '@' && s.n > 0 && *s.p == '[')
-			s = slice_from(s, (size_t)(slice_find(s, ']') + 1));
+		if (c == '@')
+			s = slice_from(s, literal_size(s));
 	}
 	return 0;
 }
