@@ -27,7 +27,7 @@ parse_path(struct imap_parser *p, struct imap_section *out)
 			return imap_parser_bad(p, "Part numbers begin with 1");
 		if (imap_peek(p) == ']')
 			break;
-		if (!imap_accept(p, '.'))
+		if (!imap_accept(p, '.') || imap_peek(p) == ']')
 			return imap_parser_bad(p, "Invalid section");
 	}
 	out->path = path;
