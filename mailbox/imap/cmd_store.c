@@ -80,12 +80,22 @@ tell_stored(struct imap_session *s, const struct store_args *a,
 		/* Both are in order. */
 		while (f < n_failed && failed[f] < seqs[i])
 			f++;
-		if (f < n_failed && failed[f] == seqs[i])
+		if ((f < n_failed && failed[f] == seqs[i]) ||
+		    mails_view_is_gone(s->view, seqs[i]))
 			continue;
 		imap_put_flags_update(s, seqs[i], !a->silent);
 		rc = imap_drain(s);
 	}
 	return rc;
+}
+
+static bool
+is_any_gone(const struct imap_session *s, const uint32_t *seqs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (mails_view_is_gone(s->view, seqs[i]))
+			return true;
+	return false;
 }
 
 /* "MODIFIED 7,9": numbers, or UIDs under UID. */
@@ -147,7 +157,11 @@ cmd_store(struct imap_session *s)
 		 a.flags.keywords, a.unchanged_since, true, &s->a, &failed,
 		 &n_failed)) != 0)
 		return imap_no_errno(s, rc);
-	if ((rc = tell_stored(s, &a, seqs, n, failed, n_failed)) != 0)
+	/* New keywords are told before they are used, and what somebody has
+	 * expunged has no flags to tell. */
+	if ((rc = imap_sync(s, false)) != 0 ||
+	    (rc = tell_stored(s, &a, seqs, n, failed, n_failed)) != 0)
 		return rc;
+	gone |= is_any_gone(s, seqs, n);
 	return reply_stored(s, failed, n_failed, gone);
 }
