@@ -13,6 +13,7 @@ struct pop3_env {
 	struct accounts *accounts;
 	struct tls_server *tls; /* NULL: no STLS */
 	bool plaintext_login;
+	const char *preauth; /* for tests: this account, without a login */
 };
 
 /* Once per process. 0 or -errno. */

@@ -234,7 +234,8 @@ pop3_serve(const struct pop3_env *env, struct conn *c)
 	int rc;
 
 	/* No timestamp in it: APOP would need passwords in plain text. */
-	rc = pop3_ok(&s, "pneu ready");
+	rc = env->preauth == NULL ? pop3_ok(&s, "pneu ready") :
+				    pop3_login(&s, env->preauth, "none");
 	while (rc == 0 && s.state != POP3_END) {
 		if ((rc = wait_command(&s)) == 0)
 			rc = serve_command(&s);

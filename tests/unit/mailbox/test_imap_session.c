@@ -1,28 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Dialogues with a session, on mailboxes in memory: what is sent, and every
- * octet of the answer. Two sessions, so that each sees what the other does.
- */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdio.h>
-
+/* Dialogues with IMAP sessions; two, so that each sees what the other does. */
 #include "mailbox/imap/imap.h"
-#include "tests/unit/mailbox/fake_mails.h"
-
-struct step {
-	int who; /* session 0 or 1 */
-	const char *say; /* NULL: only listen */
-	const char *hear; /* "~": up to and with the next ~ may be anything */
-	void (*also)(struct mails *m); /* before it is said */
-};
-
-struct dialogue {
-	const char *name;
-	const struct step *steps;
-};
+#include "tests/unit/mailbox/dialogue.h"
 
 /* --- the messages that there are at first: INBOX 1 to 3, UIDs 1, 2, 4 --- */
 
@@ -70,133 +49,6 @@ fill(struct mails *m)
 	b->modseq = 9;
 }
 
-/* --- running --- */
-
-struct side {
-	const struct imap_env *env;
-	struct conn *server, *client;
-	struct buf heard;
-};
-static struct {
-	const struct dialogue *d;
-	struct mails *m;
-	struct side side[2];
-	size_t step; /* reached; all: no failure */
-	char *fault;
-} test;
-
-static void
-run_server(void *arg)
-{
-	struct side *s = arg;
-
-	imap_serve(s->env, s->server);
-	conn_free(&s->server);
-}
-
-/* Does what was heard so far agree with the start of what is to be heard? */
-static bool
-agrees(struct slice heard, const char *want, bool *complete)
-{
-	*complete = false;
-	for (; *want != '\0'; want++) {
-		if (*want == '~') {
-			const char *end = strchr(want + 1, '~');
-			struct slice stop = slice(want + 1,
-			    (size_t)(end - want) - 1);
-			ssize_t at = slice_find_slice(heard, stop);
-
-			if (at < 0)
-				return true;
-			heard = slice_from(heard, (size_t)at + stop.n);
-			want = end;
-			continue;
-		}
-		if (heard.n == 0)
-			return true;
-		if (heard.p[0] != *want)
-			return false;
-		heard = slice_from(heard, 1);
-	}
-	*complete = heard.n == 0;
-	return *complete;
-}
-
-static void
-hear(struct side *s, const char *want)
-{
-	struct slice got;
-	bool complete, ok;
-
-	while ((ok = agrees(buf_slice(&s->heard), want, &complete)) &&
-	    !complete && test.fault == NULL) {
-		if (conn_peek(s->client, &got) != 0) {
-			ok = false;
-			break;
-		}
-		buf_put_slice(&s->heard, got);
-		conn_consume(s->client, got.n);
-	}
-	if (!ok && test.fault == NULL)
-		test.fault = strdup(buf_str(&s->heard));
-	buf_reset(&s->heard);
-}
-
-static void
-run_client(void *arg)
-{
-	(void)arg;
-	for (size_t i = 0; i < 2; i++) {
-		if (conn_pair(&test.side[i].server, &test.side[i].client) != 0)
-			return;
-		conn_set_timeout(test.side[i].client, 20000);
-		co_spawn(run_server, &test.side[i]);
-		hear(&test.side[i], "* PREAUTH [CAPABILITY ~] pneu ready\r\n~");
-	}
-	for (const struct step *s = test.d->steps;
-	     s->hear != NULL && test.fault == NULL; s++) {
-		struct side *side = &test.side[s->who];
-
-		test.step = (size_t)(s - test.d->steps);
-		if (s->also != NULL)
-			s->also(test.m);
-		if (s->say != NULL && (conn_puts(side->client, s->say) != 0 ||
-				conn_flush(side->client) != 0))
-			test.fault = strdup("(gone)");
-		hear(side, s->hear);
-	}
-	conn_free(&test.side[0].client);
-	conn_free(&test.side[1].client);
-	while (co_count() > 1)
-		co_sleep(1);
-}
-
-static void
-run_dialogue(const struct dialogue *d)
-{
-	const struct mails_conf conf = { .no_default_mailboxes = false };
-	struct imap_env env = { .max_size = 100, .preauth = "alice@x" };
-	struct buf err = BUF_INIT;
-
-	memset(&test, 0, sizeof(test));
-	test.d = d;
-	mails_open(&test.m, &conf, &err);
-	fill(test.m);
-	env.mails = test.m;
-	test.side[0].env = test.side[1].env = &env;
-	co_run(run_client, NULL);
-	buf_clear(&test.side[0].heard);
-	buf_clear(&test.side[1].heard);
-	mails_close(&test.m);
-	if (test.fault != NULL) {
-		print_error("%s, step %zu: said %s\nheard:\n%s\nnot:\n%s\n",
-		    d->name, test.step, d->steps[test.step].say,
-		    test.fault, d->steps[test.step].hear);
-		free(test.fault);
-		fail();
-	}
-}
-
 /* --- dialogues --- */
 
 #define SELECTED \
@@ -213,7 +65,6 @@ run_dialogue(const struct dialogue *d)
 #define SELECT_BOTH \
 	SELECT, { 1, "s SELECT INBOX\r\n", \
 		"~* 0 RECENT\r\n~~SELECT completed\r\n~", NULL }
-#define END { 0, NULL, NULL, NULL }
 
 static const struct step selecting[] = {
 	{ 0, "a NOOP\r\n", "a OK NOOP completed\r\n", NULL },
@@ -724,9 +575,25 @@ static const struct dialogue dialogues[] = {
 };
 
 static void
+serve(struct mails *m, struct conn *c)
+{
+	const struct imap_env env = { .mails = m,
+		.max_size = 100,
+		.preauth = "alice@x" };
+
+	imap_serve(&env, c);
+}
+
+static void
+run(const struct dialogue *d)
+{
+	run_dialogue(d, fill, serve, "* PREAUTH [CAPABILITY ~] pneu ready\r\n~");
+}
+
+static void
 dialogue(void **state)
 {
-	run_dialogue(*state);
+	run(*state);
 }
 
 /* Twenty in a row end the session. */
@@ -743,7 +610,7 @@ bad_commands_are_counted(void **state)
 				 "a BAD Unknown command\r\n"
 				 "* BYE Too many bad commands\r\n",
 			NULL };
-	run_dialogue(&d);
+	run(&d);
 }
 
 int
