@@ -84,7 +84,8 @@ select_mailbox(struct imap_session *s, bool read_only)
 		buf_put_str(
 		    &s->out, "* OK [CLOSED] Previous one is closed\r\n");
 	}
-	rc = mails_view_open(s->env->mails, s->account, name, &v);
+	rc = (read_only ? mails_view_examine : mails_view_open)(
+	    s->env->mails, s->account, name, &v);
 	if (rc != 0)
 		return imap_no_errno(s, rc);
 	s->view = v;
@@ -92,8 +93,6 @@ select_mailbox(struct imap_session *s, bool read_only)
 	s->condstore |= condstore;
 	imap_set_state(s, IMAP_SELECTED);
 	put_mailbox_state(s);
-	if (!read_only)
-		mails_view_claim_recent(v); /* they are told; see its error */
 	return imap_ok(s, read_only ? "READ-ONLY" : "READ-WRITE",
 	    read_only ? "EXAMINE completed" : "SELECT completed");
 }

@@ -40,6 +40,30 @@ mails_store(struct mails *m)
 	return m->s;
 }
 
+static int
+count_row(void *arg, struct slice key, struct slice val)
+{
+	uint32_t *n = arg;
+
+	(void)key, (void)val;
+	++*n;
+	return 0;
+}
+
+/* Messages that no session has been told of. */
+static int
+count_recent(struct box *x, const struct header *h, uint32_t *n)
+{
+	struct key from = key_uid('u', h->recent_uid);
+	struct key to = key_uid('u', h->uidnext);
+
+	*n = 0;
+	if (h->recent_uid >= h->uidnext)
+		return 0;
+	return store_scan(x->m->s, box_part(x), key_slice(&from),
+	    key_slice(&to), STORE_SCAN_KEYS, count_row, n);
+}
+
 int
 mails_status(struct mails *m, const char *account, struct slice name,
     struct mails_status *out)
@@ -47,14 +71,17 @@ mails_status(struct mails *m, const char *account, struct slice name,
 	struct header h;
 	struct box *x;
 	uint64_t id;
+	uint32_t recent;
 	int rc;
 
 	if ((rc = names_find(m, account, name, &id)) != 0)
 		return mails_error(rc);
 	if ((x = box_get(m, id)) == NULL)
 		return -ENOMEM;
-	if ((rc = box_read(x, &h)) == 0)
+	if ((rc = box_read(x, &h)) == 0 &&
+	    (rc = count_recent(x, &h, &recent)) == 0)
 		*out = (struct mails_status){
+			.recent = recent,
 			.uidvalidity = h.uidvalidity,
 			.uidnext = h.uidnext,
 			.messages = h.messages,

@@ -178,11 +178,11 @@ uint64_t mails_view_highestmodseq(const struct mails_view *v);
 /* First UID that no session before this one was told of as recent. */
 uint32_t mails_view_recent_from(const struct mails_view *v);
 /*
- * This session has told its client of all messages now in the view: no session
- * after it shall have them as recent (RFC 3501 2.3.2). recent_from of this view
- * stays. Called by SELECT, and before the close; never for EXAMINE. May wait;
- * commits only where there is something new to note. An error costs nothing
- * but that they are recent once more.
+ * Messages that came since the open have been told to the client too: no
+ * session after this one shall have them as recent (RFC 3501 2.3.2).
+ * recent_from of this view stays. Called before the close, but not after
+ * mails_view_examine. May wait; commits only where there is something new to
+ * note. An error costs nothing but that they are recent once more.
  */
 int mails_view_claim_recent(struct mails_view *v);
 

@@ -129,9 +129,10 @@ append_row(struct page *p, uint32_t uid, const struct row *r)
 
 /* --- opening --- */
 
-/* From now on nobody else is told that these are recent (RFC 3501 2.3.2). */
-static void
-recent_claim(struct mails_view *v)
+/* From now on nobody else is told that these are recent (RFC 3501 2.3.2).
+ * *from: the first of them. */
+static int
+recent_claim(struct mails_view *v, uint32_t *from)
 {
 	struct change c;
 	unsigned attempts = 0;
@@ -139,15 +140,26 @@ recent_claim(struct mails_view *v)
 
 	do {
 		if ((rc = change_begin(&c, v->x)) != 0)
-			return;
+			return rc;
 		if (c.h.recent_uid >= v->h.uidnext) {
 			change_abort(&c);
-			return;
+			return 0;
 		}
-		v->recent_from = c.h.recent_uid;
+		*from = c.h.recent_uid;
 		c.h.recent_uid = v->h.uidnext;
 		rc = change_commit(&c);
 	} while (try_again(rc, &attempts));
+	return rc;
+}
+
+int
+mails_view_claim_recent(struct mails_view *v)
+{
+	uint32_t from;
+
+	if (v->h.recent_uid >= v->h.uidnext)
+		return 0;
+	return mails_error(recent_claim(v, &from));
 }
 
 static int
@@ -201,7 +213,7 @@ view_open(struct mails *m, const char *account, struct slice name, bool recent,
 		return mails_error(rc);
 	}
 	if (recent && v->h.recent_uid < v->h.uidnext)
-		recent_claim(v);
+		(void)recent_claim(v, &v->recent_from); /* or once more */
 	v->watch = (struct store_watch){ .fn = on_note, .arg = v };
 	store_watch(m->s, box_part(v->x), &v->watch);
 	*out = v;

@@ -146,7 +146,8 @@ close_maildrop(struct pop3_session *s)
 static int
 open_maildrop(struct pop3_session *s)
 {
-	int rc = mails_view_open(
+	/* As EXAMINE: a look by POP3 takes nothing from IMAP's \Recent. */
+	int rc = mails_view_examine(
 	    s->env->mails, s->account, SLICE_LIT("INBOX"), &s->view);
 
 	if (rc == 0)
@@ -234,8 +235,8 @@ pop3_serve(const struct pop3_env *env, struct conn *c)
 	int rc;
 
 	/* No timestamp in it: APOP would need passwords in plain text. */
-	rc = env->preauth == NULL ? pop3_ok(&s, "pneu ready") :
-				    pop3_login(&s, env->preauth, "none");
+	rc = env->preauth == NULL ? pop3_ok(&s, "pneu ready")
+				  : pop3_login(&s, env->preauth, "none");
 	while (rc == 0 && s.state != POP3_END) {
 		if ((rc = wait_command(&s)) == 0)
 			rc = serve_command(&s);

@@ -16,8 +16,8 @@
 #include "tests/unit/mailbox/fake_mails.h"
 
 struct step {
-	int who; /* session 0 or 1 */
-	const char *say; /* NULL: only listen */
+	int who;          /* session 0 or 1 */
+	const char *say;  /* NULL: only listen */
 	const char *hear; /* "~": up to and with the next ~ may be anything */
 	void (*also)(struct mails *m); /* before it is said */
 };
@@ -58,8 +58,8 @@ agrees(struct slice heard, const char *want, bool *complete)
 	for (; *want != '\0'; want++) {
 		if (*want == '~') {
 			const char *end = strchr(want + 1, '~');
-			struct slice stop = slice(want + 1,
-			    (size_t)(end - want) - 1);
+			struct slice stop =
+			    slice(want + 1, (size_t)(end - want) - 1);
 			ssize_t at = slice_find_slice(heard, stop);
 
 			if (at < 0)
@@ -116,8 +116,9 @@ run_client(void *arg)
 		test.step = (size_t)(s - test.d->steps);
 		if (s->also != NULL)
 			s->also(test.m);
-		if (s->say != NULL && (conn_puts(side->client, s->say) != 0 ||
-				conn_flush(side->client) != 0))
+		if (s->say != NULL &&
+		    (conn_puts(side->client, s->say) != 0 ||
+			conn_flush(side->client) != 0))
 			test.fault = strdup("(gone)");
 		hear(side, s->hear);
 	}
@@ -147,13 +148,16 @@ run_dialogue(const struct dialogue *d, void (*fill)(struct mails *m),
 	mails_close(&test.m);
 	if (test.fault != NULL) {
 		print_error("%s, step %zu: said %s\nheard:\n%s\nnot:\n%s\n",
-		    d->name, test.step, d->steps[test.step].say,
-		    test.fault, d->steps[test.step].hear);
+		    d->name, test.step, d->steps[test.step].say, test.fault,
+		    d->steps[test.step].hear);
 		free(test.fault);
 		fail();
 	}
 }
 
-#define END { 0, NULL, NULL, NULL }
+#define END                                                                    \
+	{                                                                      \
+		0, NULL, NULL, NULL                                            \
+	}
 
 #endif

@@ -41,10 +41,10 @@ struct mails {
 	uint64_t next_id;
 	struct mails_view *views;
 	/* What a test wants to go wrong. */
-	int write_error;	 /* of whatever changes something */
-	uint32_t broken_uid;	 /* mails_row is fine, mails_read gives -EIO */
-	uint64_t broken_from;	 /* ... from this octet on */
-	uint32_t rowless_uid;	 /* mails_row gives -EIO */
+	int write_error;      /* of whatever changes something */
+	uint32_t broken_uid;  /* mails_row is fine, mails_read gives -EIO */
+	uint64_t broken_from; /* ... from this octet on */
+	uint32_t rowless_uid; /* mails_row gives -EIO */
 };
 struct mails_message {
 	struct mails *m;
@@ -116,7 +116,7 @@ fake_add(struct fake_box *b, struct slice octets, struct mails_flags flags,
 {
 	struct fake_message *msg = calloc(1, sizeof(*msg));
 
-	*msg = (struct fake_message) { b->uidnext++, flags, ++b->modseq, date,
+	*msg = (struct fake_message){ b->uidnext++, flags, ++b->modseq, date,
 		slice(slice_strdup(octets), octets.n) };
 	b->v[b->n++] = msg;
 }
@@ -201,9 +201,8 @@ mails_list(struct mails *m, const char *account, struct arena *a,
 	*n = 0;
 	for (size_t i = 0; i < m->n; i++)
 		if (m->boxes[i].id != 0 || m->boxes[i].attrs != 0)
-			(*out)[(*n)++] = (struct mails_info) {
-				m->boxes[i].name, m->boxes[i].id,
-				m->boxes[i].attrs };
+			(*out)[(*n)++] = (struct mails_info){ m->boxes[i].name,
+				m->boxes[i].id, m->boxes[i].attrs };
 	return 0;
 }
 
@@ -222,7 +221,7 @@ mails_create(struct mails *m, const char *account, struct slice name,
 		return -ENOSPC;
 	if (name.n == 0 || name.p[0] == '/' || name.n > MAILS_NAME_MAX)
 		return -EINVAL;
-	*b = (struct fake_box) { .name = slice_strdup(name),
+	*b = (struct fake_box){ .name = slice_strdup(name),
 		.attrs = special,
 		.id = ++m->next_id,
 		.uidvalidity = 1000 + (uint32_t)m->next_id,
@@ -255,8 +254,8 @@ mails_delete(struct mails *m, const char *account, struct slice name)
 }
 
 int
-mails_rename(struct mails *m, const char *account, struct slice from,
-    struct slice to)
+mails_rename(
+    struct mails *m, const char *account, struct slice from, struct slice to)
 {
 	struct fake_box *b = fake_find(m, from);
 
@@ -273,8 +272,8 @@ mails_rename(struct mails *m, const char *account, struct slice from,
 }
 
 int
-mails_subscribe(struct mails *m, const char *account, struct slice name,
-    bool subscribed)
+mails_subscribe(
+    struct mails *m, const char *account, struct slice name, bool subscribed)
 {
 	struct fake_box *b = fake_find(m, name);
 
@@ -310,7 +309,7 @@ mails_status(struct mails *m, const char *account, struct slice name,
 	(void)account;
 	if (b == NULL)
 		return -ENOENT;
-	*out = (struct mails_status) { .uidvalidity = b->uidvalidity,
+	*out = (struct mails_status){ .uidvalidity = b->uidvalidity,
 		.uidnext = b->uidnext,
 		.messages = b->n,
 		.highestmodseq = b->modseq };
@@ -324,8 +323,8 @@ mails_status(struct mails *m, const char *account, struct slice name,
 }
 
 int
-mails_usage(struct mails *m, const char *account, uint64_t *octets,
-    uint64_t *messages)
+mails_usage(
+    struct mails *m, const char *account, uint64_t *octets, uint64_t *messages)
 {
 	(void)m, (void)account;
 	*octets = *messages = 0;
@@ -411,7 +410,7 @@ fake_keyword_count(const struct fake_box *b)
 }
 
 int
-mails_view_open(struct mails *m, const char *account, struct slice name,
+mails_view_examine(struct mails *m, const char *account, struct slice name,
     struct mails_view **out)
 {
 	struct fake_box *b = fake_find(m, name);
@@ -434,10 +433,12 @@ mails_view_open(struct mails *m, const char *account, struct slice name,
 }
 
 int
-mails_view_examine(struct mails *m, const char *account, struct slice name,
+mails_view_open(struct mails *m, const char *account, struct slice name,
     struct mails_view **out)
 {
-	return mails_view_open(m, account, name, out);
+	int rc = mails_view_examine(m, account, name, out);
+
+	return rc != 0 ? rc : mails_view_claim_recent(*out);
 }
 
 void
@@ -555,8 +556,8 @@ fake_same(struct mails_flags a, struct mails_flags b)
 }
 
 int
-mails_view_sync(struct mails_view *v, bool expunge,
-    const struct mails_changes *c)
+mails_view_sync(
+    struct mails_view *v, bool expunge, const struct mails_changes *c)
 {
 	struct fake_box *b = fake_box(v);
 	uint32_t had;
@@ -617,7 +618,7 @@ mails_row(struct mails_view *v, uint32_t seq, struct mails_row *out)
 		return -ENOENT;
 	if (msg->uid == v->m->rowless_uid)
 		return -EIO;
-	*out = (struct mails_row) { .uid = msg->uid,
+	*out = (struct mails_row){ .uid = msg->uid,
 		.flags = msg->flags,
 		.modseq = msg->modseq,
 		.internaldate = msg->internaldate,
@@ -630,19 +631,19 @@ fake_part(struct arena *a, const struct mime_part *p)
 {
 	struct slice charset = param_raw(&p->params, "charset");
 
-	return (struct mails_part) {
+	return (struct mails_part){
 		.parent = p->parent == NULL ? 0 : p->parent->index,
 		.number = p->number,
-		.kind = p->kind == MIME_LEAF	 ? MAILS_PART_LEAF :
-		    p->kind == MIME_MULTIPART ? MAILS_PART_MULTI :
-						MAILS_PART_MESSAGE,
+		.kind = p->kind == MIME_LEAF    ? MAILS_PART_LEAF
+		    : p->kind == MIME_MULTIPART ? MAILS_PART_MULTI
+						: MAILS_PART_MESSAGE,
 		.header_at = p->header_at,
 		.header_size = p->header_size,
 		.body_at = p->body_at,
 		.body_size = p->body_size,
-		.encoding = p->encoding == TRANSFER_QP ? MAILS_ENC_QP :
-		    p->encoding == TRANSFER_BASE64     ? MAILS_ENC_BASE64 :
-							 MAILS_ENC_8BIT,
+		.encoding = p->encoding == TRANSFER_QP ? MAILS_ENC_QP
+		    : p->encoding == TRANSFER_BASE64   ? MAILS_ENC_BASE64
+						       : MAILS_ENC_8BIT,
 		.type = slice_str(arena_printf(a, "%.*s/%.*s", (int)p->type.n,
 		    p->type.p, (int)p->subtype.n, p->subtype.p)),
 		.charset = charset.p == NULL ? SLICE_EMPTY : charset,
@@ -671,13 +672,13 @@ mails_summary(struct mails_view *v, uint32_t seq, struct arena *a,
 	envelope_put(&env, a, root->envelope);
 	envelope_put_body(&body, a, root, false);
 	envelope_put_body(&structure, a, root, true);
-	*out = (struct mails_summary) { .envelope = arena_dup(a,
-						    buf_slice(&env)),
-		.body = arena_dup(a, buf_slice(&body)),
-		.bodystructure = arena_dup(a, buf_slice(&structure)),
-		.header_size = root->header_size,
-		.parts = parts,
-		.n_parts = n };
+	*out =
+	    (struct mails_summary){ .envelope = arena_dup(a, buf_slice(&env)),
+		    .body = arena_dup(a, buf_slice(&body)),
+		    .bodystructure = arena_dup(a, buf_slice(&structure)),
+		    .header_size = root->header_size,
+		    .parts = parts,
+		    .n_parts = n };
 	buf_clear(&env);
 	buf_clear(&body);
 	buf_clear(&structure);
@@ -766,7 +767,7 @@ mails_copy(struct mails_view *v, const uint32_t *seqs, size_t n,
 		return -ENOENT;
 	if (to->n + n > FAKE_MESSAGES)
 		return -ENOSPC;
-	*out = (struct mails_copied) { to->uidvalidity, from_uids, to_uids, n };
+	*out = (struct mails_copied){ to->uidvalidity, from_uids, to_uids, n };
 	for (size_t i = 0; i < n; i++) {
 		struct fake_message *msg = fake_message(v, seqs[i]);
 
@@ -788,8 +789,8 @@ mails_move(struct mails_view *v, const uint32_t *seqs, size_t n,
 }
 
 static inline bool
-fake_is_among(const struct mails_view *v, const uint32_t *seqs, size_t n,
-    uint32_t uid)
+fake_is_among(
+    const struct mails_view *v, const uint32_t *seqs, size_t n, uint32_t uid)
 {
 	for (size_t i = 0; i < n; i++)
 		if (v->v[seqs[i] - 1].uid == uid)

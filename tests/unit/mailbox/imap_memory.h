@@ -8,7 +8,7 @@
 struct memory {
 	struct imap_input in;
 	struct slice left;
-	size_t step;	   /* octets that one peek shows at most */
+	size_t step; /* octets that one peek shows at most */
 	unsigned go_aheads;
 };
 
@@ -55,7 +55,7 @@ memory_go_ahead(void *arg)
 static inline void
 memory_init(struct memory *m, struct slice data, size_t step)
 {
-	*m = (struct memory) {
+	*m = (struct memory){
 		.in = { memory_line, memory_peek, memory_consume,
 		    memory_go_ahead, m },
 		.left = data,

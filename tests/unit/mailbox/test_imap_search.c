@@ -13,19 +13,34 @@
 #include "tests/unit/mailbox/imap_memory.h"
 
 static const char *const kinds[] = {
-	[IMAP_KEY_ALL] = "all", [IMAP_KEY_SEQS] = "seqs",
-	[IMAP_KEY_UIDS] = "uids", [IMAP_KEY_FLAG] = "flag",
-	[IMAP_KEY_KEYWORD] = "keyword", [IMAP_KEY_RECENT] = "recent",
-	[IMAP_KEY_MODSEQ] = "modseq", [IMAP_KEY_BEFORE] = "before",
-	[IMAP_KEY_ON] = "on", [IMAP_KEY_SINCE] = "since",
-	[IMAP_KEY_OLDER] = "older", [IMAP_KEY_YOUNGER] = "younger",
-	[IMAP_KEY_LARGER] = "larger", [IMAP_KEY_SMALLER] = "smaller",
-	[IMAP_KEY_SENTBEFORE] = "sentbefore", [IMAP_KEY_SENTON] = "senton",
-	[IMAP_KEY_SENTSINCE] = "sentsince", [IMAP_KEY_SUBJECT] = "subject",
-	[IMAP_KEY_FROM] = "from", [IMAP_KEY_TO] = "to", [IMAP_KEY_CC] = "cc",
-	[IMAP_KEY_BCC] = "bcc", [IMAP_KEY_HEADER] = "header",
-	[IMAP_KEY_BODY] = "body", [IMAP_KEY_TEXT] = "text",
-	[IMAP_KEY_AND] = "and", [IMAP_KEY_OR] = "or", [IMAP_KEY_NOT] = "not",
+	[IMAP_KEY_ALL] = "all",
+	[IMAP_KEY_SEQS] = "seqs",
+	[IMAP_KEY_UIDS] = "uids",
+	[IMAP_KEY_FLAG] = "flag",
+	[IMAP_KEY_KEYWORD] = "keyword",
+	[IMAP_KEY_RECENT] = "recent",
+	[IMAP_KEY_MODSEQ] = "modseq",
+	[IMAP_KEY_BEFORE] = "before",
+	[IMAP_KEY_ON] = "on",
+	[IMAP_KEY_SINCE] = "since",
+	[IMAP_KEY_OLDER] = "older",
+	[IMAP_KEY_YOUNGER] = "younger",
+	[IMAP_KEY_LARGER] = "larger",
+	[IMAP_KEY_SMALLER] = "smaller",
+	[IMAP_KEY_SENTBEFORE] = "sentbefore",
+	[IMAP_KEY_SENTON] = "senton",
+	[IMAP_KEY_SENTSINCE] = "sentsince",
+	[IMAP_KEY_SUBJECT] = "subject",
+	[IMAP_KEY_FROM] = "from",
+	[IMAP_KEY_TO] = "to",
+	[IMAP_KEY_CC] = "cc",
+	[IMAP_KEY_BCC] = "bcc",
+	[IMAP_KEY_HEADER] = "header",
+	[IMAP_KEY_BODY] = "body",
+	[IMAP_KEY_TEXT] = "text",
+	[IMAP_KEY_AND] = "and",
+	[IMAP_KEY_OR] = "or",
+	[IMAP_KEY_NOT] = "not",
 };
 
 static void
@@ -64,8 +79,7 @@ static const struct {
 	{ "UNSEEN", "not(flag 1)" },
 	{ "NEW", "and(recent, not(flag 1))" },
 	{ "OLD", "not(recent)" },
-	{ "KEYWORD $Junk UNKEYWORD x",
-	    "and(keyword $Junk, not(keyword x))" },
+	{ "KEYWORD $Junk UNKEYWORD x", "and(keyword $Junk, not(keyword x))" },
 	{ "FLAGGED SINCE 1-Feb-1994 NOT FROM \"Smith\"",
 	    "and(flag 4, since day 8797, not(from 'SMITH'))" },
 	/* dear keys come last */
@@ -165,8 +179,8 @@ depth_is_limited(void **state)
 		for (int i = 0; i < 9000; i++)
 			buf_put_str(&in, openings[k]);
 		parse_search(&b, &a, buf_str(&in), 1);
-		assert_string_equal(buf_str(&b),
-		    "BAD [LIMIT] Keys are nested too deep");
+		assert_string_equal(
+		    buf_str(&b), "BAD [LIMIT] Keys are nested too deep");
 		buf_clear(&b);
 		buf_clear(&in);
 		arena_reset(&a);
@@ -262,7 +276,7 @@ static void
 make_parts(struct mails_part parts[PARTS], unsigned root)
 {
 	for (unsigned i = 0; i < PARTS; i++)
-		parts[i] = (struct mails_part) {
+		parts[i] = (struct mails_part){
 			.parent = tree[i].parent,
 			.number = tree[i].number,
 			.kind = tree[i].kind,
@@ -301,12 +315,13 @@ sections_find_their_octets(void **state)
 			make_parts(parts, sections[i].root);
 			sum.n_parts =
 			    sections[i].root == MAILS_PART_MULTI ? PARTS : 1;
-			assert_int_equal(imap_section_find(&s, &sum, 77, &o),
-			    part != -1);
+			assert_int_equal(
+			    imap_section_find(&s, &sum, 77, &o), part != -1);
 			if (part == -2)
 				assert_int_equal(o.size, 77);
 			else if (part >= 0)
-				assert_int_equal(o.at, 1000 * part +
+				assert_int_equal(o.at,
+				    1000 * part +
 					(sections[i].header ? 0 : 10));
 		}
 		buf_clear(&line);

@@ -13,22 +13,21 @@ static const char first[] =
     "Message-ID: <B27397-0100000@Blurdybloop.example>\r\n"
     "\r\n"
     "Hello Joe, 3:30 tomorrow?\r\n";
-static const char second[] =
-    "From: a@b.example\r\n"
-    "Subject: two parts\r\n"
-    "Content-Type: multipart/mixed; boundary=x\r\n"
-    "\r\n"
-    "--x\r\n"
-    "Content-Type: text/plain; charset=iso-8859-1\r\n"
-    "Content-Transfer-Encoding: quoted-printable\r\n"
-    "\r\n"
-    "Stra=DFe =\r\nnach Rom\r\n"
-    "--x\r\n"
-    "Content-Type: text/plain\r\n"
-    "Content-Transfer-Encoding: base64\r\n"
-    "\r\n"
-    "c2VjcmV0IG5lZWRsZQ==\r\n"
-    "--x--\r\n";
+static const char second[] = "From: a@b.example\r\n"
+			     "Subject: two parts\r\n"
+			     "Content-Type: multipart/mixed; boundary=x\r\n"
+			     "\r\n"
+			     "--x\r\n"
+			     "Content-Type: text/plain; charset=iso-8859-1\r\n"
+			     "Content-Transfer-Encoding: quoted-printable\r\n"
+			     "\r\n"
+			     "Stra=DFe =\r\nnach Rom\r\n"
+			     "--x\r\n"
+			     "Content-Type: text/plain\r\n"
+			     "Content-Transfer-Encoding: base64\r\n"
+			     "\r\n"
+			     "c2VjcmV0IG5lZWRsZQ==\r\n"
+			     "--x--\r\n";
 static const char fourth[] = "Subject: nul\r\n\r\na\0b\r\n";
 
 static void
@@ -36,35 +35,38 @@ fill(struct mails *m)
 {
 	struct fake_box *b = &m->boxes[0];
 
-	fake_add(b, slice_str(first), (struct mails_flags) { 0, 0 },
-	    761000000);
+	fake_add(b, slice_str(first), (struct mails_flags){ 0, 0 }, 761000000);
 	fake_add(b, slice_str(second),
-	    (struct mails_flags) { MAILS_SEEN, fake_keyword(b, "$Work") },
+	    (struct mails_flags){ MAILS_SEEN, fake_keyword(b, "$Work") },
 	    1000000000);
-	fake_add(b, SLICE_LIT("x"), (struct mails_flags) { 0, 0 }, 0);
+	fake_add(b, SLICE_LIT("x"), (struct mails_flags){ 0, 0 }, 0);
 	fake_remove(b, 2);
 	fake_add(b, slice(fourth, sizeof(fourth) - 1),
-	    (struct mails_flags) { MAILS_SEEN | MAILS_DELETED, 0 },
-	    1700000000);
+	    (struct mails_flags){ MAILS_SEEN | MAILS_DELETED, 0 }, 1700000000);
 	b->modseq = 9;
 }
 
 /* --- dialogues --- */
 
-#define SELECTED \
-	"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Work)\r\n" \
-	"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen " \
-	"\\Draft $Work \\*)] Flags that can be kept\r\n" \
-	"* 3 EXISTS\r\n* 3 RECENT\r\n* OK [UNSEEN 1] First unseen\r\n" \
-	"* OK [UIDVALIDITY 1001] UIDs valid\r\n" \
-	"* OK [UIDNEXT 5] Predicted next UID\r\n" \
+#define SELECTED                                                               \
+	"* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Work)\r\n"    \
+	"* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen "         \
+	"\\Draft $Work \\*)] Flags that can be kept\r\n"                       \
+	"* 3 EXISTS\r\n* 3 RECENT\r\n* OK [UNSEEN 1] First unseen\r\n"         \
+	"* OK [UIDVALIDITY 1001] UIDs valid\r\n"                               \
+	"* OK [UIDNEXT 5] Predicted next UID\r\n"                              \
 	"* OK [HIGHESTMODSEQ 9] Highest\r\n"
-#define SELECT \
-	{ 0, "s SELECT INBOX\r\n", \
-		SELECTED "s OK [READ-WRITE] SELECT completed\r\n", NULL }
-#define SELECT_BOTH \
-	SELECT, { 1, "s SELECT INBOX\r\n", \
-		"~* 0 RECENT\r\n~~SELECT completed\r\n~", NULL }
+#define SELECT                                                                 \
+	{                                                                      \
+		0, "s SELECT INBOX\r\n",                                       \
+		    SELECTED "s OK [READ-WRITE] SELECT completed\r\n", NULL    \
+	}
+#define SELECT_BOTH                                                            \
+	SELECT,                                                                \
+	{                                                                      \
+		1, "s SELECT INBOX\r\n",                                       \
+		    "~* 0 RECENT\r\n~~SELECT completed\r\n~", NULL             \
+	}
 
 static const struct step selecting[] = {
 	{ 0, "a NOOP\r\n", "a OK NOOP completed\r\n", NULL },
@@ -72,31 +74,37 @@ static const struct step selecting[] = {
 	{ 0, "a LOGIN x y\r\n", "a BAD Already authenticated\r\n", NULL },
 	{ 0, "a EXAMINE \"inbox\"\r\n",
 	    "~PERMANENTFLAGS ()]~~* 3 RECENT\r\n~"
-	    "~a OK [READ-ONLY] EXAMINE completed\r\n~", NULL },
+	    "~a OK [READ-ONLY] EXAMINE completed\r\n~",
+	    NULL },
 	{ 0, "a STORE 1 FLAGS ()\r\n",
 	    "a NO [READ-ONLY] Mailbox is read-only\r\n", NULL },
 	{ 0, "a FETCH 1 (FLAGS BODY[TEXT]<0.5>)\r\n",
 	    "* 1 FETCH (FLAGS (\\Recent) BODY[TEXT]<0> {5}\r\nHello)\r\n"
-	    "a OK FETCH completed\r\n", NULL },
+	    "a OK FETCH completed\r\n",
+	    NULL },
 	{ 0, "s SELECT INBOX\r\n",
 	    "* OK [CLOSED] Previous one is closed\r\n" SELECTED
-	    "s OK [READ-WRITE] SELECT completed\r\n", NULL },
+	    "s OK [READ-WRITE] SELECT completed\r\n",
+	    NULL },
 	{ 0, "s SELECT nope\r\n",
 	    "* OK [CLOSED] Previous one is closed\r\n"
-	    "s NO [NONEXISTENT] No such mailbox\r\n", NULL },
+	    "s NO [NONEXISTENT] No such mailbox\r\n",
+	    NULL },
 	{ 0, "a CHECK\r\n", "a BAD No mailbox is selected\r\n", NULL },
 	{ 0, "s SELECT INBOX\r\n", "~* 0 RECENT\r\n~~completed\r\n~", NULL },
 	{ 0, "s UNSELECT\r\n", "s OK UNSELECT completed\r\n", NULL },
 	{ 0, "s SELECT {5}\r\n", "+ OK\r\n", NULL },
 	{ 0, "INBOX\r\n", "~SELECT completed\r\n~", NULL },
 	{ 0, "s CLOSE\r\n", "s OK CLOSE completed\r\n", NULL },
-	{ 0, "s STATUS INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN SIZE "
-	     "APPENDLIMIT)\r\n",
+	{ 0,
+	    "s STATUS INBOX (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN SIZE "
+	    "APPENDLIMIT)\r\n",
 	    "* STATUS \"INBOX\" (MESSAGES 2 RECENT 0 UIDNEXT 5 UIDVALIDITY "
 	    "1001 UNSEEN 1 SIZE ~ ~APPENDLIMIT 100)\r\n"
-	    "s OK STATUS completed\r\n", NULL },
-	{ 0, "s LOGOUT\r\n",
-	    "* BYE Logging out\r\ns OK LOGOUT completed\r\n", NULL },
+	    "s OK STATUS completed\r\n",
+	    NULL },
+	{ 0, "s LOGOUT\r\n", "* BYE Logging out\r\ns OK LOGOUT completed\r\n",
+	    NULL },
 	END,
 };
 
@@ -106,7 +114,8 @@ static const struct step fetching[] = {
 	    "* 1 FETCH (UID 1 FLAGS (\\Recent))\r\n"
 	    "* 2 FETCH (UID 2 FLAGS (\\Seen $Work \\Recent))\r\n"
 	    "* 3 FETCH (UID 4 FLAGS (\\Deleted \\Seen \\Recent))\r\n"
-	    "a OK FETCH completed\r\n", NULL },
+	    "a OK FETCH completed\r\n",
+	    NULL },
 	{ 0, "a FETCH 1 FAST\r\n",
 	    "* 1 FETCH (FLAGS (\\Recent) INTERNALDATE \"11-Feb-1994 "
 	    "20:53:20 +0000\" RFC822.SIZE 240)\r\na OK FETCH completed\r\n",
@@ -117,17 +126,21 @@ static const struct step fetching[] = {
 	    "NIL \"foobar\" \"Blurdybloop.example\")) ~\"mooch\"~"
 	    " \"owatagu.example\")) NIL NIL NIL "
 	    "\"<B27397-0100000@Blurdybloop.example>\"))\r\n"
-	    "a OK FETCH completed\r\n", NULL },
+	    "a OK FETCH completed\r\n",
+	    NULL },
 	{ 0, "a UID FETCH 2 BODY\r\n",
 	    "* 2 FETCH (UID 2 BODY ((\"text\" \"plain\" (\"charset\" "
 	    "\"iso-8859-1\") NIL NIL \"quoted-printable\" 20 1)(\"text\" "
 	    "\"plain\" (\"charset\" \"us-ascii\") NIL NIL \"base64\" 20 0)"
-	    " \"mixed\"))\r\na OK FETCH completed\r\n", NULL },
-	{ 0, "a FETCH 2 (BODY.PEEK[2] BODY.PEEK[2.MIME]<0.12> BODY.PEEK[3])"
-	     "\r\n",
+	    " \"mixed\"))\r\na OK FETCH completed\r\n",
+	    NULL },
+	{ 0,
+	    "a FETCH 2 (BODY.PEEK[2] BODY.PEEK[2.MIME]<0.12> BODY.PEEK[3])"
+	    "\r\n",
 	    "* 2 FETCH (BODY[2] {20}\r\nc2VjcmV0IG5lZWRsZQ== "
 	    "BODY[2.MIME]<0> {12}\r\nContent-Type BODY[3] NIL)\r\n"
-	    "a OK FETCH completed\r\n", NULL },
+	    "a OK FETCH completed\r\n",
+	    NULL },
 	{ 0, "a FETCH 1 BODY.PEEK[HEADER.FIELDS (TO nope SUBJECT)]\r\n",
 	    "* 1 FETCH (BODY[HEADER.FIELDS (TO NOPE SUBJECT)] {69}\r\n"
 	    "Subject: =?utf-8?q?Caf=C3=A9?= meeting\r\n"
@@ -145,10 +158,10 @@ static const struct step fetching[] = {
 	/* NUL cannot be in a literal */
 	{ 0, "a FETCH 3 RFC822\r\n",
 	    "* 3 FETCH (RFC822 {21}\r\nSubject: nul\r\n\r\na\200b\r\n)\r\n"
-	    "a OK FETCH completed\r\n", NULL },
-	{ 0, "a FETCH 1 BODY.PEEK[]<9999.1>\r\n",
-	    "* 1 FETCH (BODY[]<9999> \"\")\r\na OK FETCH completed\r\n",
+	    "a OK FETCH completed\r\n",
 	    NULL },
+	{ 0, "a FETCH 1 BODY.PEEK[]<9999.1>\r\n",
+	    "* 1 FETCH (BODY[]<9999> \"\")\r\na OK FETCH completed\r\n", NULL },
 	{ 0, "a FETCH 4 UID\r\n", "a BAD No such message\r\n", NULL },
 	{ 0, "a UID FETCH 3 UID\r\n", "a OK FETCH completed\r\n", NULL },
 	{ 0, "a UID FETCH 9:* (UID)\r\n",
@@ -158,7 +171,8 @@ static const struct step fetching[] = {
 	/* pipelined */
 	{ 0, "a FETCH 1 UID\r\nb FETCH 2 UID\r\n",
 	    "* 1 FETCH (UID 1)\r\na OK FETCH completed\r\n"
-	    "* 2 FETCH (UID 2)\r\nb OK FETCH completed\r\n", NULL },
+	    "* 2 FETCH (UID 2)\r\nb OK FETCH completed\r\n",
+	    NULL },
 	END,
 };
 
@@ -209,7 +223,8 @@ static const struct step damage[] = {
 	    break_second },
 	{ 0, "a FETCH 1:3 (UID)\r\n",
 	    "* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n* 3 FETCH (UID 4)\r\n"
-	    "a OK FETCH completed\r\n", NULL },
+	    "a OK FETCH completed\r\n",
+	    NULL },
 	/* what was promised is sent all the same */
 	{ 0, "a FETCH 2 (BODY.PEEK[]<0.12>)\r\n",
 	    "* 2 FETCH (BODY[]<0> {12}\r\nFrom: a     )\r\n"
@@ -217,7 +232,8 @@ static const struct step damage[] = {
 	    break_second_late },
 	{ 0, "a FETCH 2 (BODY.PEEK[]<0.7> BODY.PEEK[TEXT])\r\n",
 	    "* 2 FETCH (BODY[]<0> {7}\r\nFrom: a BODY[TEXT] NIL)\r\n"
-	    "a NO [UNAVAILABLE] Some messages could not be read\r\n", NULL },
+	    "a NO [UNAVAILABLE] Some messages could not be read\r\n",
+	    NULL },
 	{ 0, "a FETCH 1:3 RFC822.SIZE\r\n",
 	    "* 1 FETCH (RFC822.SIZE 240)\r\n* 3 FETCH (RFC822.SIZE 21)\r\n"
 	    "a NO [UNAVAILABLE] Some messages could not be read\r\n",
@@ -246,7 +262,8 @@ static const struct step storing[] = {
 	    "~* FLAGS (~~$New)\r\n~~$New \\*)] Flags that can be kept\r\n~"
 	    "* 1 FETCH (FLAGS (\\Flagged $New \\Recent))\r\n"
 	    "* 2 FETCH (FLAGS (\\Flagged \\Seen $Work $New \\Recent))\r\n"
-	    "a OK STORE completed\r\n", NULL },
+	    "a OK STORE completed\r\n",
+	    NULL },
 	{ 0, "a UID STORE 2 -FLAGS.SILENT \\Flagged $New\r\n",
 	    "a OK STORE completed\r\n", NULL },
 	{ 0, "a STORE 2 FLAGS ()\r\n",
@@ -254,11 +271,12 @@ static const struct step storing[] = {
 	{ 1, "b NOOP\r\n",
 	    "~$New \\*)] Flags that can be kept\r\n~"
 	    "* 1 FETCH (FLAGS (\\Flagged $New))\r\n"
-	    "* 2 FETCH (FLAGS ())\r\nb OK NOOP completed\r\n", NULL },
+	    "* 2 FETCH (FLAGS ())\r\nb OK NOOP completed\r\n",
+	    NULL },
 	{ 0, "a STORE 1 FLAGS (\\Recent)\r\n",
 	    "a BAD \\Recent cannot be set\r\n", NULL },
-	{ 0, "a STORE 1 FLAGS (\\Foo)\r\n",
-	    "a BAD Unknown system flag\r\n", NULL },
+	{ 0, "a STORE 1 FLAGS (\\Foo)\r\n", "a BAD Unknown system flag\r\n",
+	    NULL },
 	{ 0, "a STORE 1 FLAGS\r\n", "a BAD Missing argument\r\n", NULL },
 	{ 0, "a STORE 1 FLUGS ()\r\n", "a BAD FLAGS expected\r\n", NULL },
 	END,
@@ -281,13 +299,14 @@ static const struct step expunging[] = {
 	    NULL },
 	{ 1, "b UID FETCH 1:9 RFC822.SIZE\r\n",
 	    "* 2 FETCH (UID 2 RFC822.SIZE ~)\r\n~* 1 EXPUNGE\r\n"
-	    "* 2 EXPUNGE\r\nb OK [EXPUNGEISSUED] FETCH completed\r\n", NULL },
+	    "* 2 EXPUNGE\r\nb OK [EXPUNGEISSUED] FETCH completed\r\n",
+	    NULL },
 	{ 1, "b NOOP\r\n", "b OK NOOP completed\r\n", NULL },
 	{ 0, "a UID STORE 2 +FLAGS.SILENT \\Deleted\r\n",
 	    "a OK STORE completed\r\n", NULL },
 	{ 0, "a UID EXPUNGE 3:9\r\n", "a OK EXPUNGE completed\r\n", NULL },
-	{ 0, "a UID EXPUNGE 2\r\n",
-	    "* 1 EXPUNGE\r\na OK EXPUNGE completed\r\n", NULL },
+	{ 0, "a UID EXPUNGE 2\r\n", "* 1 EXPUNGE\r\na OK EXPUNGE completed\r\n",
+	    NULL },
 	{ 1, "b STORE 1 +FLAGS \\Seen\r\n",
 	    "b NO [EXPUNGEISSUED] Some of the messages no longer exist\r\n",
 	    NULL },
@@ -309,10 +328,12 @@ static const struct step copying[] = {
 	    NULL },
 	{ 0, "a UID MOVE 1:2 Sent\r\n",
 	    "* OK [COPYUID 1002 1:2 3:4] Moved\r\n"
-	    "* 1 EXPUNGE\r\n* 1 EXPUNGE\r\na OK MOVE completed\r\n", NULL },
+	    "* 1 EXPUNGE\r\n* 1 EXPUNGE\r\na OK MOVE completed\r\n",
+	    NULL },
 	{ 0, "a COPY 1 INBOX\r\n",
 	    "* 2 EXISTS\r\n* 2 RECENT\r\n"
-	    "a OK [COPYUID 1001 4 5] COPY completed\r\n", NULL },
+	    "a OK [COPYUID 1001 4 5] COPY completed\r\n",
+	    NULL },
 	END,
 };
 
@@ -326,13 +347,15 @@ static const struct step appending[] = {
 	{ 0, "a FETCH 1 (FLAGS INTERNALDATE BODY[])\r\n",
 	    "* 1 FETCH (FLAGS (\\Seen $x \\Recent) INTERNALDATE "
 	    "\"17-Jul-1996 09:44:25 +0000\" BODY[] {6}\r\na\r\nb\r\n)\r\n"
-	    "a OK FETCH completed\r\n", NULL },
+	    "a OK FETCH completed\r\n",
+	    NULL },
 	{ 0, "a APPEND Sent {3+}\r\na\r\n\r\n",
 	    "* 2 EXISTS\r\n* 2 RECENT\r\n"
-	    "a OK [APPENDUID 1002 2] APPEND completed\r\n", NULL },
+	    "a OK [APPENDUID 1002 2] APPEND completed\r\n",
+	    NULL },
 	/* refused before it is sent */
-	{ 0, "a APPEND nope {5}\r\n",
-	    "a NO [TRYCREATE] No such mailbox\r\n", NULL },
+	{ 0, "a APPEND nope {5}\r\n", "a NO [TRYCREATE] No such mailbox\r\n",
+	    NULL },
 	{ 0, "a APPEND Sent {101}\r\n",
 	    "a NO [TOOBIG] Message is too large\r\n", NULL },
 	{ 0, "a APPEND Sent (\\Bad) {5}\r\n", "a BAD Unknown system flag\r\n",
@@ -345,20 +368,21 @@ static const struct step appending[] = {
 	    NULL },
 	{ 0, "a APPEND Sent {3+}\r\nabc x\r\nb NOOP\r\n",
 	    "a BAD Unexpected argument\r\nb OK NOOP completed\r\n", NULL },
-	{ 0, "a APPEND Sent {0+}\r\n\r\n",
-	    "a NO [CANNOT] Message is empty\r\n", NULL },
+	{ 0, "a APPEND Sent {0+}\r\n\r\n", "a NO [CANNOT] Message is empty\r\n",
+	    NULL },
 	{ 0, "a APPEND Sent\r\n", "a BAD Missing argument\r\n", NULL },
 	/* too much to pass over */
 	{ 0, "a APPEND Sent {101+}\r\n",
 	    "a NO [TOOBIG] Message is too large\r\n"
-	    "* BYE [TOOBIG] Literal is too long\r\n", NULL },
+	    "* BYE [TOOBIG] Literal is too long\r\n",
+	    NULL },
 	END,
 };
 
 static const struct step searching[] = {
 	SELECT,
-	{ 0, "a SEARCH ALL\r\n",
-	    "* SEARCH 1 2 3\r\na OK SEARCH completed\r\n", NULL },
+	{ 0, "a SEARCH ALL\r\n", "* SEARCH 1 2 3\r\na OK SEARCH completed\r\n",
+	    NULL },
 	{ 0, "a UID SEARCH UNDELETED\r\n",
 	    "* SEARCH 1 2\r\na OK SEARCH completed\r\n", NULL },
 	{ 0, "a SEARCH KEYWORD $work\r\n",
@@ -400,7 +424,8 @@ static const struct step searching[] = {
 	{ 0, "a SEARCH 4\r\n", "a BAD No such message\r\n", NULL },
 	{ 0, "a UID SEARCH RETURN (MIN MAX COUNT ALL) ALL\r\n",
 	    "* ESEARCH (TAG \"a\") UID MIN 1 MAX 4 ALL 1:2,4 COUNT 3\r\n"
-	    "a OK SEARCH completed\r\n", NULL },
+	    "a OK SEARCH completed\r\n",
+	    NULL },
 	{ 0, "a SEARCH RETURN (MAX) SEEN\r\n",
 	    "* ESEARCH (TAG \"a\") MAX 3\r\na OK SEARCH completed\r\n", NULL },
 	{ 0, "a SEARCH RETURN (MIN) SEEN\r\n",
@@ -415,25 +440,28 @@ static const struct step condstore[] = {
 	SELECT,
 	{ 0, "a FETCH 1 MODSEQ\r\n",
 	    "* OK [HIGHESTMODSEQ 9] Highest\r\n* 1 FETCH (MODSEQ (2))\r\n"
-	    "a OK FETCH completed\r\n", NULL },
+	    "a OK FETCH completed\r\n",
+	    NULL },
 	{ 0, "a STORE 1 (UNCHANGEDSINCE 1) +FLAGS.SILENT (\\Draft)\r\n",
 	    "a OK [MODIFIED 1] Conditional STORE failed for some\r\n", NULL },
 	{ 0, "a UID STORE 1:2 (UNCHANGEDSINCE 2) +FLAGS.SILENT (\\Draft)\r\n",
 	    "* 1 FETCH (UID 1 MODSEQ (11))\r\n"
-	    "a OK [MODIFIED 2] Conditional STORE failed for some\r\n", NULL },
+	    "a OK [MODIFIED 2] Conditional STORE failed for some\r\n",
+	    NULL },
 	{ 0, "a STORE 1 (UNCHANGEDSINCE 0) FLAGS ()\r\n",
 	    "a OK [MODIFIED 1] Conditional STORE failed for some\r\n", NULL },
 	{ 0, "a STORE 1 FLAGS \\Seen\r\n",
 	    "* 1 FETCH (MODSEQ (12) FLAGS (\\Seen \\Recent))\r\n"
-	    "a OK STORE completed\r\n", NULL },
-	{ 0, "a FETCH 1:* (UID) (CHANGEDSINCE 11)\r\n",
-	    "* 1 FETCH (UID 1 MODSEQ (12))\r\na OK FETCH completed\r\n",
+	    "a OK STORE completed\r\n",
 	    NULL },
+	{ 0, "a FETCH 1:* (UID) (CHANGEDSINCE 11)\r\n",
+	    "* 1 FETCH (UID 1 MODSEQ (12))\r\na OK FETCH completed\r\n", NULL },
 	{ 0, "a SEARCH MODSEQ 12\r\n",
 	    "* SEARCH 1 (MODSEQ 12)\r\na OK SEARCH completed\r\n", NULL },
 	{ 0, "a SEARCH RETURN (COUNT) MODSEQ 12\r\n",
 	    "* ESEARCH (TAG \"a\") COUNT 1 MODSEQ 12\r\n"
-	    "a OK SEARCH completed\r\n", NULL },
+	    "a OK SEARCH completed\r\n",
+	    NULL },
 	{ 0, "a STATUS Sent (HIGHESTMODSEQ)\r\n",
 	    "* STATUS \"Sent\" (HIGHESTMODSEQ 1)\r\na OK STATUS completed\r\n",
 	    NULL },
@@ -453,7 +481,8 @@ static const struct step idling[] = {
 	{ 1, "i IDLE\r\n", "+ idling\r\n", NULL },
 	{ 0, "a APPEND INBOX {3+}\r\nabc\r\n",
 	    "* 4 EXISTS\r\n* 4 RECENT\r\n"
-	    "a OK [APPENDUID 1001 5] APPEND completed\r\n", NULL },
+	    "a OK [APPENDUID 1001 5] APPEND completed\r\n",
+	    NULL },
 	{ 1, NULL, "* 4 EXISTS\r\n* 1 RECENT\r\n", NULL },
 	{ 0, "a STORE 4 FLAGS.SILENT (\\Deleted)\r\n",
 	    "a OK STORE completed\r\n", NULL },
@@ -499,17 +528,20 @@ static const struct step mailboxes[] = {
 	    "* LIST (\\HasNoChildren) \"/\" \"Entw&APw-rfe\"\r\n"
 	    "* LIST (\\HasNoChildren \\Archive) \"/\" \"Old\"\r\n"
 	    "* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\r\n"
-	    "a OK LIST completed\r\n", NULL },
+	    "a OK LIST completed\r\n",
+	    NULL },
 	{ 0, "a LIST (SPECIAL-USE) \"\" *\r\n",
 	    "* LIST (\\HasNoChildren \\Archive) \"/\" \"Old\"\r\n"
 	    "* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\r\n"
-	    "a OK LIST completed\r\n", NULL },
+	    "a OK LIST completed\r\n",
+	    NULL },
 	{ 0, "a LIST \"\" (Old Sent) RETURN (SUBSCRIBED STATUS (MESSAGES))\r\n",
 	    "* LIST (\\HasNoChildren \\Archive) \"/\" \"Old\"\r\n"
 	    "* STATUS \"Old\" (MESSAGES 0)\r\n"
 	    "* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent\"\r\n"
 	    "* STATUS \"Sent\" (MESSAGES 0)\r\n"
-	    "a OK LIST completed\r\n", NULL },
+	    "a OK LIST completed\r\n",
+	    NULL },
 	{ 0, "a LIST (RECURSIVEMATCH) \"\" *\r\n",
 	    "a BAD RECURSIVEMATCH needs SUBSCRIBED\r\n", NULL },
 	{ 0, "a LSUB \"\" *\r\n",
@@ -518,7 +550,8 @@ static const struct step mailboxes[] = {
 	{ 0, "a LIST (SUBSCRIBED) \"\" *\r\n",
 	    "* LIST (\\Subscribed \\HasNoChildren) \"/\" \"INBOX\"\r\n"
 	    "* LIST (\\Subscribed \\HasNoChildren \\Archive) \"/\" \"Old\"\r\n"
-	    "a OK LIST completed\r\n", NULL },
+	    "a OK LIST completed\r\n",
+	    NULL },
 	{ 0, "a RENAME Old Older\r\n", "a OK RENAME completed\r\n", NULL },
 	{ 0, "a RENAME nope x\r\n", "a NO [NONEXISTENT] No such mailbox\r\n",
 	    NULL },
@@ -527,24 +560,28 @@ static const struct step mailboxes[] = {
 	    NULL },
 	{ 0, "a LIST (SUBSCRIBED) \"\" O%\r\n",
 	    "* LIST (\\NonExistent \\Subscribed \\HasNoChildren) \"/\" "
-	    "\"Older\"\r\na OK LIST completed\r\n", NULL },
+	    "\"Older\"\r\na OK LIST completed\r\n",
+	    NULL },
 	{ 0, "a NAMESPACE\r\n",
 	    "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n"
-	    "a OK NAMESPACE completed\r\n", NULL },
+	    "a OK NAMESPACE completed\r\n",
+	    NULL },
 	END,
 };
 
 static const struct step odds[] = {
 	{ 0, "a ID NIL\r\n",
 	    "* ID (\"name\" \"pneu\" \"version\" \"" PNEU_VERSION "\")\r\n"
-	    "a OK ID completed\r\n", NULL },
+	    "a OK ID completed\r\n",
+	    NULL },
 	{ 0, "a ID (\"name\" \"x\" \"os\" NIL)\r\n", "~ID completed\r\n~",
 	    NULL },
 	{ 0, "a ENABLE QRESYNC\r\n", "* ENABLED\r\na OK ENABLE completed\r\n",
 	    NULL },
 	{ 0, "a CAPABILITY\r\n",
 	    "* CAPABILITY IMAP4rev1 ~APPENDLIMIT=100\r\n~"
-	    "a OK CAPABILITY completed\r\n", NULL },
+	    "a OK CAPABILITY completed\r\n",
+	    NULL },
 	{ 0, "\r\n", "* BAD Invalid tag\r\n", NULL },
 	{ 0, "a\r\n", "a BAD Missing argument\r\n", NULL },
 	{ 0, "a NOPE {3}\r\n", "a BAD Unknown command\r\n", NULL },
@@ -577,9 +614,9 @@ static const struct dialogue dialogues[] = {
 static void
 serve(struct mails *m, struct conn *c)
 {
-	const struct imap_env env = { .mails = m,
-		.max_size = 100,
-		.preauth = "alice@x" };
+	const struct imap_env env = {
+		.mails = m, .max_size = 100, .preauth = "alice@x"
+	};
 
 	imap_serve(&env, c);
 }
@@ -587,7 +624,8 @@ serve(struct mails *m, struct conn *c)
 static void
 run(const struct dialogue *d)
 {
-	run_dialogue(d, fill, serve, "* PREAUTH [CAPABILITY ~] pneu ready\r\n~");
+	run_dialogue(
+	    d, fill, serve, "* PREAUTH [CAPABILITY ~] pneu ready\r\n~");
 }
 
 static void
@@ -605,9 +643,9 @@ bad_commands_are_counted(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20; i++)
-		steps[i] = (struct step) { 0, "a NOPE\r\n",
-			i < 19 ? "a BAD Unknown command\r\n" :
-				 "a BAD Unknown command\r\n"
+		steps[i] = (struct step){ 0, "a NOPE\r\n",
+			i < 19 ? "a BAD Unknown command\r\n"
+			       : "a BAD Unknown command\r\n"
 				 "* BYE Too many bad commands\r\n",
 			NULL };
 	run(&d);
@@ -620,9 +658,9 @@ main(void)
 	size_t n = 0;
 
 	for (; n < sizeof(dialogues) / sizeof(dialogues[0]); n++)
-		tests[n] = (struct CMUnitTest) { dialogues[n].name, dialogue,
+		tests[n] = (struct CMUnitTest){ dialogues[n].name, dialogue,
 			NULL, NULL, (void *)(uintptr_t)&dialogues[n] };
-	tests[n++] = (struct CMUnitTest) { "bad_commands_are_counted",
+	tests[n++] = (struct CMUnitTest){ "bad_commands_are_counted",
 		bad_commands_are_counted, NULL, NULL, NULL };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

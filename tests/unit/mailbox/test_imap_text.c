@@ -119,16 +119,16 @@ static const struct {
 	{ "Entw&APw-rfe", "Entw\303\274rfe" },
 	{ "&2D3eCQ-", "\360\237\230\211" }, /* beyond 16 bits */
 	{ "&AOk-&-", "\303\251&" },
-	{ "&2D0-", NULL },     /* half a pair */
-	{ "&3gk-", NULL },     /* the other half */
-	{ "&2D0AQQ-", NULL },  /* a pair that is none */
-	{ "&AGE-", NULL },     /* "a" can represent itself */
-	{ "&AOl-", NULL },     /* padding is not zero */
-	{ "&AOkA-", NULL },    /* a digit too many */
-	{ "&AO-", NULL },      /* too few bits */
+	{ "&2D0-", NULL },    /* half a pair */
+	{ "&3gk-", NULL },    /* the other half */
+	{ "&2D0AQQ-", NULL }, /* a pair that is none */
+	{ "&AGE-", NULL },    /* "a" can represent itself */
+	{ "&AOl-", NULL },    /* padding is not zero */
+	{ "&AOkA-", NULL },   /* a digit too many */
+	{ "&AO-", NULL },     /* too few bits */
 	{ "&", NULL },
 	{ "&AOk", NULL },
-	{ "&A/8-", NULL },     /* "/" is "," here */
+	{ "&A/8-", NULL }, /* "/" is "," here */
 	{ "a\tb", NULL },
 	{ "a\303\251", NULL }, /* 8-bit */
 	{ NULL, "\303" },
@@ -146,16 +146,16 @@ utf7_has_one_form(void **state)
 
 		buf_put_str(&b, "x");
 		if (names[i].utf8 != NULL) {
-			assert_int_equal(imap_utf7_encode(&b,
-					     slice_str(names[i].utf8)),
+			assert_int_equal(
+			    imap_utf7_encode(&b, slice_str(names[i].utf8)),
 			    names[i].utf7 != NULL);
 			assert_string_equal(buf_str(&b) + 1,
 			    names[i].utf7 ? names[i].utf7 : "");
 		}
 		buf_truncate(&b, 1);
 		if (names[i].utf7 != NULL) {
-			assert_int_equal(imap_utf7_decode(&b,
-					     slice_str(names[i].utf7)),
+			assert_int_equal(
+			    imap_utf7_decode(&b, slice_str(names[i].utf7)),
 			    names[i].utf8 != NULL ? 0 : -EINVAL);
 			assert_string_equal(buf_str(&b) + 1,
 			    names[i].utf8 ? names[i].utf8 : "");
@@ -199,7 +199,8 @@ static const struct {
 	{ "inbox/X", "INBOX/x", false },
 	{ "inboxes", "INBOXES", false },
 	{ "foo", "FOO", false },
-	{ "a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false },
+	{ "a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	    false },
 };
 
 static void
@@ -209,8 +210,8 @@ patterns_match(void **state)
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
 		if (imap_list_match(slice_str(patterns[i].pattern),
 			slice_str(patterns[i].name)) != patterns[i].match)
-			fail_msg("%s %s", patterns[i].pattern,
-			    patterns[i].name);
+			fail_msg(
+			    "%s %s", patterns[i].pattern, patterns[i].name);
 }
 
 static bool
@@ -292,7 +293,8 @@ lists_show_what_was_asked(void **state)
 		size_t n;
 
 		assert_int_equal(imap_list_select(&a, all, 6, &pattern, 1,
-				     lists[i].options, &e, &n), 0);
+				     lists[i].options, &e, &n),
+		    0);
 		for (size_t k = 0; k < n; k++)
 			buf_printf(&b, "%s%.*s%s%s%s%s%s%s", k ? " " : "",
 			    (int)e[k].name.n, e[k].name.p,
@@ -326,14 +328,11 @@ envelopes_are_read(void **state)
 	assert_true(slice_eq_str(s, "a\"(\r\n"));
 	assert_int_equal(imap_envelope_string(&a, f[IMAP_ENV_CC], &s), 0);
 	assert_null(s.p);
-	assert_int_equal(
-	    imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 1);
+	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 1);
 	assert_true(slice_eq_str(s, "A \"B\" <a@x.y>"));
-	assert_int_equal(
-	    imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 1);
+	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 1);
 	assert_true(slice_eq_str(s, "<b@z>"));
-	assert_int_equal(
-	    imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 0);
+	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 0);
 	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_CC], &s), 0);
 	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_TO], &s), 1);
 	assert_true(slice_eq_str(s, "grp"));

@@ -12,8 +12,8 @@ fill(struct mails *m)
 {
 	struct fake_box *b = &m->boxes[0];
 
-	fake_add(b, slice_str(first), (struct mails_flags) { 0, 0 }, 1);
-	fake_add(b, slice_str(second), (struct mails_flags) { 0, 0 }, 1);
+	fake_add(b, slice_str(first), (struct mails_flags){ 0, 0 }, 1);
+	fake_add(b, slice_str(second), (struct mails_flags){ 0, 0 }, 1);
 }
 
 static void
@@ -43,26 +43,26 @@ remove_first(struct mails *m)
 
 static const struct step reading[] = {
 	{ 0, "STAT\r\n", "+OK 2 67\r\n", NULL },
-	{ 0, "list\r\n", "+OK Listing follows\r\n1 42\r\n2 25\r\n.\r\n",
-	    NULL },
+	{ 0, "list\r\n", "+OK Listing follows\r\n1 42\r\n2 25\r\n.\r\n", NULL },
 	{ 0, "LIST 2\r\n", "+OK 2 25\r\n", NULL },
-	{ 0, "UIDL\r\n",
-	    "+OK Listing follows\r\n1 1001.1\r\n2 1001.2\r\n.\r\n", NULL },
+	{ 0, "UIDL\r\n", "+OK Listing follows\r\n1 1001.1\r\n2 1001.2\r\n.\r\n",
+	    NULL },
 	{ 0, "UIDL 1\r\n", "+OK 1 1001.1\r\n", NULL },
 	{ 0, "RETR 1\r\n",
 	    "+OK Message follows\r\nSubject: one\r\n\r\n..dot\r\n"
-	    "second line\r\nthird\r\n.\r\n", NULL },
+	    "second line\r\nthird\r\n.\r\n",
+	    NULL },
 	{ 0, "RETR 2\r\n",
 	    "+OK Message follows\r\nSubject: no line end\r\n\r\nx\r\n.\r\n",
 	    NULL },
-	{ 0, "TOP 1 0\r\n",
-	    "+OK Message follows\r\nSubject: one\r\n\r\n.\r\n", NULL },
-	{ 0, "TOP 1 1\r\n",
-	    "+OK Message follows\r\nSubject: one\r\n\r\n..dot\r\n.\r\n",
+	{ 0, "TOP 1 0\r\n", "+OK Message follows\r\nSubject: one\r\n\r\n.\r\n",
 	    NULL },
+	{ 0, "TOP 1 1\r\n",
+	    "+OK Message follows\r\nSubject: one\r\n\r\n..dot\r\n.\r\n", NULL },
 	{ 0, "TOP 1 99\r\n",
 	    "+OK Message follows\r\nSubject: one\r\n\r\n..dot\r\n"
-	    "second line\r\nthird\r\n.\r\n", NULL },
+	    "second line\r\nthird\r\n.\r\n",
+	    NULL },
 	{ 0, "TOP 1\r\n", "-ERR Number of lines expected\r\n", NULL },
 	{ 0, "RETR\r\n", "-ERR Message number expected\r\n", NULL },
 	{ 0, "RETR 3\r\n", "-ERR No such message\r\n", NULL },
@@ -101,8 +101,8 @@ static const struct step trouble[] = {
 	{ 1, "RETR 1\r\n", "+OK Message follows\r\nSubject: one\r\n",
 	    break_first_late },
 	{ 0, "DELE 2\r\n", "+OK Message will be deleted\r\n", disk_full },
-	{ 0, "QUIT\r\n",
-	    "-ERR [SYS/TEMP] Deleted messages are not removed\r\n", NULL },
+	{ 0, "QUIT\r\n", "-ERR [SYS/TEMP] Deleted messages are not removed\r\n",
+	    NULL },
 	END,
 };
 
@@ -143,7 +143,7 @@ main(void)
 	size_t n = 0;
 
 	for (; n < sizeof(dialogues) / sizeof(dialogues[0]); n++)
-		tests[n] = (struct CMUnitTest) { dialogues[n].name, dialogue,
+		tests[n] = (struct CMUnitTest){ dialogues[n].name, dialogue,
 			NULL, NULL, (void *)(uintptr_t)&dialogues[n] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

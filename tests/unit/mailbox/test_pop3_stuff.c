@@ -32,8 +32,9 @@ stuffing_whole_and_octet_by_octet(void **state)
 		for (size_t step = 1; step < 4; step++) {
 			struct pop3_stuffer t = {
 				.counting = cases[i].lines >= 0,
-				.lines = cases[i].lines < 0 ? 0 :
-				    (uint64_t)cases[i].lines,
+				.lines = cases[i].lines < 0
+				    ? 0
+				    : (uint64_t)cases[i].lines,
 			};
 			struct slice in = slice_str(cases[i].in);
 			struct buf out = BUF_INIT;
