@@ -121,7 +121,7 @@ class Kill(unittest.TestCase):
             finally:
                 load.finish()
             if submit:
-                s.pneu("queue", "retry", "all", check=False)
+                s.pneu("queue", "flush")
                 until(lambda: s.pneu("queue", "list", "--json").strip()
                       in ("", "[]"), "empty queue")
             self.check(s, load)

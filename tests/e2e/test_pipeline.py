@@ -109,12 +109,10 @@ class TwoInstances(unittest.TestCase):
         with System(domain="there.lab", accounts=("tom",)) as there, \
                 System(domain="here.lab", start=False) as here:
             # qm uses one port for all outside servers: one system's port.
-            records = ["there.lab. 60 IN MX 10 mx.there.lab.",
-                       "mx.there.lab. 60 IN A 127.0.0.1"]
-            with zone.TestZone("lab.", records) as port:
-                here.write_conf({
-                    "dns": {"servers": ["127.0.0.1@%d" % port]},
-                    "qm": {"smtp_port": there.port["smtp"]}})
+            with zone.TestZone({"lab": "there MX 10 mx.there\n"
+                                "mx.there A 127.0.0.1"}) as z:
+                here.write_conf(dict(z.conf(), qm={
+                    "smtp_port": there.port["smtp"]}))
                 here.setup_accounts()
                 for p in here.programs:
                     here.start(p)
