@@ -94,11 +94,15 @@ class Peer:
         return self
 
     def sh(self, script, *args):
-        r = subprocess.run(["bash", os.path.join(PEERS, script), *args],
-                           capture_output=True, text=True,
-                           env=dict(os.environ, USERS=str(MAILBOXES)))
-        if r.returncode != 0:
-            raise SystemExit("%s: %s%s" % (script, r.stdout, r.stderr))
+        # The daemons keep these descriptors: a pipe would never end.
+        with open(os.path.join(self.dir, "start.log"), "a+") as log:
+            rc = subprocess.call(["bash", os.path.join(PEERS, script), *args],
+                                 stdin=subprocess.DEVNULL, stdout=log,
+                                 stderr=log,
+                                 env=dict(os.environ, USERS=str(MAILBOXES)))
+            log.seek(0)
+            if rc != 0:
+                raise SystemExit("%s: %s" % (script, log.read()))
 
     def pids(self):
         found = []
@@ -207,7 +211,8 @@ def idle_client(port, tls, user):
 
 def idle():
     import resource
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     rows = []
     for tls in (False, True):
         with System(domain="example.org", accounts=users(), workers=1,
