@@ -20,7 +20,7 @@
 #include "common/base/clock.h"
 #include "common/net/conn_impl.h"
 
-#define IN_FIRST ((size_t)4 << 10) /* doubles while reads fill it */
+#define IN_FIRST ((size_t)16 << 10) /* doubles while reads fill it */
 #define IN_MAX ((size_t)64 << 10)  /* but for longer lines, where allowed */
 #define OUT_MAX ((size_t)64 << 10)
 #define OUT_KEEP ((size_t)16 << 10) /* capacity kept after a flush */
@@ -242,6 +242,10 @@ on_event(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	c->ready |= what & (EV_READ | EV_WRITE);
+	if (what & EV_CLOSED) {
+		c->end_seen = true;
+		c->ready |= EV_READ;
+	}
 	if (c->waiter != NULL && (c->ready & c->want) != 0)
 		co_wake(c->waiter);
 }
@@ -255,7 +259,7 @@ arm(struct conn *c)
 	if (c->armed)
 		return 0;
 	if (c->rfd == c->wfd)
-		r |= w;
+		r |= w | EV_CLOSED;
 	event_assign(&c->event, loop_base(), c->rfd, r, on_event, c);
 	event_assign(&c->wevent, loop_base(), c->wfd, w, on_event, c);
 	if (event_add(&c->event, NULL) == -1)
@@ -347,12 +351,14 @@ try_read(struct conn *c, void *p, size_t n)
 		return -EAGAIN;
 	while ((r = read(c->rfd, p, n)) == -1 && errno == EINTR)
 		;
+	/* A short read has taken all there was, and what comes later has its
+	 * own edge; but for the end, whose edge may have come with the data. */
+	if (r > 0 && (size_t)r < n && c->rfd == c->wfd && !c->end_seen)
+		c->ready &= ~EV_READ;
 	if (r >= 0)
 		return r;
 	if (errno != EAGAIN)
 		return final_error(errno);
-	/* Only now: after a short read the end may be there already, and its
-	 * edge gone by. */
 	c->ready &= ~EV_READ;
 	return -EAGAIN;
 }

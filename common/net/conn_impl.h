@@ -16,6 +16,7 @@ struct conn {
 	struct event event; /* of rfd; edge-triggered, so added but once */
 	struct event wevent; /* of wfd, where it is another */
 	bool armed;	     /* the events are added */
+	bool end_seen;	     /* the loop has: a read will meet the end */
 	bool idle;
 	bool tls_broken; /* no close_notify after a fatal error */
 	short ready;	 /* EV_READ, EV_WRITE: a try may succeed */
