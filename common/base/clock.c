@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/base/clock.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
@@ -57,13 +59,38 @@ random_below(uint32_t n)
 	return (uint32_t)(r % n);
 }
 
+/* Chance for ids, asked from the kernel for 64 of them at once. */
+static _Thread_local uint64_t chances[64];
+static _Thread_local size_t chances_left;
+
+/* After fork a child must not give out what its parent does. */
+static void
+chances_forget(void)
+{
+	chances_left = 0;
+}
+
+static uint64_t
+next_chance(void)
+{
+	static _Thread_local bool watching;
+
+	if (!watching)
+		pthread_atfork(NULL, NULL, chances_forget);
+	watching = true;
+	if (chances_left == 0) {
+		random_octets(chances, sizeof(chances));
+		chances_left = sizeof(chances) / sizeof(*chances);
+	}
+	return chances[--chances_left];
+}
+
 void
 id_new(char out[static ID_LEN + 1])
 {
 	static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-	uint64_t time = (uint64_t)clock_wall_ms(), chance;
+	uint64_t time = (uint64_t)clock_wall_ms(), chance = next_chance();
 
-	random_octets(&chance, sizeof(chance));
 	for (int i = 9; i >= 0; i--, time >>= 5)
 		out[i] = alphabet[time & 31];
 	for (int i = 17; i >= 10; i--, chance >>= 5)
