@@ -75,8 +75,10 @@ hash_in_turn(struct check *c)
 	int rc;
 
 	if (a->hashes >= ACCOUNTS_HASHES_MAX) {
-		log_warning(
-		    "too many sign-ins at once", "hashes=%zu", a->hashes);
+		if (!a->flooded) /* once, not for each of the flood */
+			log_warning("too many sign-ins at once", "hashes=%zu",
+			    a->hashes);
+		a->flooded = true;
 		return -EAGAIN;
 	}
 	a->hashes++;
