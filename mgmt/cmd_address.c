@@ -222,6 +222,7 @@ static int
 show(struct directory *d, void *arg)
 {
 	const struct address_args *in = arg;
+	struct accounts_address record;
 	struct accounts_resolution r;
 	int rc = resolve(d, in->address, &r);
 
@@ -233,7 +234,9 @@ show(struct directory *d, void *arg)
 		return directory_failed(d, rc);
 	if (r.fate == ACCOUNTS_NOT_LOCAL)
 		return domain_of_must_exist(d, in->address);
-	if (r.fate == ACCOUNTS_UNKNOWN && r.targets == NULL)
+	if (r.fate == ACCOUNTS_UNKNOWN &&
+	    accounts_address_get(
+		d->a, &d->arena, slice_str(in->address), &record) == -ENOENT)
 		return no_such_address(d, in->address);
 	if (in->json)
 		return show_json(in, &r);

@@ -207,7 +207,12 @@ list(struct directory *d, void *arg)
 	if (in->json)
 		return json_print(j);
 	json_decref(j);
-	table_print(&t);
+	if (n == 0)
+		fputs("no domains yet; add one with: pneu domain add "
+		      "example.org\n",
+		    stderr);
+	else
+		table_print(&t);
 	return EX_OK;
 }
 

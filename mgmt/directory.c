@@ -37,20 +37,28 @@ cannot_open(const struct run *r, int rc, const struct buf *err)
 	return rc == -EACCES || rc == -EPERM ? EX_NOPERM : EX_IOERR;
 }
 
+/* A reader that finds no database looks at an empty one. */
+static int
+open_any(struct directory *d, const struct run *r)
+{
+	int rc = accounts_open(&d->a, r->conf, r->write, &d->err);
+
+	if (rc != 0 || accounts_exist(d->a))
+		return rc;
+	accounts_close(&d->a);
+	return accounts_open_empty(&d->a, r->conf, &d->err);
+}
+
 static void
 run_main(void *arg)
 {
 	struct run *r = arg;
 	struct directory d = { .arena = ARENA_INIT_MAX((size_t)1 << 30),
 		.err = BUF_INIT };
-	int rc = accounts_open(&d.a, r->conf, r->write, &d.err);
+	int rc = open_any(&d, r);
 
 	if (rc != 0) {
 		r->status = cannot_open(r, rc, &d.err);
-	} else if (!accounts_exist(d.a)) {
-		complain("there are no domains yet; add one with: "
-			 "pneu domain add example.org");
-		r->status = EXIT_NOT_THERE;
 	} else {
 		buf_reset(&d.err);
 		r->status = r->fn(&d, r->arg);

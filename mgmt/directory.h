@@ -21,7 +21,7 @@ struct directory {
 /*
  * Open the directory and run fn(d, arg), inside a coroutine. Returns what it
  * returns, an exit status, or one for a directory that cannot be opened. A
- * reader that finds no database is told what to do first.
+ * reader that finds no database looks at an empty one.
  */
 int directory_run(const struct conf *conf, bool write,
     int (*fn)(struct directory *d, void *arg), void *arg);

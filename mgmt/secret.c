@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,16 +22,28 @@ secret_wipe(struct secret *s)
 
 /* --- a line, octet by octet: nothing of it stays in a buffer --- */
 
+/* As read, but signals that are blocked come in (only) while it waits; NULL:
+ * none is. */
+static ssize_t
+read_octet(int fd, char *c, const sigset_t *mask)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (mask != NULL && ppoll(&p, 1, NULL, mask) == -1)
+		return -1;
+	return read(fd, c, 1);
+}
+
 /* 1: a line (maybe cut, then it is too long); 0: end without one; -errno. */
 static int
-read_line(int fd, struct secret *s)
+read_line(int fd, struct secret *s, const sigset_t *mask)
 {
 	ssize_t n;
 	char c;
 	bool any = false;
 
 	s->n = 0;
-	while ((n = read(fd, &c, 1)) == 1) {
+	while ((n = read_octet(fd, &c, mask)) == 1) {
 		any = true;
 		if (c == '\n')
 			break;
@@ -38,10 +51,7 @@ read_line(int fd, struct secret *s)
 			s->text[s->n++] = c;
 	}
 	s->text[s->n] = '\0';
-	c = '\0';
-	if (n == -1)
-		return -errno;
-	return any;
+	return n == -1 ? -errno : any;
 }
 
 /* --- the terminal --- */
@@ -57,31 +67,57 @@ on_signal(int sig)
 static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
 #define N_SIGNALS (sizeof(signals) / sizeof(signals[0]))
 
+struct handlers {
+	struct sigaction old[N_SIGNALS];
+	sigset_t mask;
+};
+
+/* From here on these signals are only noted, and only in read_octet. */
+static void
+hold_signals(struct handlers *h)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+	sigset_t set;
+
+	caught = 0;
+	sigemptyset(&set);
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, &h->mask);
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		sigaction(signals[i], &sa, &h->old[i]);
+}
+
+static void
+release_signals(const struct handlers *h)
+{
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		sigaction(signals[i], &h->old[i], NULL);
+	sigprocmask(SIG_SETMASK, &h->mask, NULL);
+}
+
 /* Without echo, and with it again whatever comes in between. */
 static int
 prompt(int fd, const char *text, struct secret *s)
 {
-	struct sigaction sa = { .sa_handler = on_signal }, old[N_SIGNALS];
 	struct termios echo, silent;
+	struct handlers h;
 	int rc;
 
 	if (tcgetattr(fd, &echo) == -1)
 		return -errno;
-	caught = 0;
-	for (size_t i = 0; i < N_SIGNALS; i++)
-		sigaction(signals[i], &sa, &old[i]);
+	hold_signals(&h);
 	silent = echo;
 	silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
 	tcsetattr(fd, TCSAFLUSH, &silent);
 	if (write(fd, text, strlen(text)) == -1)
 		rc = -errno;
 	else
-		rc = read_line(fd, s);
+		rc = read_line(fd, s, &h.mask);
 	tcsetattr(fd, TCSAFLUSH, &echo);
 	if (write(fd, "\n", 1) == -1 && rc >= 0)
 		rc = -errno;
-	for (size_t i = 0; i < N_SIGNALS; i++)
-		sigaction(signals[i], &old[i], NULL);
+	release_signals(&h);
 	if (caught != 0) {
 		secret_wipe(s);
 		raise(caught);
@@ -129,7 +165,7 @@ ask(struct secret *s, const char *account)
 static bool
 take_line(struct secret *s)
 {
-	int rc = read_line(STDIN_FILENO, s);
+	int rc = read_line(STDIN_FILENO, s, NULL);
 
 	if (rc < 0)
 		complain("standard input: %s", strerror(-rc));

@@ -319,6 +319,15 @@ accounts_open(
 	return accounts_open_store(out, conf, &sc, err);
 }
 
+int
+accounts_open_empty(struct accounts **out, const struct conf *conf,
+    struct buf *err)
+{
+	struct store_conf sc = { .engine = "memory" };
+
+	return accounts_open_store(out, conf, &sc, err);
+}
+
 void
 accounts_close(struct accounts **a)
 {

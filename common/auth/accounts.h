@@ -34,6 +34,9 @@ int accounts_open(struct accounts **out, const struct conf *conf, bool write,
 void accounts_close(struct accounts **a);
 /* False: there is no database yet. */
 bool accounts_exist(struct accounts *a);
+/* One in memory, with nothing in it: to look at where there is none. */
+int accounts_open_empty(struct accounts **out, const struct conf *conf,
+    struct buf *err);
 
 /* --- who gets what is sent to an address --- */
 
