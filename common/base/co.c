@@ -774,6 +774,15 @@ work_start(void)
 
 	if (work_pid == getpid())
 		return 0;
+	if (work_pid != 0) {
+		/* Forked from a process that had threads: what they waited on
+		 * still counts them. */
+		pthread_mutex_init(&work_lock, NULL);
+		pthread_cond_init(&work_ready, NULL);
+		work_first = NULL;
+		work_last = &work_first;
+		work_count = 0;
+	}
 	work_pid = getpid();
 	work_threads = 0;
 	pthread_attr_init(&attr);

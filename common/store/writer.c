@@ -19,12 +19,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/store/embedded.h"
 #include "common/store/store_io.h"
 
+#define PROBE_OCTETS ((rlim_t)1 << 20)
 #define GATHER 256 /* records in one pwritev */
 
 /* --- segments --- */
@@ -467,6 +469,27 @@ struct item {
 	int result;
 };
 
+/* LMDB calls a short write EIO, and a short write is what a disk that gets
+ * full does: so ask the file system. */
+static bool
+disk_is_full(struct emb *e)
+{
+	struct rlimit limit;
+	struct stat st;
+	int fd = openat(e->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	bool full = false;
+
+	if (fd != -1) {
+		full = fallocate(fd, 0, 0, PROBE_OCTETS) == -1 &&
+		    (errno == ENOSPC || errno == EDQUOT || errno == EFBIG);
+		close(fd);
+	}
+	if (!full && getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+	    fstatat(e->dir_fd, "data.mdb", &st, 0) == 0)
+		full = (rlim_t)st.st_size + PROBE_OCTETS > limit.rlim_cur;
+	return full;
+}
+
 /* LMDB shuts the environment when the last page of a commit, which makes it
  * valid, could not be written: then nobody knows. */
 static int
@@ -483,6 +506,8 @@ txn_end(struct emb *e, MDB_txn *txn)
 		return STORE_EUNKNOWN;
 	}
 	mdb_txn_abort(probe);
+	if (rc == EIO && disk_is_full(e))
+		rc = ENOSPC;
 	return emb_fault(e, "commit", rc);
 }
 
