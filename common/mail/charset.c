@@ -71,6 +71,7 @@ static const struct charset {
 	{ "cp866", "IBM866" },
 	{ "macintosh", "MACINTOSH" },
 	{ "gb2312", "GB18030" },
+	{ "eucgb2312_cn", "GB18030" }, /* as Python has it */
 	{ "gbk", "GB18030" },
 	{ "gb18030", "GB18030" },
 	{ "big5", "BIG5-HKSCS" },
