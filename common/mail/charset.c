@@ -177,9 +177,11 @@ utf8_is_valid(struct slice s)
 	size_t bad;
 	int n;
 
-	for (size_t i = 0; i < s.n; i += (size_t)n)
-		if ((n = utf8_char(p + i, s.n - i, &bad)) <= 0)
+	for (size_t i = 0; i < s.n; i += (size_t)n) {
+		n = p[i] < 0x80 ? 1 : utf8_char(p + i, s.n - i, &bad);
+		if (n <= 0)
 			return false;
+	}
 	return true;
 }
 
@@ -227,7 +229,7 @@ decode_utf8(struct slice s, struct buf *out)
 	size_t from = 0, i = 0, bad;
 
 	while (i < s.n) {
-		int n = utf8_char(p + i, s.n - i, &bad);
+		int n = p[i] < 0x80 ? 1 : utf8_char(p + i, s.n - i, &bad);
 
 		if (n == UTF8_INCOMPLETE)
 			break;

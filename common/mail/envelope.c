@@ -96,35 +96,44 @@ put_address(struct buf *b, const struct address *m)
 	buf_put_char(b, ')');
 }
 
-static int
-put_addresses(struct buf *b, struct arena *a, struct slice value)
-{
-	struct address_list list;
-	int rc;
-
-	if (value.p == NULL || value.n == 0)
-		return put_nil(b) ? 0 : -ENOMEM;
-	if ((rc = address_list_parse(a, value, &list)) != 0)
-		return rc;
-	if (list.n == 0)
-		put_nil(b);
-	else
-		buf_put_char(b, '(');
-	for (size_t i = 0; i < list.n; i++)
-		put_address(b, &list.v[i]);
-	if (list.n > 0)
-		buf_put_char(b, ')');
-	return b->failed ? -ENOMEM : 0;
-}
-
 static bool
 is_absent(struct slice value)
 {
 	return value.p == NULL || value.n == 0;
 }
 
+static void
+put_list(struct buf *b, const struct address_list *list)
+{
+	if (list->n == 0) {
+		put_nil(b);
+		return;
+	}
+	buf_put_char(b, '(');
+	for (size_t i = 0; i < list->n; i++)
+		put_address(b, &list->v[i]);
+	buf_put_char(b, ')');
+}
+
+/* Memory for one list at a time: a message may have a thousand of them, and
+ * must not be able to make its own envelope fail. */
+static int
+put_addresses(struct buf *b, struct slice value)
+{
+	struct arena a = { 0 };
+	struct address_list list;
+	int rc = 0;
+
+	if (is_absent(value))
+		put_nil(b);
+	else if ((rc = address_list_parse(&a, value, &list)) == 0)
+		put_list(b, &list);
+	arena_reset(&a);
+	return rc != 0 || b->failed ? -ENOMEM : 0;
+}
+
 int
-envelope_put(struct buf *b, struct arena *a, const struct mime_envelope *e)
+envelope_put(struct buf *b, const struct mime_envelope *e)
 {
 	/* Absent or empty, these are as From (RFC 3501 7.4.2). */
 	const struct slice lists[] = { e->from,
@@ -139,7 +148,7 @@ envelope_put(struct buf *b, struct arena *a, const struct mime_envelope *e)
 	envelope_put_nstring(b, e->subject);
 	put_sp(b);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
-		if ((rc = put_addresses(b, a, lists[i])) != 0)
+		if ((rc = put_addresses(b, lists[i])) != 0)
 			return rc;
 		put_sp(b);
 	}
@@ -164,7 +173,6 @@ envelope_sent_date(const struct mime_envelope *e, int64_t *seconds)
 
 struct writer {
 	struct buf *b;
-	struct arena *a;
 	bool extended;
 };
 
@@ -301,7 +309,7 @@ put_opening(struct writer *w, const struct mime_part *part)
 		return 0;
 	put_fields(w->b, part);
 	put_sp(w->b);
-	rc = envelope_put(w->b, w->a, part->children->envelope);
+	rc = envelope_put(w->b, part->children->envelope);
 	put_sp(w->b);
 	return rc;
 }
@@ -337,10 +345,9 @@ put_closing(struct writer *w, const struct mime_part *part)
 /* Without recursion: down to the first child, on to the next one, up after
  * the last. */
 int
-envelope_put_body(
-    struct buf *b, struct arena *a, const struct mime_part *part, bool extended)
+envelope_put_body(struct buf *b, const struct mime_part *part, bool extended)
 {
-	struct writer w = { b, a, extended };
+	struct writer w = { b, extended };
 	const struct mime_part *at = part;
 	int rc;
 

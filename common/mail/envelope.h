@@ -16,13 +16,13 @@
 
 /*
  * "(date subject from sender reply-to to cc bcc in-reply-to message-id)".
- * `a` is for scratch. 0, or -ENOMEM (also: b is full).
+ * 0, or -ENOMEM (also: b is full).
  */
-int envelope_put(struct buf *b, struct arena *a, const struct mime_envelope *e);
+int envelope_put(struct buf *b, const struct mime_envelope *e);
 /* Of the root (or any part): BODY without, BODYSTRUCTURE with extension data.
  * 0, or -ENOMEM. */
-int envelope_put_body(struct buf *b, struct arena *a,
-    const struct mime_part *part, bool extended);
+int
+envelope_put_body(struct buf *b, const struct mime_part *part, bool extended);
 
 /* An IMAP nstring: NIL (.p NULL), quoted, or a literal. */
 bool envelope_put_nstring(struct buf *b, struct slice s);

@@ -118,20 +118,20 @@ put_parts(struct buf *b, const struct mime_part *root)
 }
 
 static int
-put_imap_texts(struct buf *b, struct arena *a, const struct mime_part *root)
+put_imap_texts(struct buf *b, const struct mime_part *root)
 {
 	struct buf text = BUF_INIT;
 	int rc;
 
-	if ((rc = envelope_put(&text, a, root->envelope)) == 0) {
+	if ((rc = envelope_put(&text, root->envelope)) == 0) {
 		put_text(b, buf_slice(&text));
 		buf_reset(&text);
-		rc = envelope_put_body(&text, a, root, false);
+		rc = envelope_put_body(&text, root, false);
 	}
 	if (rc == 0) {
 		put_text(b, buf_slice(&text));
 		buf_reset(&text);
-		rc = envelope_put_body(&text, a, root, true);
+		rc = envelope_put_body(&text, root, true);
 	}
 	put_text(b, buf_slice(&text));
 	buf_clear(&text);
@@ -165,7 +165,7 @@ put_all(struct buf *b, struct summary_maker *s, const struct mime_part *root)
 	int64_t sent = INT64_MIN;
 	int rc;
 
-	if ((rc = put_imap_texts(b, &s->arena, root)) != 0 ||
+	if ((rc = put_imap_texts(b, root)) != 0 ||
 	    (rc = put_preview(b, s->parser, root)) != 0)
 		return rc;
 	put_text(b, some(message_id_first(&s->arena, some(e->message_id))));

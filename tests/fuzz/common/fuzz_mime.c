@@ -172,17 +172,17 @@ check_imap(struct slice s)
 }
 
 static void
-check_texts(struct arena *a, const struct mime_part *root)
+check_texts(const struct mime_part *root)
 {
 	struct buf b = BUF_INIT;
 
-	check(envelope_put(&b, a, root->envelope) == 0);
+	check(envelope_put(&b, root->envelope) == 0);
 	check_imap(buf_slice(&b));
 	buf_reset(&b);
-	check(envelope_put_body(&b, a, root, false) == 0);
+	check(envelope_put_body(&b, root, false) == 0);
 	check_imap(buf_slice(&b));
 	buf_reset(&b);
-	check(envelope_put_body(&b, a, root, true) == 0);
+	check(envelope_put_body(&b, root, true) == 0);
 	check_imap(buf_slice(&b));
 	buf_clear(&b);
 }
@@ -256,7 +256,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		q = mime_part_next(q);
 	}
 	check(q == NULL && n <= MIME_PARTS_MAX);
-	check_texts(&a, whole);
+	check_texts(whole);
 	check_kept(parser, stepped, m);
 	mime_parser_free(&parser);
 	arena_reset(&a);

@@ -68,7 +68,7 @@ envelopes_are_written(void **state)
 
 		assert_int_equal(
 		    mime_parse(&a, slice_str(envelopes[i].header), &p), 0);
-		assert_int_equal(envelope_put(&b, &a, p->envelope), 0);
+		assert_int_equal(envelope_put(&b, p->envelope), 0);
 		assert_string_equal(buf_str(&b), envelopes[i].envelope);
 		buf_clear(&b);
 		arena_reset(&a);
@@ -164,10 +164,10 @@ bodies_are_described(void **state)
 
 		assert_int_equal(
 		    mime_parse(&a, slice_str(bodies[i].message), &p), 0);
-		assert_int_equal(envelope_put_body(&b, &a, p, false), 0);
+		assert_int_equal(envelope_put_body(&b, p, false), 0);
 		assert_string_equal(buf_str(&b), bodies[i].body);
 		buf_reset(&b);
-		assert_int_equal(envelope_put_body(&b, &a, p, true), 0);
+		assert_int_equal(envelope_put_body(&b, p, true), 0);
 		assert_string_equal(buf_str(&b), bodies[i].structure);
 		buf_clear(&b);
 		arena_reset(&a);
@@ -183,12 +183,37 @@ what_does_not_fit_is_an_error(void **state)
 
 	(void)state;
 	mime_parse(&a, slice_str(envelopes[0].header), &p);
-	assert_int_equal(envelope_put(&b, &a, p->envelope), -ENOMEM);
+	assert_int_equal(envelope_put(&b, p->envelope), -ENOMEM);
 	buf_reset(&b);
-	assert_int_equal(envelope_put_body(&b, &a, p, true), 0);
+	assert_int_equal(envelope_put_body(&b, p, true), 0);
 	buf_clear(&b);
 	b = BUF_INIT_MAX(10);
-	assert_int_equal(envelope_put_body(&b, &a, p, true), -ENOMEM);
+	assert_int_equal(envelope_put_body(&b, p, true), -ENOMEM);
+	buf_clear(&b);
+	arena_reset(&a);
+}
+
+/* A message may fill the tree with addresses: that costs no more memory at a
+ * time than one list of them does. */
+static void
+many_addresses_are_described(void **state)
+{
+	struct arena a = { .max = (size_t)8 << 20 };
+	struct buf m = BUF_INIT, b = BUF_INIT;
+	struct mime_part *p;
+
+	(void)state;
+	buf_put_str(&m, "Content-Type: multipart/digest; boundary=b\n\n");
+	for (int i = 0; i < 30; i++) {
+		buf_put_str(&m, "--b\n\nFrom: ");
+		for (int k = 0; k < 20000; k++)
+			buf_put_str(&m, "a@b,");
+		buf_put_str(&m, "\n\nx\n");
+	}
+	assert_int_equal(mime_parse(&a, buf_slice(&m), &p), 0);
+	assert_int_equal(envelope_put_body(&b, p, true), 0);
+	assert_true(b.n > (size_t)10 << 20);
+	buf_clear(&m);
 	buf_clear(&b);
 	arena_reset(&a);
 }
@@ -305,6 +330,7 @@ main(void)
 		cmocka_unit_test(envelopes_are_written),
 		cmocka_unit_test(bodies_are_described),
 		cmocka_unit_test(what_does_not_fit_is_an_error),
+		cmocka_unit_test(many_addresses_are_described),
 		cmocka_unit_test(strings_are_safe),
 		cmocka_unit_test(subjects_have_a_base),
 		cmocka_unit_test(hostile_subjects_end_soon),

@@ -669,9 +669,9 @@ mails_summary(struct mails_view *v, uint32_t seq, struct arena *a,
 	parts = arena_array(a, n, sizeof(*parts));
 	for (const struct mime_part *p = root; p; p = mime_part_next(p))
 		parts[p->index] = fake_part(a, p);
-	envelope_put(&env, a, root->envelope);
-	envelope_put_body(&body, a, root, false);
-	envelope_put_body(&structure, a, root, true);
+	envelope_put(&env, root->envelope);
+	envelope_put_body(&body, root, false);
+	envelope_put_body(&structure, root, true);
 	*out =
 	    (struct mails_summary){ .envelope = arena_dup(a, buf_slice(&env)),
 		    .body = arena_dup(a, buf_slice(&body)),
