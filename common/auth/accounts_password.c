@@ -16,14 +16,22 @@
 
 struct check {
 	struct accounts *a;
+	enum accounts_scope scope;
 	struct accounts_login login;
-	const struct credential_record *match;
+	const struct credential_record *match; /* in scope, if any is */
 	bool prepared; /* else no password can be this */
 	struct password password;
 	/* The job on the thread pool. */
 	char setting[PASSWORD_HASH_MAX], hash[PASSWORD_HASH_MAX];
 	int rc;
 };
+
+static bool
+is_in_scope(const struct check *c, const struct credential_record *r)
+{
+	return r->public.scopes == 0 ||
+	    (r->public.scopes & (unsigned)c->scope) != 0;
+}
 
 /* --- the cache --- */
 
@@ -35,16 +43,26 @@ cache_mac(const struct check *c, const struct credential_record *r,
 	    slice(c->password.text, c->password.n), mac);
 }
 
+/*
+ * Only for what will succeed: a quick refusal would tell that the password of
+ * a disabled account is right.
+ */
 static bool
 is_cached(struct check *c)
 {
 	unsigned char mac[AUTH_CACHE_MAC_LEN];
 	int64_t now = clock_mono_ms();
 
-	for (size_t i = 0; i < c->login.n && c->match == NULL; i++)
-		if (cache_mac(c, &c->login.credentials[i], mac) &&
+	/* What stands in for an impossible password may be somebody's. */
+	if (!c->prepared || !c->login.enabled)
+		return false;
+	for (size_t i = 0; i < c->login.n && c->match == NULL; i++) {
+		const struct credential_record *r = &c->login.credentials[i];
+
+		if (is_in_scope(c, r) && cache_mac(c, r, mac) &&
 		    auth_cache_has(c->a->cache, mac, now))
-			c->match = &c->login.credentials[i];
+			c->match = r;
+	}
 	return c->match != NULL;
 }
 
@@ -53,7 +71,7 @@ cache(const struct check *c)
 {
 	unsigned char mac[AUTH_CACHE_MAC_LEN];
 
-	if (c->match != NULL && cache_mac(c, c->match, mac))
+	if (cache_mac(c, c->match, mac))
 		auth_cache_put(c->a->cache, mac, clock_mono_ms());
 }
 
@@ -119,7 +137,8 @@ compare(struct check *c)
 		const struct credential_record *r = &c->login.credentials[i];
 
 		if (has_setting(r, c->setting) &&
-		    password_hash_eq(r->hash, c->hash))
+		    password_hash_eq(r->hash, c->hash) &&
+		    (c->match == NULL || is_in_scope(c, r)))
 			c->match = r;
 	}
 }
@@ -165,33 +184,29 @@ hash_all(struct check *c)
 
 /* 0 with *why NULL for right, or words; -EAGAIN. */
 static int
-verdict(struct check *c, enum accounts_scope scope, const char **why)
+verdict(struct check *c, const char **why)
 {
-	unsigned scopes;
-	int rc = 0;
+	int rc;
 
-	/* What stands in for an impossible password may be somebody's. */
-	if (!c->prepared || !is_cached(c)) {
-		if ((rc = hash_all(c)) != 0)
-			return rc;
-		if (!c->prepared)
-			c->match = NULL;
-		cache(c);
-	}
-	scopes = c->match != NULL ? c->match->public.scopes : 0;
 	*why = NULL;
-	if (c->match == NULL)
+	if (is_cached(c))
+		return 0;
+	if ((rc = hash_all(c)) != 0)
+		return rc;
+	if (c->match == NULL || !c->prepared)
 		*why = c->login.is_account ? "wrong password" : "no account";
 	else if (!c->login.enabled)
 		*why = "disabled";
-	else if (scopes != 0 && (scopes & (unsigned)scope) == 0)
+	else if (!is_in_scope(c, c->match))
 		*why = "password not for this";
+	else
+		cache(c);
 	return 0;
 }
 
 static int
 check_run(struct check *c, struct arena *arena, struct slice user,
-    struct slice password, enum accounts_scope scope, const char **why)
+    struct slice password, const char **why)
 {
 	int rc = accounts_login_load(c->a, arena, user, &c->login);
 
@@ -203,13 +218,12 @@ check_run(struct check *c, struct arena *arena, struct slice user,
 		c->password.n = 1;
 		memcpy(c->password.text, "x", 2);
 	}
-	return verdict(c, scope, why);
+	return verdict(c, why);
 }
 
 static int
 authenticate(struct check *c, struct arena *arena, struct slice user,
-    struct slice password, enum accounts_scope scope, const char *peer,
-    const char **account)
+    struct slice password, const char *peer, const char **account)
 {
 	struct accounts *a = c->a;
 	struct arena scratch = ARENA_INIT_MAX((size_t)4 << 20);
@@ -224,7 +238,7 @@ authenticate(struct check *c, struct arena *arena, struct slice user,
 	wait = throttle_begin(&a->throttle, peer, key, clock_mono_ms());
 	rc = wait > 0 ? co_sleep(wait) : 0;
 	if (rc == 0)
-		rc = check_run(c, &scratch, user, password, scope, &why);
+		rc = check_run(c, &scratch, user, password, &why);
 	if (rc == 0)
 		outcome = why == NULL ? THROTTLE_GOOD : THROTTLE_WRONG;
 	throttle_end(&a->throttle, peer, key, outcome, clock_mono_ms());
@@ -252,7 +266,8 @@ accounts_authenticate(struct accounts *a, struct arena *arena,
 	if (c == NULL)
 		return -EAGAIN;
 	c->a = a;
-	rc = authenticate(c, arena, user, password, scope, peer, account);
+	c->scope = scope;
+	rc = authenticate(c, arena, user, password, peer, account);
 	OPENSSL_cleanse(c, sizeof(*c));
 	free(c);
 	return rc;

@@ -252,7 +252,7 @@ walk_target(struct walk *w, const char *target, const char *rule, int depth)
 	case FOUND_NONE:
 		break;
 	}
-	log_warning("target gets nothing", "rule=%s target=%s because=%s",
+	log_info("target gets nothing", "rule=%s target=%s because=%s",
 	    log_qs(rule), log_qs(target), log_qs(f.rule));
 	return 0;
 }

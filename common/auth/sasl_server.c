@@ -100,8 +100,19 @@ step_login(struct sasl_server *s, struct slice in, struct buf *out)
 
 /* --- SCRAM --- */
 
-/* Of the account's credentials, those that one salt and count of iterations
- * fits; else nobody's. */
+static bool
+fits(const struct scram_keys *k, const struct scram_keys *shown)
+{
+	return k->iterations == shown->iterations &&
+	    slice_eq(slice(k->salt, k->salt_n),
+		slice(shown->salt, shown->salt_n));
+}
+
+/*
+ * What is shown as salt and iterations, the same for every scope (else one
+ * could tell an account from a fake by asking at two ports); and the keys that
+ * count here: of this scope, and of that salt.
+ */
 static int
 scram_candidates(struct sasl_server *s, struct arena *arena,
     struct accounts_login *l, struct scram_keys *shown,
@@ -115,21 +126,19 @@ scram_candidates(struct sasl_server *s, struct arena *arena,
 	memset(shown, 0, sizeof(*shown));
 	shown->iterations = s->accounts->policy.scram_iterations;
 	scram_fake_salt(s->accounts->secret, l->name.address, shown);
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->credentials[i].has_scram) {
+			*shown = l->credentials[i].scram;
+			break;
+		}
+	}
 	accounts_login_scope(l, s->scope);
 	if ((*keys = arena_array(arena, l->n + 1, sizeof(**keys))) == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < l->n; i++) {
-		const struct scram_keys *k = &l->credentials[i].scram;
-
-		if (!l->credentials[i].has_scram)
-			continue;
-		if (*n == 0)
-			*shown = *k;
-		if (k->iterations == shown->iterations &&
-		    slice_eq(slice(k->salt, k->salt_n),
-			slice(shown->salt, shown->salt_n)))
-			(*keys)[(*n)++] = k;
-	}
+	for (size_t i = 0; i < l->n; i++)
+		if (l->credentials[i].has_scram &&
+		    fits(&l->credentials[i].scram, shown))
+			(*keys)[(*n)++] = &l->credentials[i].scram;
 	return 0;
 }
 

@@ -26,6 +26,10 @@ static const char directory[] =
     "account nopass@example.org\n"
     "alias sales@example.org alice@example.org\n"
     "account ren\xc3\xa9@example.org\n"
+    "account two@example.org\n"
+    "password two@example.org a same imap\n"
+    "password two@example.org b same submission\n"
+    "password two@example.org c same api\n"
     "password alice@example.org password secret\n"
     "password alice@example.org phone 2-app-2 imap\n"
     "password alice@example.org laptop 3-app-3 submission\n"
@@ -79,6 +83,11 @@ static const struct {
 	    "alice@example.org" },
 	{ "alice@example.org", "3-app-3", ACCOUNTS_IMAP, NULL },
 	{ "bob@example.org", "p=a,s", ACCOUNTS_API, "bob@example.org" },
+	/* The same password under three names counts for each scope. */
+	{ "two@example.org", "same", ACCOUNTS_IMAP, "two@example.org" },
+	{ "two@example.org", "same", ACCOUNTS_SUBMISSION, "two@example.org" },
+	{ "two@example.org", "same", ACCOUNTS_API, "two@example.org" },
+	{ "two@example.org", "same", ACCOUNTS_POP3, NULL },
 	/* Composed or not, as keyboards differ. */
 	{ "rene\xcc\x81@example.org", "e\xcc\x81te\xcc\x81", ACCOUNTS_IMAP,
 	    "ren\xc3\xa9@example.org" },
@@ -405,17 +414,17 @@ the_server_answers_each_message(void **state)
 
 /* --- salts --- */
 
-static char salts[5][128];
+static char salts[7][128];
 
 static void
-salt_of(const char *user, char out[static 128])
+salt_of(const char *user, enum accounts_scope scope, char out[static 128])
 {
 	struct sasl_server *s = NULL;
 	struct buf in = BUF_INIT, b = BUF_INIT;
 
 	buf_printf(&in, "n,,n=%s,r=abc", user);
-	sasl_server_new(&s, a, server, SLICE_LIT("SCRAM-SHA-256"),
-	    ACCOUNTS_IMAP, false);
+	sasl_server_new(&s, a, server, SLICE_LIT("SCRAM-SHA-256"), scope,
+	    false);
 	if (sasl_server_step(s, buf_slice(&in), &b) == SASL_MORE)
 		snprintf(out, 128, "%s", strstr(buf_str(&b), ",s="));
 	sasl_server_free(&s);
@@ -429,11 +438,13 @@ run_salts(void *arg)
 	(void)arg;
 	a = fixture_open(directory, 6);
 	conn_pair(&server, &client);
-	salt_of("nobody@example.org", salts[0]);
-	salt_of("NOBODY@example.org", salts[1]);
-	salt_of("nobody2@example.org", salts[2]);
-	salt_of("alice@example.org", salts[3]);
-	salt_of("alice@example.org", salts[4]);
+	salt_of("nobody@example.org", ACCOUNTS_IMAP, salts[0]);
+	salt_of("NOBODY@example.org", ACCOUNTS_IMAP, salts[1]);
+	salt_of("nobody2@example.org", ACCOUNTS_IMAP, salts[2]);
+	salt_of("alice@example.org", ACCOUNTS_IMAP, salts[3]);
+	salt_of("alice@example.org", ACCOUNTS_API, salts[4]);
+	salt_of("two@example.org", ACCOUNTS_IMAP, salts[5]);
+	salt_of("two@example.org", ACCOUNTS_POP3, salts[6]);
 	conn_free(&server);
 	conn_free(&client);
 	accounts_close(&a);
@@ -446,7 +457,9 @@ unknown_users_have_salts_like_others(void **state)
 	co_run(run_salts, NULL);
 	assert_string_equal(salts[0], salts[1]);
 	assert_string_not_equal(salts[0], salts[2]);
+	/* At any port, whatever its passwords are good for. */
 	assert_string_equal(salts[3], salts[4]);
+	assert_string_equal(salts[5], salts[6]);
 	assert_int_equal(strlen(salts[0]), strlen(salts[3]));
 	assert_string_equal(strstr(salts[0], ",i="), ",i=4096");
 	assert_string_equal(strstr(salts[3], ",i="), ",i=4096");
