@@ -85,15 +85,26 @@ next_chance(void)
 	return chances[--chances_left];
 }
 
+/* Crockford's base 32: n characters of the low bits. */
+static void
+base32(uint64_t v, char *out, int n)
+{
+	static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+	for (int i = n - 1; i >= 0; i--, v >>= 5)
+		out[i] = alphabet[v & 31];
+	out[n] = '\0';
+}
+
+void
+id_time(int64_t wall_ms, char out[static ID_TIME_LEN + 1])
+{
+	base32((uint64_t)wall_ms, out, ID_TIME_LEN);
+}
+
 void
 id_new(char out[static ID_LEN + 1])
 {
-	static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-	uint64_t time = (uint64_t)clock_wall_ms(), chance = next_chance();
-
-	for (int i = 9; i >= 0; i--, time >>= 5)
-		out[i] = alphabet[time & 31];
-	for (int i = 17; i >= 10; i--, chance >>= 5)
-		out[i] = alphabet[chance & 31];
-	out[ID_LEN] = '\0';
+	id_time(clock_wall_ms(), out);
+	base32(next_chance(), out + ID_TIME_LEN, ID_LEN - ID_TIME_LEN);
 }

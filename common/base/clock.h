@@ -18,6 +18,9 @@ int64_t clock_wall_ms(void);
  */
 #define ID_LEN 18
 void id_new(char out[static ID_LEN + 1]);
+/* The first characters of the ids made at that time. */
+#define ID_TIME_LEN 10
+void id_time(int64_t wall_ms, char out[static ID_TIME_LEN + 1]);
 
 /* Octets that nobody can guess; never fails (aborts without a kernel RNG). */
 void random_octets(void *out, uint32_t n);

@@ -111,6 +111,8 @@ struct delivery {
 	uint64_t octets, messages; /* of the account's other mailboxes */
 	struct change c;
 	bool sealed;        /* c is in this round's commit */
+	bool again;         /* it was delivered before, under its key */
+	struct buf old;     /* key rows from "i" up to here are past use */
 	uint32_t uid_tried; /* by a commit of unknown outcome; 0: none */
 };
 
@@ -171,6 +173,93 @@ delivery_was_done(struct delivery *d)
 	return true;
 }
 
+/* --- keys: what was delivered under one is not delivered again --- */
+
+#define KEY_OCTETS 64
+#define OLD_KEYS_EVERY 64 /* deliveries */
+#define OLD_KEYS_AT_ONCE 256
+
+static struct slice
+delivery_key(const struct delivery *d, char room[static KEY_OCTETS + 1])
+{
+	struct slice key = slice_head(d->t->key, KEY_OCTETS);
+
+	room[0] = 'i';
+	memcpy(room + 1, key.p, key.n);
+	return slice(room, key.n + 1);
+}
+
+/* 0: it was, the result is that of then. STORE_ECONFLICT: it was not. */
+static int
+delivery_was_made(struct mails *m, struct delivery *d)
+{
+	char room[KEY_OCTETS + 1];
+	struct buf uid = BUF_INIT;
+	int rc = d->t->key.n == 0
+	    ? -ENOENT
+	    : store_get(m->s, box_part(d->x), delivery_key(d, room), &uid);
+
+	if (rc == 0 && uid.n != 4)
+		rc = -EIO;
+	if (rc == 0) {
+		d->again = true;
+		d->t->uid = get_be32(uid.p);
+		d->t->uidvalidity = d->x->h.uidvalidity;
+	}
+	buf_clear(&uid);
+	return rc == -ENOENT ? STORE_ECONFLICT : rc;
+}
+
+struct old_keys {
+	struct buf *last;
+	int n;
+};
+
+static int
+old_key(void *arg, struct slice key, struct slice val)
+{
+	struct old_keys *o = arg;
+
+	(void)val;
+	buf_reset(o->last);
+	buf_put_slice(o->last, key);
+	buf_put_char(o->last, '\0'); /* just behind it */
+	return ++o->n == OLD_KEYS_AT_ONCE;
+}
+
+/* Now and then some keys of long ago go in a delivery's batch. Trace ids
+ * begin with their time, so the old ones stand first. */
+static void
+delivery_old_keys(struct mails *m, struct delivery *d)
+{
+	struct old_keys o = { &d->old, 0 };
+	char to[ID_TIME_LEN + 2];
+
+	buf_reset(&d->old);
+	if (d->t->key.n == 0 || d->x->h.uidnext % OLD_KEYS_EVERY != 0)
+		return;
+	to[0] = 'i';
+	id_time(clock_wall_ms() - MAILS_KEY_DAYS * INT64_C(86400000), to + 1);
+	(void)store_scan(m->s, box_part(d->x), SLICE_LIT("i"), slice_str(to),
+	    STORE_SCAN_KEYS, old_key, &o);
+}
+
+static void
+delivery_put_key(struct delivery *d)
+{
+	char room[KEY_OCTETS + 1], uid[4];
+	struct slice key;
+
+	if (d->t->key.n == 0)
+		return;
+	key = delivery_key(d, room);
+	put_be32(uid, d->t->uid);
+	store_guard_absent(d->c.b, key);
+	store_put(d->c.b, key, slice(uid, sizeof(uid)));
+	if (d->old.n > 0)
+		store_del_range(d->c.b, SLICE_LIT("i"), buf_slice(&d->old));
+}
+
 /* All that may wait, before the change is made. STORE_ECONFLICT: go on. */
 static int
 delivery_prepare(struct mails *m, struct delivery *d)
@@ -183,7 +272,8 @@ delivery_prepare(struct mails *m, struct delivery *d)
 		0 ||
 	    (rc = delivery_keywords(d)) != 0 || (rc = box_know(d->x)) != 0)
 		return rc;
-	return STORE_ECONFLICT;
+	delivery_old_keys(m, d);
+	return delivery_was_made(m, d);
 }
 
 /* Why the message cannot go into the mailbox as it is now; 0: it can. */
@@ -224,6 +314,7 @@ delivery_build(struct delivery *d, const struct mails_message *msg)
 	if (msg->summary.n > 0)
 		store_put(c->b, key_slice(&k), buf_slice(&msg->summary));
 	store_batch_need(c->b, msg->w);
+	delivery_put_key(d);
 	if (d->keywords.n > d->keywords_were)
 		keywords_put(c, &d->keywords);
 	change_seal(c);
@@ -281,7 +372,7 @@ deliveries_round(struct mails_message *msg, struct delivery *d, size_t n)
 	return left;
 }
 
-/* Tokens of all (`done` false: only of those that failed for good). */
+/* Tokens of all; or, to be taken away, of those that made no row. */
 static int
 deliveries_refs(
     struct mails_message *msg, const struct delivery *d, size_t n, bool add)
@@ -294,7 +385,8 @@ deliveries_refs(
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		if (d[i].x != NULL &&
-		    (add || (d[i].t->rc != 0 && !is_pending(&d[i]))))
+		    (add || d[i].again ||
+			(d[i].t->rc != 0 && !is_pending(&d[i]))))
 			refs[k++] = (struct ref){ msg->blob, d[i].row.token };
 	if (k > 0 && add)
 		rc = refs_add(msg->m, refs, k, msg->w);
@@ -352,6 +444,7 @@ mails_deliver(struct mails_message *msg, struct mails_target *targets, size_t n)
 		if (rc == 0)
 			rc = targets[i].rc;
 		keywords_clear(&d[i].keywords);
+		buf_clear(&d[i].old);
 		box_put(&d[i].x);
 	}
 	free(d);

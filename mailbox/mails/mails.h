@@ -138,7 +138,7 @@ struct mails_target {
 	 * when a message was delivered to this mailbox under the same key, it is
 	 * not put in again, and the result is that of the first time. So who had
 	 * no reply (qm, after a crash of mailbox) can ask again and nothing
-	 * appears twice. Kept as row "k<key>" in the mailbox's partition, guarded
+	 * appears twice. Kept as row "i<key>" in the mailbox's partition, guarded
 	 * absent in the batch of the delivery. Trace ids begin with the time
 	 * (clock.h), so rows older than MAILS_KEY_DAYS go by a range delete in
 	 * some later delivery's batch.

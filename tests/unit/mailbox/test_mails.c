@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Mails in its ordinary life, on every kind of store. */
+#include "common/base/clock.h"
 #include "tests/unit/mailbox/mails_test.h"
 
 #define MESSAGE                                                                \
@@ -548,6 +549,74 @@ deleting(void)
 	arena_reset(&a);
 }
 
+/* Deliver to both under `key`; the UID that alice's copy has. */
+static uint32_t
+deliver_under(struct slice key)
+{
+	struct mails_message *msg = message_of(MESSAGE);
+	struct mails_target t[2];
+
+	for (int i = 0; i < 2; i++)
+		t[i] = (struct mails_target){ .account = i ? BOB : ALICE,
+			.mailbox = SLICE_LIT("INBOX"),
+			.internaldate = INT64_MIN,
+			.key = key };
+	CHECK_INT(mails_deliver(msg, t, 2), 0);
+	CHECK(t[0].uidvalidity != 0);
+	mails_message_free(&msg);
+	return t[0].uid;
+}
+
+static uint32_t
+count_in(const char *account)
+{
+	struct mails_status s = { 0 };
+
+	CHECK_INT(mails_status(mm, account, SLICE_LIT("INBOX"), &s), 0);
+	return s.messages;
+}
+
+/* Promise 1: who had no reply and asks again gives one copy. */
+static void
+once_under_a_key(void)
+{
+	struct slice key = SLICE_LIT("01M7XKN4V6CQJ40FFX");
+	uint32_t uid = deliver_under(key);
+
+	CHECK_INT(deliver_under(key), uid);
+	CHECK_INT(deliver_under(key), uid);
+	CHECK_INT(count_in(ALICE), 1);
+	CHECK_INT(count_in(BOB), 1);
+	CHECK(deliver_under(SLICE_LIT("01M7XKN4V6CQJ40FFY")) != uid);
+	CHECK(deliver_under(SLICE_EMPTY) != deliver_under(SLICE_EMPTY));
+	CHECK_INT(count_in(ALICE), 4);
+}
+
+/* Keys of long ago go; those in use stay. */
+static void
+old_keys_go(void)
+{
+	char old[ID_LEN + 1], key[ID_LEN + 1];
+	uint32_t uid = 0;
+
+	id_new(old);
+	id_time(clock_wall_ms() - 20 * INT64_C(86400000), key);
+	memcpy(old, key, ID_TIME_LEN);
+	deliver_under(slice_str(old));
+	id_new(key);
+	uid = deliver_under(slice_str(key));
+	for (int i = 0; i < 130; i++) {
+		char other[ID_LEN + 1];
+
+		id_new(other);
+		deliver_under(slice_str(other));
+	}
+	CHECK_INT(deliver_under(slice_str(key)), uid);
+	CHECK(deliver_under(slice_str(old)) > uid);
+}
+
+MAILS_ON_ALL(once_under_a_key)
+MAILS_ON_ALL(old_keys_go)
 MAILS_ON_ALL(new_account)
 MAILS_ON_ALL(names)
 MAILS_ON_ALL(names_bad)
@@ -568,6 +637,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(on_all_once_under_a_key),
+		cmocka_unit_test(on_all_old_keys_go),
 		cmocka_unit_test(on_all_new_account),
 		cmocka_unit_test(on_all_names),
 		cmocka_unit_test(on_all_names_bad),
