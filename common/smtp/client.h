@@ -113,6 +113,16 @@ int smtp_client_send(struct smtp_client *c, struct slice prefix,
 int smtp_client_send_from(struct smtp_client *c, struct slice prefix,
     ssize_t (*read)(void *arg, void *p, size_t n), void *arg, uint64_t size,
     struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *reply);
+/*
+ * The whole transaction, as _mail and _send have it; to one of our own programs
+ * in a single round trip. *reply has code 0 when nothing was sent, because MAIL
+ * or all recipients were refused. Recipients that were accepted at first have
+ * their final reply in `rcpts`.
+ */
+int smtp_client_deliver(struct smtp_client *c,
+    const struct smtp_client_mail *m, struct smtp_client_rcpt *rcpts, size_t n,
+    struct slice prefix, struct spool *body, struct smtp_reply *mail_reply,
+    struct smtp_reply *reply);
 int smtp_client_reset(struct smtp_client *c); /* RSET */
 int smtp_client_noop(struct smtp_client *c);
 

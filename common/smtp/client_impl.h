@@ -31,6 +31,15 @@ struct smtp_client {
  * address and settings. *reply as for smtp_client_open, in c's arena. */
 int client_connect(struct smtp_client *c, struct smtp_reply *reply);
 
+/*
+ * MAIL and RCPT as smtp_client_mail has it. `behind` (may be NULL) writes what
+ * goes out behind them without waiting for their replies; it is called again
+ * when the connection had died unseen, and not at all when nothing is sent.
+ */
+int client_envelope(struct smtp_client *c, const struct smtp_client_mail *m,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply,
+    int (*behind)(void *), void *arg);
+
 /* Write one command; nothing is waited for but a full buffer. */
 int client_put(struct smtp_client *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

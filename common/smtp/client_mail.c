@@ -22,6 +22,8 @@ struct envelope {
 	size_t in_flight;      /* octets sent and not answered, at most */
 	bool has_reset, has_xforward;
 	bool mail_answered;
+	int (*behind)(void *);
+	void *arg;
 };
 
 /* RSET and XFORWARD come first, where they are needed; then MAIL, then the
@@ -224,6 +226,11 @@ exchange(struct envelope *e)
 			rc = send_next(e);
 			continue;
 		}
+		if (e->sent == count && e->behind != NULL) {
+			rc = e->behind(e->arg);
+			e->behind = NULL;
+			continue;
+		}
 		if ((rc = read_next(e)) == 0 && e->sent == e->answered)
 			e->in_flight = 0;
 	}
@@ -268,38 +275,38 @@ refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
 }
 
 static int
-mail_once(struct smtp_client *c, const struct smtp_client_mail *m,
-    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply,
-    bool *mail_answered)
+envelope_once(struct envelope *e)
 {
-	struct envelope e = { .c = c,
-		.mail = m,
-		.rcpts = rcpts,
-		.n = n,
-		.mail_reply = mail_reply };
+	struct smtp_client *c = e->c;
 	int rc;
 
-	*mail_answered = false;
 	if (c->out_of_step)
 		return -ECONNRESET;
 	arena_reset(&c->tx);
-	if (refuse_here(c, m, mail_reply))
+	if (refuse_here(c, e->mail, e->mail_reply))
 		return 0;
-	c->body = m->body;
-	e.has_reset = c->needs_reset;
-	e.has_xforward = m->xforward != NULL && (c->ext & SMTP_EXT_XFORWARD);
-	rc = exchange(&e);
-	*mail_answered = e.mail_answered;
-	if (rc != 0)
+	c->body = e->mail->body;
+	e->has_reset = c->needs_reset;
+	e->has_xforward =
+	    e->mail->xforward != NULL && (c->ext & SMTP_EXT_XFORWARD);
+	if ((rc = exchange(e)) != 0)
 		c->out_of_step = true;
 	return rc;
 }
 
 int
-smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *m,
-    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply)
+client_envelope(struct smtp_client *c, const struct smtp_client_mail *m,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply,
+    int (*behind)(void *), void *arg)
 {
-	bool mail_answered;
+	struct envelope begin = { .c = c,
+		.mail = m,
+		.rcpts = rcpts,
+		.n = n,
+		.mail_reply = mail_reply,
+		.behind = behind,
+		.arg = arg };
+	struct envelope e = begin;
 	int rc;
 
 	*mail_reply = (struct smtp_reply){ 0 };
@@ -312,16 +319,24 @@ smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *m,
 		rcpts[i].reply = (struct smtp_reply){ 0 };
 		rcpts[i].accepted = false;
 	}
-	rc = mail_once(c, m, rcpts, n, mail_reply, &mail_answered);
+	rc = envelope_once(&e);
 	/* An idle connection may die unseen: nothing was said, so say it again
 	 * on a new one. */
-	if (rc == -ECONNRESET && !mail_answered && c->reused && c->to.len > 0) {
+	if (rc == -ECONNRESET && !e.mail_answered && c->reused &&
+	    c->to.len > 0) {
 		log_debug("pooled connection was dead", "peer=%s", c->remote);
+		e = begin;
 		if ((rc = client_connect(c, mail_reply)) == 0)
-			rc = mail_once(
-			    c, m, rcpts, n, mail_reply, &mail_answered);
+			rc = envelope_once(&e);
 	}
 	return rc;
+}
+
+int
+smtp_client_mail(struct smtp_client *c, const struct smtp_client_mail *m,
+    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *mail_reply)
+{
+	return client_envelope(c, m, rcpts, n, mail_reply, NULL, NULL);
 }
 
 int

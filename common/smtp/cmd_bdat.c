@@ -82,9 +82,9 @@ refuse_out_of_place(struct smtp_session *s, const struct chunk *c)
 	if (s->state == STATE_BDAT_FAILED && session_is_lmtp(s) && c->last)
 		return body_finish(s);
 	if (s->state == STATE_MAIL)
-		return session_refuse(s, session_is_lmtp(s) ? 503 : 554,
-		    "5.5.1", "No valid recipients");
-	return session_refuse(s, 503, "5.5.1", "BDAT is not for here");
+		return session_refuse_order(
+		    s, session_is_lmtp(s) ? 503 : 554, "No valid recipients");
+	return session_refuse_order(s, 503, "BDAT is not for here");
 }
 
 static int

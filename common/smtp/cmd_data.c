@@ -180,10 +180,10 @@ refuse_early(struct smtp_session *s)
 {
 	if (s->state == STATE_MAIL)
 		/* RFC 5321 3.3; RFC 2033 4.2: LMTP must say 503. */
-		return session_refuse(s, session_is_lmtp(s) ? 503 : 554,
-		    "5.5.1", "No valid recipients");
+		return session_refuse_order(
+		    s, session_is_lmtp(s) ? 503 : 554, "No valid recipients");
 	if (s->state != STATE_RCPT)
-		return session_refuse(s, 503, "5.5.1", "Not at this point");
+		return session_refuse_order(s, 503, "Not at this point");
 	/* RFC 3030 3: the end of binary octets cannot be found. */
 	return session_refuse(s, 503, "5.5.1", "BINARYMIME needs BDAT");
 }

@@ -28,12 +28,14 @@ ask_handler(struct smtp_session *s)
 		reply = session_trouble(s, "mail", rc);
 	if (smtp_reply_is_positive(&reply)) {
 		session_set_state(s, STATE_MAIL);
+		s->mail_refused = false;
 		/* A pooled connection of our own, which may never send a
 		 * message (guard): only faults in a row count. */
 		if (session_is_lmtp(s))
 			s->n_errors = 0;
 		return session_reply(s, &reply);
 	}
+	s->mail_refused = true;
 	s->final_code = reply.code;
 	rc = session_reply(s, &reply);
 	session_reset(s);
@@ -46,6 +48,7 @@ refuse(struct smtp_session *s, struct smtp_reply error)
 {
 	int rc;
 
+	s->mail_refused = true;
 	if (error.code >= 500)
 		s->n_errors++;
 	rc = session_reply(s, &error);

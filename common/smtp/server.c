@@ -73,7 +73,7 @@ run_command(
 		return session_refuse(
 		    s, 501, "5.5.4", "This command takes no argument");
 	if (!(c->states & s->state))
-		return session_refuse(s, 503, "5.5.1",
+		return session_refuse_order(s, 503,
 		    s->state == STATE_START ? "Say hello first"
 					    : "Not at this point");
 	if ((c->flags & CMD_JUNK) && !session_is_lmtp(s) &&

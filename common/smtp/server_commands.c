@@ -129,6 +129,7 @@ hello(struct smtp_session *s, struct slice args, bool esmtp)
 		return session_refuse(s, 501, "5.5.4", "Your name, please");
 	/* RFC 5321 4.1.4: as RSET. */
 	session_reset(s);
+	s->mail_refused = false;
 	memcpy(s->helo, name, sizeof(name));
 	s->is_esmtp = esmtp;
 	if (s->srv->handler->helo != NULL)
@@ -165,6 +166,7 @@ cmd_rset(struct smtp_session *s, struct slice args)
 {
 	(void)args;
 	session_reset(s);
+	s->mail_refused = false;
 	return session_say(s, 250, "2.0.0", "Forgotten");
 }
 

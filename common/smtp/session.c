@@ -166,6 +166,14 @@ session_refuse(
 }
 
 int
+session_refuse_order(struct smtp_session *s, int code, const char *text)
+{
+	if (!s->mail_refused && s->n_refused == 0)
+		s->n_errors++;
+	return session_say(s, code, "5.5.1", text);
+}
+
+int
 session_close(
     struct smtp_session *s, int code, const char *enhanced, const char *text)
 {

@@ -54,6 +54,7 @@ struct smtp_session {
 	int final_code;
 	struct smtp_xforward xforward;
 
+	bool mail_refused; /* and nothing has begun since */
 	/* Since the last message that was accepted. */
 	unsigned n_errors;  /* of the peer, in the protocol */
 	unsigned n_rejects; /* refused recipients */
@@ -105,6 +106,9 @@ int session_say(struct smtp_session *s, int code, const char *enhanced,
 /* The same for a fault of the peer, which is counted. */
 int session_refuse(struct smtp_session *s, int code, const char *enhanced,
     const char *text);
+/* 503 (554) for a command out of order; counted, but for what may have been
+ * sent before the refusal of MAIL or RCPT was read (RFC 2920). */
+int session_refuse_order(struct smtp_session *s, int code, const char *text);
 /* The same as the last one of the session. */
 int session_close(struct smtp_session *s, int code, const char *enhanced,
     const char *text);

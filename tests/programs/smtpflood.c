@@ -44,11 +44,10 @@ send_one(struct smtp_client *c, struct spool *body)
 		.size = flood.octets };
 	struct smtp_client_rcpt rcpt = { .address =
 					     SLICE_LIT("recipient@b.example") };
-	struct smtp_reply reply;
-	int rc = smtp_client_mail(c, &mail, &rcpt, 1, &reply);
+	struct smtp_reply mail_reply, reply;
+	int rc = smtp_client_deliver(
+	    c, &mail, &rcpt, 1, SLICE_EMPTY, body, &mail_reply, &reply);
 
-	if (rc == 0)
-		rc = smtp_client_send(c, SLICE_EMPTY, body, &rcpt, 1, &reply);
 	return rc == 0 && reply.code != 250 ? -EPROTO : rc;
 }
 

@@ -18,8 +18,8 @@ struct delivery {
 	/* given */
 	struct smtp_server server;
 	struct slice prefix, body;
-	bool from_function;
-	size_t n_rcpts; /* every third is nobody@ */
+	bool from_function, whole; /* how it is sent */
+	size_t n_rcpts;            /* every third is nobody@ */
 	struct smtp_client_mail mail;
 	unsigned times; /* transactions in the session */
 	struct tls_client *tls;
@@ -77,6 +77,24 @@ send_body(
 }
 
 static void
+transact_whole(
+    struct delivery *d, struct smtp_client *c, struct smtp_client_rcpt *rcpts)
+{
+	struct spool *spool;
+
+	if (spool_new(&spool, "/tmp") != 0 || spool_write(spool, d->body) != 0)
+		abort();
+	d->mail_rc = smtp_client_deliver(c, &d->mail, rcpts, d->n_rcpts,
+	    d->prefix, spool, &d->mail_reply, &d->reply);
+	d->n_accepted = d->n_final = d->send_rc = 0;
+	for (size_t i = 0; i < d->n_rcpts; i++) {
+		d->n_accepted += rcpts[i].accepted;
+		d->n_final += slice_eq_str(rcpts[i].reply.text, "Stored");
+	}
+	spool_free(&spool);
+}
+
+static void
 transact(struct delivery *d, struct smtp_client *c)
 {
 	struct smtp_client_rcpt *rcpts = calloc(d->n_rcpts, sizeof(*rcpts));
@@ -86,6 +104,11 @@ transact(struct delivery *d, struct smtp_client *c)
 					      : SLICE_LIT("b@b.example");
 		rcpts[i].notify = SMTP_NOTIFY_FAILURE;
 		rcpts[i].orcpt = SLICE_LIT("rfc822;b=c@b.example");
+	}
+	if (d->whole) {
+		transact_whole(d, c, rcpts);
+		free(rcpts);
+		return;
 	}
 	d->mail_rc =
 	    smtp_client_mail(c, &d->mail, rcpts, d->n_rcpts, &d->mail_reply);
@@ -210,15 +233,16 @@ small_bodies_with_each_extension(void **state)
 			    : bit == 13          ? 0
 						 : all & ~(1U << bit);
 			for (size_t i = 0;
-			     i < 2 * sizeof(bodies) / sizeof(*bodies); i++) {
+			     i < 3 * sizeof(bodies) / sizeof(*bodies); i++) {
 				struct delivery d =
 				    delivery(kind == 0 ? SMTP_SERVER_ESMTP
 						       : SMTP_SERVER_LMTP,
 					ext);
 				char what[64];
 
-				d.body = slice_str(bodies[i / 2].in);
-				d.from_function = i % 2;
+				d.body = slice_str(bodies[i / 3].in);
+				d.from_function = i % 3 == 1;
+				d.whole = i % 3 == 2;
 				d.n_rcpts = 1 + i % 4;
 				d.mail.body = SMTP_BODY_8BITMIME;
 				d.mail.ret = SMTP_RET_HDRS;
@@ -228,7 +252,7 @@ small_bodies_with_each_extension(void **state)
 				snprintf(what, sizeof(what),
 				    "kind %d ext %x body %zu", kind, ext, i);
 				check_delivery(
-				    &d, slice_str(bodies[i / 2].out), what);
+				    &d, slice_str(bodies[i / 3].out), what);
 			}
 		}
 }
@@ -257,7 +281,7 @@ large_bodies(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-		for (unsigned k = 0; k < 8; k++) {
+		for (unsigned k = 0; k < 12; k++) {
 			struct delivery d = delivery(
 			    k & 1 ? SMTP_SERVER_LMTP : SMTP_SERVER_ESMTP,
 			    (k & 2 ? SMTP_EXT_CHUNKING : 0) |
@@ -275,6 +299,7 @@ large_bodies(void **state)
 			if (p[n - 3] == '\r')
 				p[n - 3] = 'x';
 			d.from_function = k & 4;
+			d.whole = k & 8;
 			d.body = slice(p, n);
 			d.times = 1;
 			check_delivery(&d, d.body, "large");
@@ -511,6 +536,24 @@ name_of(int rc)
 				: strerror(-rc);
 }
 
+static void
+bad_delivery(struct bad_run *r, struct smtp_client *c,
+    const struct smtp_client_mail *mail, struct smtp_client_rcpt *rcpts)
+{
+	struct smtp_reply mail_reply, reply;
+	struct spool *body;
+	int rc;
+
+	spool_new(&body, "/tmp");
+	spool_write(body, SLICE_LIT("x\r\n"));
+	rc = smtp_client_deliver(
+	    c, mail, rcpts, 2, SLICE_EMPTY, body, &mail_reply, &reply);
+	buf_printf(&r->outcome, " %s/%d/%d rcpt=%d,%d", name_of(rc),
+	    mail_reply.code, reply.code, rcpts[0].reply.code,
+	    rcpts[1].reply.code);
+	spool_free(&body);
+}
+
 /* One transaction with two recipients, as "mail=ok/250 rcpt=250,550 send=...". */
 static void
 bad_transaction(struct bad_run *r, struct smtp_client *c)
@@ -521,8 +564,13 @@ bad_transaction(struct bad_run *r, struct smtp_client *c)
 		{ .address = SLICE_LIT("c@c") } };
 	struct smtp_reply reply;
 	struct spool *body;
-	int rc = smtp_client_mail(c, &mail, rcpts, 2, &reply);
+	int rc;
 
+	if (strncmp(r->bad->name, "ahead", 5) == 0) {
+		bad_delivery(r, c, &mail, rcpts);
+		return;
+	}
+	rc = smtp_client_mail(c, &mail, rcpts, 2, &reply);
 	buf_printf(&r->outcome, " mail=%s/%d rcpt=%d,%d", name_of(rc),
 	    reply.code, rcpts[0].reply.code, rcpts[1].reply.code);
 	if (rc != 0 || (!rcpts[0].accepted && !rcpts[1].accepted))
@@ -578,6 +626,12 @@ bad_client(void *arg)
 	"S: 220 bad", "C: EHLO me", "S: 250-bad", "S: 250-PIPELINING",         \
 	    "S: 250 CHUNKING"
 #define OPEN_LMTP "S: 220 bad", "C: LHLO me", "S: 250-bad", "S: 250 PIPELINING"
+#define OPEN_OURS                                                              \
+	"S: 220 bad", "C: LHLO me", "S: 250-bad", "S: 250-PIPELINING",         \
+	    "S: 250-CHUNKING", "S: 250 XTRACE"
+#define AHEAD                                                                  \
+	"C: MAIL FROM:<a@a>", "C: RCPT TO:<b@b>", "C: RCPT TO:<c@c>",          \
+	    "C: BDAT 3 LAST", "C: x"
 #define ENVELOPE                                                               \
 	"C: MAIL FROM:<a@a>", "S: 250 ok", "C: RCPT TO:<b@b>", "S: 250 ok",    \
 	    "C: RCPT TO:<c@c>", "S: 250 ok"
@@ -699,6 +753,27 @@ static const struct bad bads[] = {
 		"C: MAIL *", "C: RCPT *", "C: RCPT *", "S: 550 no", "S: 503 no",
 		"S: 503 no"),
 	    GOOD "send=ok/552 rcpt=552,552; mail=ok/550 rcpt=503,503" },
+	{ "ahead", true,
+	    SCRIPT(OPEN_OURS, AHEAD, "S: 250 ok", "S: 250 ok", "S: 550 no",
+		"S: 250 stored", AHEAD, "S: 250 ok", "S: 250 ok", "S: 250 ok",
+		"S: 250 stored", "S: 452 full", "C: QUIT"),
+	    "open=ok/250 ok/250/250 rcpt=250,550; ok/250/250 rcpt=250,452" },
+	{ "ahead of a refused MAIL", true,
+	    SCRIPT(OPEN_OURS, AHEAD, "S: 451 no", "S: 503 no", "S: 503 no",
+		"S: 503 no", AHEAD, "S: 250 ok", "S: 250 ok", "S: 250 ok",
+		"S: 250 stored", "S: 250 stored", "C: QUIT"),
+	    "open=ok/250 ok/451/0 rcpt=503,503; ok/250/250 rcpt=250,250" },
+	{ "ahead of refused recipients (RFC 2033 4.3)", true,
+	    SCRIPT(OPEN_OURS, AHEAD, "S: 250 ok", "S: 550 no", "S: 550 no",
+		AHEAD, "S: 250 ok", "S: 550 no", "S: 250 ok", "S: 250 stored",
+		"C: QUIT"),
+	    "open=ok/250 ok/250/0 rcpt=550,550; ok/250/250 rcpt=550,250" },
+	{ "ahead of 421", true, SCRIPT(OPEN_OURS, AHEAD, "S: 421 no", "E:"),
+	    "open=ok/250 ok/421/0 rcpt=421,421; reset/0/0 rcpt=0,0" },
+	{ "ahead and lost", true,
+	    SCRIPT(OPEN_OURS, AHEAD, "S: 250 ok", "S: 250 ok", "S: 250 ok",
+		"S: 250 stored", "E:"),
+	    "open=ok/250 reset/250/250 rcpt=250,451" },
 	{ "closed at BDAT", false,
 	    SCRIPT(OPEN_CHUNKING, "C: MAIL *", "C: RCPT *", "C: RCPT *",
 		"S: 250 ok", "S: 250 ok", "S: 250 ok", "B:", "E:"),
@@ -798,7 +873,7 @@ pool_listen(size_t max)
 	};
 	struct net_addr a;
 
-	strcpy(pools.dir, "/tmp/pneu-pool.XXXXXX");
+	snprintf(pools.dir, sizeof(pools.dir), "/tmp/pneu-pool.XXXXXX");
 	if (mkdtemp(pools.dir) == NULL ||
 	    net_addr_parse(&a, "unix:" SOCKET, pools.dir) != 0)
 		abort();
@@ -850,16 +925,15 @@ pool_send(void)
 							  SLICE_LIT("a@a") };
 	struct smtp_client_rcpt rcpt = { .address = SLICE_LIT("b@b") };
 	struct smtp_client *c;
-	struct smtp_reply reply;
+	struct smtp_reply mail_reply, reply;
 	struct spool *body;
 	int rc;
 
 	if ((rc = smtp_pool_get(pools.pool, &c)) != 0)
 		return rc;
-	rc = smtp_client_mail(c, &mail, &rcpt, 1, &reply);
 	spool_new(&body, "/tmp");
-	if (rc == 0)
-		rc = smtp_client_send(c, SLICE_EMPTY, body, &rcpt, 1, &reply);
+	rc = smtp_client_deliver(
+	    c, &mail, &rcpt, 1, SLICE_EMPTY, body, &mail_reply, &reply);
 	spool_free(&body);
 	smtp_pool_put(pools.pool, c, rc == 0);
 	return rc == 0 && reply.code != 250 ? -EBADMSG : rc;

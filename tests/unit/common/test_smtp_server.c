@@ -203,6 +203,18 @@ static const struct scene scenes[] = {
 		"S: 500 *", "S: 500 *", "S: 500 *", "S: 500 *",
 		"S: 421 4.7.0 *", "E:"),
 	    NULL },
+	{ "what was pipelined behind a refusal is no error", &esmtp,
+	    SCRIPT(EHELLO,
+		"R: MAIL FROM:<mail550@a>\r\nRCPT TO:<1@b>\r\n"
+		"RCPT TO:<2@b>\r\nRCPT TO:<3@b>\r\nRCPT TO:<4@b>\r\n"
+		"RCPT TO:<5@b>\r\nDATA\r\n",
+		"S: 550 *", "S: 503 *", "S: 503 *", "S: 503 *", "S: 503 *",
+		"S: 503 *", "S: 503 *", "C: RSET", "S: 250 *",
+		"R: RCPT TO:<1@b>\r\nRCPT TO:<2@b>\r\nRCPT TO:<3@b>\r\n"
+		"RCPT TO:<4@b>\r\nRCPT TO:<5@b>\r\n",
+		"S: 503 *", "S: 503 *", "S: 503 *", "S: 503 *", "S: 503 *",
+		"S: 421 4.7.0 *", "E:"),
+	    NULL },
 	{ "lines end with CR LF", &esmtp,
 	    SCRIPT(HELLO, "R: NOOP\n", "S: 500 5.5.2 *", "R: NO\rOP\r\n",
 		"S: 500 5.5.2 *", BYE),
