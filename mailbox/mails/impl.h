@@ -192,6 +192,9 @@ int refs_add(struct mails *m, const struct ref *refs, size_t n,
     struct store_blob_writer *w);
 /* Remove refs whose rows are gone; the blob goes with the last. */
 int refs_remove(struct mails *m, const struct ref *refs, size_t n);
+/* The same, but the blob stays: some row has it alone. */
+int refs_forget(struct mails *m, const struct ref *refs, size_t n);
+#define MAILS_REF 12 /* octets of a ref in its row: token, seconds */
 uint64_t token_new(void);
 
 /* --- summaries (summary.c) --- */

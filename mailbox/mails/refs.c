@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Blobs that more than one message refers to. Such a message has a token, and
- * the row <blob id> of partition "r<first octet>" lists the tokens. The order,
- * at any crash:
+ * the row <blob id> of partition "r<first octet>" lists the tokens, each with
+ * the second it was added in. The order, at any crash:
  *
  *   a ref is durable before the message row with its token is;
  *   a message row is gone before its ref goes;
@@ -18,7 +18,7 @@
 #include "common/base/clock.h"
 #include "mailbox/mails/impl.h"
 
-#define REF 8 /* octets of one */
+#define REF MAILS_REF
 #define REFS_MAX (STORE_VALUE_MAX / REF)
 
 uint64_t
@@ -31,6 +31,12 @@ token_new(void)
 	while (token == 0);
 	return token;
 }
+
+enum refs_what {
+	REFS_ADD,
+	REFS_REMOVE,
+	REFS_FORGET, /* remove; the blob stays, a row has it alone */
+};
 
 static struct slice
 blob_key(const struct store_blob_id *id)
@@ -48,6 +54,7 @@ static void
 ref_encode(char out[static REF], const struct ref *r)
 {
 	put_be64(out, r->token);
+	put_be32(out + 8, (uint32_t)clock_wall_s());
 }
 
 /* Where the ref stands in the row; row->n when it does not. */
@@ -56,7 +63,7 @@ ref_find(const struct buf *row, const char ref[static REF])
 {
 	size_t at = 0;
 
-	while (at + REF <= row->n && memcmp(row->p + at, ref, REF) != 0)
+	while (at + REF <= row->n && memcmp(row->p + at, ref, 8) != 0)
 		at += REF;
 	return at + REF <= row->n ? at : row->n;
 }
@@ -90,8 +97,8 @@ row_remove(struct buf *row, const struct ref *r)
 /* The change of one blob's row: refs[0..n) are all of one blob. 1: nothing to
  * do. */
 static int
-blob_batch(struct mails *m, const struct ref *refs, size_t n, bool add,
-    struct store_batch *b)
+blob_batch(struct mails *m, const struct ref *refs, size_t n,
+    enum refs_what what, struct store_batch *b)
 {
 	struct buf old = BUF_INIT, new = BUF_INIT;
 	struct slice key = blob_key(&refs->blob);
@@ -100,7 +107,7 @@ blob_batch(struct mails *m, const struct ref *refs, size_t n, bool add,
 
 	snprintf(part, sizeof(part), "r%02x", refs->blob.octets[0]);
 	rc = store_get(m->s, slice(part, 3), key, &old);
-	if (rc == -ENOENT && !add)
+	if (rc == -ENOENT && what != REFS_ADD)
 		return 1; /* they went before, and the blob with them */
 	if (rc == 0)
 		store_guard(b, key, buf_slice(&old));
@@ -109,7 +116,7 @@ blob_batch(struct mails *m, const struct ref *refs, size_t n, bool add,
 	buf_put_slice(&new, buf_slice(&old));
 	rc = rc == -ENOENT ? 0 : rc;
 	for (size_t i = 0; i < n && rc == 0; i++)
-		if (add)
+		if (what == REFS_ADD)
 			rc = row_add(&new, &refs[i]);
 		else
 			row_remove(&new, &refs[i]);
@@ -117,7 +124,8 @@ blob_batch(struct mails *m, const struct ref *refs, size_t n, bool add,
 		store_put(b, key, buf_slice(&new));
 	else if (rc == 0) {
 		store_del(b, key);
-		store_batch_blob_del(b, &refs->blob);
+		if (what == REFS_REMOVE)
+			store_batch_blob_del(b, &refs->blob);
 	}
 	if (new.failed)
 		rc = -ENOMEM;
@@ -127,8 +135,8 @@ blob_batch(struct mails *m, const struct ref *refs, size_t n, bool add,
 }
 
 static int
-blob_change(struct mails *m, const struct ref *refs, size_t n, bool add,
-    struct store_blob_writer *w)
+blob_change(struct mails *m, const struct ref *refs, size_t n,
+    enum refs_what what, struct store_blob_writer *w)
 {
 	struct store_batch *b;
 	unsigned attempts = 0;
@@ -139,7 +147,7 @@ blob_change(struct mails *m, const struct ref *refs, size_t n, bool add,
 	do {
 		if ((b = store_batch_new(m->s, slice(part, 3))) == NULL)
 			return -ENOMEM;
-		if ((rc = blob_batch(m, refs, n, add, b)) == 0) {
+		if ((rc = blob_batch(m, refs, n, what, b)) == 0) {
 			if (w != NULL)
 				store_batch_need(b, w);
 			rc = store_commit_one(m->s, b);
@@ -154,7 +162,7 @@ struct refs_job {
 	struct mails *m;
 	const struct ref *refs;
 	size_t n;
-	bool add;
+	enum refs_what what;
 	struct store_blob_writer *w;
 	int rc;
 };
@@ -164,7 +172,7 @@ refs_job(void *arg)
 {
 	struct refs_job *j = arg;
 
-	j->rc = blob_change(j->m, j->refs, j->n, j->add, j->w);
+	j->rc = blob_change(j->m, j->refs, j->n, j->what, j->w);
 }
 
 #define JOBS 64
@@ -172,7 +180,7 @@ refs_job(void *arg)
 /* Up to JOBS runs, from *at on. */
 static int
 refs_some(struct mails *m, const struct ref *refs, size_t n, size_t *at,
-    bool add, struct store_blob_writer *w)
+    enum refs_what what, struct store_blob_writer *w)
 {
 	struct refs_job *jobs = calloc(JOBS, sizeof(*jobs));
 	struct co_group g = { 0 };
@@ -186,7 +194,7 @@ refs_some(struct mails *m, const struct ref *refs, size_t n, size_t *at,
 		     end < n && same_blob(&refs[*at], &refs[end]); end++)
 			;
 		jobs[n_jobs] =
-		    (struct refs_job){ m, refs + *at, end - *at, add, w, 0 };
+		    (struct refs_job){ m, refs + *at, end - *at, what, w, 0 };
 		/* A single one, or without memory: here. */
 		if ((n_jobs == 0 && end == n) ||
 		    co_group_spawn(&g, refs_job, &jobs[n_jobs]) != 0)
@@ -200,14 +208,14 @@ refs_some(struct mails *m, const struct ref *refs, size_t n, size_t *at,
 }
 
 static int
-refs_change(struct mails *m, const struct ref *refs, size_t n, bool add,
-    struct store_blob_writer *w)
+refs_change(struct mails *m, const struct ref *refs, size_t n,
+    enum refs_what what, struct store_blob_writer *w)
 {
 	size_t at = 0;
 	int rc = 0;
 
 	while (at < n && rc == 0)
-		rc = refs_some(m, refs, n, &at, add, w);
+		rc = refs_some(m, refs, n, &at, what, w);
 	return rc;
 }
 
@@ -215,11 +223,17 @@ int
 refs_add(struct mails *m, const struct ref *refs, size_t n,
     struct store_blob_writer *w)
 {
-	return refs_change(m, refs, n, true, w);
+	return refs_change(m, refs, n, REFS_ADD, w);
 }
 
 int
 refs_remove(struct mails *m, const struct ref *refs, size_t n)
 {
-	return refs_change(m, refs, n, false, NULL);
+	return refs_change(m, refs, n, REFS_REMOVE, NULL);
+}
+
+int
+refs_forget(struct mails *m, const struct ref *refs, size_t n)
+{
+	return refs_change(m, refs, n, REFS_FORGET, NULL);
 }

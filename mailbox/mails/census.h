@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/* All message rows there are, as check and collect want them; theirs alone. */
+#ifndef PNEU_MAILBOX_MAILS_CENSUS_H
+#define PNEU_MAILBOX_MAILS_CENSUS_H
+
+#include "mailbox/mails/impl.h"
+
+/* A message row, or one that is on its way in a move. */
+struct mark {
+	struct store_blob_id blob;
+	uint64_t token, size;
+	uint64_t mailbox;
+	uint32_t uid; /* 0: on its way */
+	bool stored;  /* its blob was seen */
+	bool listed;  /* its ref was seen */
+};
+
+struct census_box {
+	uint64_t id;
+	bool exists; /* has a header */
+	bool named;
+	struct header h;
+};
+
+struct census {
+	struct mails *m;
+	struct buf texts; /* faults, a NUL behind each */
+	int faults;
+	struct mark *marks; /* sorted by blob, then token */
+	size_t n_marks, cap_marks;
+	struct census_box *boxes; /* sorted by id */
+	size_t n_boxes, cap_boxes;
+};
+
+/*
+ * Count everything, such that no message is missed that is in the store all
+ * the time, moving or not. 0, -EAGAIN (too much moved), or another error.
+ */
+int census_take(struct census *c);
+void census_clear(struct census *c);
+void census_fault(struct census *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The first mark of the blob, or NULL; those of one blob follow each other. */
+struct mark *census_blob(struct census *c, const struct store_blob_id *id);
+/* The mark with that token, or NULL. */
+struct mark *census_ref(struct census *c, const struct ref *r);
+bool census_is_last(const struct census *c, const struct mark *m);
+
+#endif

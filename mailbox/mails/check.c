@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Check and collect, both on a census. What a crash may leave by design (see
+ * refs.c, names.c, deliver.c) is no fault: it is what collect is for.
+ */
+#include "mailbox/mails/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "mailbox/mails/census.h"
+
+/* "1234..ef", for texts. */
+struct blob_name {
+	char text[2 * STORE_BLOB_ID_LEN + 1];
+};
+
+static struct blob_name
+blob_name(const struct store_blob_id *id)
+{
+	struct blob_name n;
+
+	for (size_t i = 0; i < sizeof(id->octets); i++)
+		snprintf(n.text + 2 * i, 3, "%02x", id->octets[i]);
+	return n;
+}
+
+/* --- refs --- */
+
+/* Go through all rows of refs. */
+struct refs_walk {
+	struct census *c;
+	int (*ref)(struct refs_walk *w, const struct ref *r, uint32_t added_s);
+	struct ref *found; /* to be removed or forgotten */
+	size_t n, cap;
+	int64_t before; /* added earlier than this */
+};
+
+static int
+refs_row(void *arg, struct slice key, struct slice val)
+{
+	struct refs_walk *w = arg;
+	struct ref r;
+	int rc = 0;
+
+	if (key.n != sizeof(r.blob.octets) || val.n % MAILS_REF != 0) {
+		census_fault(w->c, "a row of refs is damaged");
+		return 0;
+	}
+	memcpy(r.blob.octets, key.p, key.n);
+	for (size_t at = 0; at < val.n && rc == 0; at += MAILS_REF) {
+		r.token = get_be64(val.p + at);
+		rc = w->ref(w, &r, get_be32(val.p + at + 8));
+	}
+	return rc;
+}
+
+static int
+refs_walk(struct refs_walk *w)
+{
+	char part[4];
+	int rc = 0;
+
+	for (unsigned i = 0; i < 256 && rc == 0; i++) {
+		snprintf(part, sizeof(part), "r%02x", i);
+		rc = store_scan(w->c->m->s, slice(part, 3), SLICE_EMPTY,
+		    SLICE_EMPTY, 0, refs_row, w);
+	}
+	return rc;
+}
+
+static int
+ref_mark(struct refs_walk *w, const struct ref *r, uint32_t added_s)
+{
+	struct mark *m = census_ref(w->c, r);
+
+	(void)added_s;
+	if (m != NULL)
+		m->listed = true;
+	return 0;
+}
+
+/* --- check --- */
+
+static int
+blob_mark(
+    void *arg, const struct store_blob_id *id, uint64_t size, int64_t written_s)
+{
+	struct census *c = arg;
+	struct mark *m = census_blob(c, id);
+
+	(void)written_s;
+	for (; m != NULL; m = census_is_last(c, m) ? NULL : m + 1) {
+		m->stored = true;
+		if (m->size != size)
+			census_fault(c,
+			    "mailbox m%016llx uid %u: has %llu octets, its "
+			    "row says %llu",
+			    (unsigned long long)m->mailbox, m->uid,
+			    (unsigned long long)size,
+			    (unsigned long long)m->size);
+	}
+	return 0;
+}
+
+/* Is the row of the mark still as it was counted? What changed since is not
+ * judged. */
+static bool
+is_still_there(struct census *c, const struct mark *m)
+{
+	struct box *x = box_get(c->m, m->mailbox);
+	struct row r;
+	bool is = m->uid != 0 && x != NULL && row_get(x, m->uid, &r) == 0 &&
+	    r.token == m->token &&
+	    memcmp(&r.blob, &m->blob, sizeof(r.blob)) == 0;
+
+	box_put(&x);
+	return is;
+}
+
+static bool
+is_stored(struct census *c, const struct mark *m)
+{
+	uint64_t size;
+
+	return m->stored || store_blob_size(c->m->s, &m->blob, &size) == 0;
+}
+
+static void
+mark_check(struct census *c, const struct mark *m)
+{
+	const struct mark *other = m + 1;
+
+	if (!is_stored(c, m) && is_still_there(c, m))
+		census_fault(c, "mailbox m%016llx uid %u: blob %s is missing",
+		    (unsigned long long)m->mailbox, m->uid,
+		    blob_name(&m->blob).text);
+	if (m->token != 0 && !m->listed && is_still_there(c, m))
+		census_fault(c,
+		    "mailbox m%016llx uid %u: its share of blob %s is not "
+		    "listed",
+		    (unsigned long long)m->mailbox, m->uid,
+		    blob_name(&m->blob).text);
+	if (m->token == 0 && !census_is_last(c, m) && is_still_there(c, m) &&
+	    is_still_there(c, other))
+		census_fault(c, "blob %s is one message's alone, and another's",
+		    blob_name(&m->blob).text);
+}
+
+static int
+check_marks(struct census *c)
+{
+	struct refs_walk w = { .c = c, .ref = ref_mark };
+	int rc;
+
+	if ((rc = store_blob_list(c->m->s, blob_mark, c)) != 0 ||
+	    (rc = refs_walk(&w)) != 0)
+		return rc;
+	for (size_t i = 0; i < c->n_marks; i++) {
+		mark_check(c, &c->marks[i]);
+		if (i % 1000 == 999)
+			(void)co_yield ();
+	}
+	return 0;
+}
+
+int
+mails_check(struct mails *m, bool octets,
+    void (*fault)(void *arg, const char *what), void *arg)
+{
+	struct census c = { .m = m };
+	const char *text, *end;
+	int rc = census_take(&c), n;
+
+	if (rc == 0)
+		rc = check_marks(&c);
+	n = c.faults;
+	end = buf_str(&c.texts) + c.texts.n;
+	for (text = buf_str(&c.texts); rc == 0 && text < end;
+	     text += strlen(text) + 1)
+		fault(arg, text);
+	census_clear(&c);
+	if (rc == 0 && octets && (rc = store_check(m->s, fault, arg)) >= 0)
+		rc += n;
+	else if (rc == 0)
+		rc = n;
+	return mails_error(rc);
+}
+
+/* --- collect --- */
+
+static int
+walk_note(struct refs_walk *w, const struct ref *r)
+{
+	size_t cap = w->cap == 0 ? 256 : w->cap * 2;
+	struct ref *v;
+
+	if (w->n == w->cap) {
+		if ((v = realloc(w->found, cap * sizeof(*v))) == NULL)
+			return -ENOMEM;
+		w->found = v;
+		w->cap = cap;
+	}
+	w->found[w->n++] = *r;
+	return 0;
+}
+
+static int
+ref_note(struct refs_walk *w, const struct ref *r, uint32_t added_s)
+{
+	if (census_ref(w->c, r) != NULL || (int64_t)added_s > w->before)
+		return 0;
+	return walk_note(w, r);
+}
+
+/* Refs without a row. Where the blob is some row's alone, the blob stays. */
+static int
+collect_refs(struct census *c, int64_t before, struct mails_collected *out)
+{
+	struct refs_walk w = { .c = c, .ref = ref_note, .before = before };
+	const struct mark *alone;
+	int rc = refs_walk(&w);
+
+	for (size_t i = 0; i < w.n && rc == 0; i++) {
+		alone = census_blob(c, &w.found[i].blob);
+		if (alone != NULL && alone->token == 0)
+			rc = refs_forget(c->m, &w.found[i], 1);
+		else
+			rc = refs_remove(c->m, &w.found[i], 1);
+		out->refs += rc == 0;
+	}
+	free(w.found);
+	return rc;
+}
+
+struct blobs_walk {
+	struct refs_walk list; /* as a list of blobs */
+	struct mails_collected *out;
+};
+
+static int
+blob_note(
+    void *arg, const struct store_blob_id *id, uint64_t size, int64_t written_s)
+{
+	struct blobs_walk *w = arg;
+	const struct ref r = { *id, size };
+
+	if (written_s > w->list.before || census_blob(w->list.c, id) != NULL)
+		return 0;
+	return walk_note(&w->list, &r);
+}
+
+/* A share of it may be on its way to a row: then it has refs. */
+static bool
+blob_has_refs(struct mails *m, const struct store_blob_id *id)
+{
+	struct buf row = BUF_INIT;
+	char part[4];
+	int rc;
+
+	snprintf(part, sizeof(part), "r%02x", id->octets[0]);
+	rc = store_get(
+	    m->s, slice(part, 3), slice(id->octets, sizeof(id->octets)), &row);
+	buf_clear(&row);
+	return rc != -ENOENT;
+}
+
+static int
+collect_blobs(struct census *c, int64_t before, struct mails_collected *out)
+{
+	struct blobs_walk w = { { .c = c, .before = before }, out };
+	int rc = store_blob_list(c->m->s, blob_note, &w);
+	unsigned attempts;
+
+	for (size_t i = 0; i < w.list.n && rc == 0; i++) {
+		if (blob_has_refs(c->m, &w.list.found[i].blob))
+			continue;
+		attempts = 0;
+		do
+			rc = store_blob_del(c->m->s, &w.list.found[i].blob);
+		while (try_again(rc, &attempts));
+		out->blobs += rc == 0;
+		out->octets += rc == 0 ? w.list.found[i].token : 0;
+	}
+	free(w.list.found);
+	return rc;
+}
+
+/* A mailbox without a name: its creation, or its deletion, was cut short. */
+static int
+collect_boxes(struct census *c, int64_t before, struct mails_collected *out)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < c->n_boxes && rc == 0; i++) {
+		if (c->boxes[i].named ||
+		    (c->boxes[i].exists &&
+			(int64_t)c->boxes[i].h.uidvalidity > before))
+			continue;
+		rc = box_destroy(c->m, c->boxes[i].id);
+		out->mailboxes += rc == 0;
+	}
+	return rc;
+}
+
+int
+mails_collect(struct mails *m, int64_t age_s, struct mails_collected *out)
+{
+	struct census c = { .m = m };
+	int64_t before = clock_wall_s() - age_s;
+	int rc;
+
+	*out = (struct mails_collected){ 0 };
+	if ((rc = census_take(&c)) == 0 && c.faults > 0)
+		rc = -EIO; /* a row that cannot be read may speak of any blob */
+	if (rc == 0 && (rc = collect_boxes(&c, before, out)) == 0 &&
+	    (rc = collect_refs(&c, before, out)) == 0)
+		rc = collect_blobs(&c, before, out);
+	census_clear(&c);
+	return mails_error(rc);
+}
