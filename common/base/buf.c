@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void
 buf_clear(struct buf *b)
@@ -11,6 +12,14 @@ buf_clear(struct buf *b)
 		return;
 	free(b->p);
 	*b = BUF_INIT_MAX(b->max);
+}
+
+void
+buf_wipe(struct buf *b)
+{
+	if (b != NULL && b->p != NULL)
+		explicit_bzero(b->p, b->cap);
+	buf_clear(b);
 }
 
 void

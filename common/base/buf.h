@@ -33,6 +33,8 @@ struct buf {
 
 /* Free what it holds; it can be used again, with the same max. NULL is fine. */
 void buf_clear(struct buf *b);
+/* The same, with zeros over what it held: for passwords. */
+void buf_wipe(struct buf *b);
 /* Forget the content and any failure; keep the memory. */
 void buf_reset(struct buf *b);
 

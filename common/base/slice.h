@@ -83,6 +83,14 @@ struct slice slice_split(struct slice *s, char c);
  */
 int slice_u64(struct slice s, uint64_t max, uint64_t *out);
 
+/* Zeros over it, in memory that is the caller's own: for passwords. */
+static inline void
+slice_wipe(struct slice s)
+{
+	if (s.n > 0)
+		explicit_bzero((void *)(uintptr_t)s.p, s.n);
+}
+
 /* A malloc'd NUL-terminated copy; NULL when out of memory. */
 char *slice_strdup(struct slice s);
 

@@ -12,9 +12,13 @@
 static int
 decode(struct smtp_session *s, struct slice in)
 {
+	int rc;
+
 	s->response.max = AUTH_LINE_MAX;
 	buf_reset(&s->response);
-	if (base64_decode(&s->response, in) == 0)
+	rc = base64_decode(&s->response, in);
+	slice_wipe(in); /* it may be a password */
+	if (rc == 0)
 		return 0;
 	s->auth_error = SMTP_REPLY(501, "5.5.2", "This is not base64");
 	return -EBADMSG;
@@ -83,7 +87,7 @@ pick_mechanism(struct smtp_session *s, struct slice name,
 static int
 finish(struct smtp_session *s, int rc, struct smtp_reply *reply)
 {
-	buf_clear(&s->response);
+	buf_wipe(&s->response);
 	if (s->auth_rc != 0)
 		return s->auth_rc;
 	if (s->auth_error.code != 0)
@@ -127,6 +131,6 @@ cmd_auth(struct smtp_session *s, struct slice args)
 		rc = s->srv->handler->auth(s, slice_str(mechanism),
 		    buf_slice(&copy), has_initial, &reply);
 	}
-	buf_clear(&copy);
+	buf_wipe(&copy);
 	return finish(s, rc, &reply);
 }

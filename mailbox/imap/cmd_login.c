@@ -85,6 +85,7 @@ cmd_login(struct imap_session *s)
 	net_addr_prefix(conn_peer(s->c), peer);
 	rc = accounts_authenticate(s->env->accounts, &s->a, user, password,
 	    ACCOUNTS_IMAP, peer, &account);
+	slice_wipe(password);
 	if (rc != 0)
 		return reply_failed(s, rc);
 	return reply_authenticated(s, account, "LOGIN");
@@ -108,7 +109,9 @@ challenge(struct imap_session *s, const struct buf *out, struct buf *in)
 	if (slice_eq_str(line, "*"))
 		return -EPROTO;
 	buf_reset(in);
-	return base64_decode(in, line) == 0 ? 0 : -EBADMSG;
+	rc = base64_decode(in, line);
+	slice_wipe(line); /* it may be a password */
+	return rc == 0 ? 0 : -EBADMSG;
 }
 
 /* Until the mechanism says yes (0) or no. */
@@ -143,7 +146,7 @@ run_sasl(struct imap_session *s, struct sasl_server *sasl, struct slice first)
 	struct buf out = BUF_INIT_MAX(RESPONSE_MAX);
 	int rc = exchange(s, sasl, first, &in, &out);
 
-	buf_clear(&in);
+	buf_wipe(&in);
 	buf_clear(&out);
 	switch (rc) {
 	case 0:
@@ -179,7 +182,7 @@ parse_initial(struct imap_session *s, struct slice *out)
 		rc = imap_bad(s, "Invalid base64");
 	else if ((*out = arena_dup(&s->a, buf_slice(&b))).p == NULL)
 		rc = -ENOMEM;
-	buf_clear(&b);
+	buf_wipe(&b);
 	return rc;
 }
 
@@ -204,6 +207,7 @@ cmd_authenticate(struct imap_session *s)
 	if (rc != 0)
 		return imap_no_errno(s, rc);
 	rc = run_sasl(s, sasl, first);
+	slice_wipe(first);
 	sasl_server_free(&sasl);
 	return rc;
 }

@@ -99,6 +99,7 @@ pop3_pass(struct pop3_session *s, struct slice args)
 	net_addr_prefix(conn_peer(s->c), peer);
 	rc = accounts_authenticate(s->env->accounts, &s->a, slice_str(user),
 	    args, ACCOUNTS_POP3, peer, &account);
+	slice_wipe(args);
 	free(user);
 	return rc != 0 ? reply_failed(s, rc) : pop3_login(s, account, "USER");
 }
@@ -121,7 +122,9 @@ challenge(struct pop3_session *s, const struct buf *out, struct buf *in)
 	if (slice_eq_str(line, "*"))
 		return -EPROTO;
 	buf_reset(in);
-	return base64_decode(in, line) == 0 ? 0 : -EBADMSG;
+	rc = base64_decode(in, line);
+	slice_wipe(line); /* it may be a password */
+	return rc == 0 ? 0 : -EBADMSG;
 }
 
 static int
@@ -154,7 +157,7 @@ run_sasl(
 	struct buf out = BUF_INIT_MAX(RESPONSE_MAX);
 	int rc = exchange(s, sasl, response, &in, &out);
 
-	buf_clear(&in);
+	buf_wipe(&in);
 	buf_clear(&out);
 	switch (rc) {
 	case 0:
@@ -203,7 +206,7 @@ pop3_auth(struct pop3_session *s, struct slice args)
 			args = SLICE_EMPTY;
 		rc = base64_decode(&initial, args);
 		first = arena_dup(&s->a, buf_slice(&initial));
-		buf_clear(&initial);
+		buf_wipe(&initial);
 		if (rc != 0 || first.p == NULL)
 			return pop3_err(s, "Invalid base64");
 	}
@@ -214,6 +217,7 @@ pop3_auth(struct pop3_session *s, struct slice args)
 	if (rc != 0)
 		return pop3_err_errno(s, rc);
 	rc = run_sasl(s, sasl, first);
+	slice_wipe(first);
 	sasl_server_free(&sasl);
 	return rc;
 }
