@@ -338,7 +338,9 @@ header_reader_feed(struct header_reader *r, struct slice chunk)
 {
 	if (!buf_put_slice(&r->held, chunk))
 		return -ENOMEM;
-	if (!r->done)
+	/* A line that comes octet by octet is looked at when it is complete. */
+	if (!r->done &&
+	    (slice_find(chunk, '\n') >= 0 || r->held.n > HEADER_MAX))
 		r->done =
 		    scan(buf_slice(&r->held), false, &r->after_field, &r->end);
 	return 0;

@@ -58,7 +58,9 @@ static const struct {
 	{ "a=?utf-8?Q?b?=c", "abc" },
 	{ "=?utf-8?B?YWI?=", "ab" },
 	{ "=?utf-8?Q?=zz_=4?=", "=zz =4" },
-	{ "=?utf-8?q?" "?=x", "x" },
+	{ "=?utf-8?q?"
+	  "?=x",
+	    "x" },
 	/* nothing that ends a line comes out */
 	{ "=?utf-8?Q?a=0D=0AEvil:_b=00?=", "a  Evil: b" },
 	{ "raw \xe4 latin1", "raw " FFFD " latin1" },
