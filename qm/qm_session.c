@@ -151,6 +151,14 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 
 /* --- the message --- */
 
+static bool
+is_alias(const struct smtp_rcpt *r)
+{
+	const struct answer *a = r->data;
+
+	return a->known && verdict_of(&a->reply) == VERDICT_EXPAND;
+}
+
 /* One recipient of the session, or what it stands for. */
 static int
 add_rcpt(struct qm *qm, struct queue_message *m, const struct smtp_rcpt *r)
@@ -205,8 +213,13 @@ fill_message(
 		if (m->body == SMTP_BODY_7BIT)
 			m->body = SMTP_BODY_8BITMIME;
 	}
+	/* Aliases last: they leave out who is a recipient anyway. */
 	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = add_rcpt(qm_of(s), m, rcpts[i]);
+		if (!is_alias(rcpts[i]))
+			rc = add_rcpt(qm_of(s), m, rcpts[i]);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (is_alias(rcpts[i]))
+			rc = add_rcpt(qm_of(s), m, rcpts[i]);
 	return rc;
 }
 

@@ -61,6 +61,8 @@ class Scripted:
         self.thread.start()
 
     def close(self):
+        if self.closed:
+            return
         self.closed = True
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
@@ -235,15 +237,15 @@ class Session:
         self.send(reply)
         if not reply.startswith("354"):
             return
-        data = b""
+        data = []
         while True:
             line = self.f.readline()
             if not line:
                 raise Drop
             if line == b".\r\n":
                 break
-            data += line[1:] if line.startswith(b".") else line
-        self.finish(data)
+            data.append(line[1:] if line.startswith(b".") else line)
+        self.finish(b"".join(data))
 
     def finish(self, data):
         s = self.server
