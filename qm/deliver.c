@@ -491,6 +491,9 @@ transaction(struct transaction *t)
 	bool trouble;
 	int rc;
 
+	/* Also because what it said in its EHLO may hold no more. */
+	if (t->l->uses > 0 && !smtp_client_is_alive(t->l->client))
+		return SCHEDULER_STALE;
 	t->delivered = false;
 	wire_set(t);
 	rc = exchange(t, &whole, &lost);

@@ -456,6 +456,14 @@ smtp_client_noop(struct smtp_client *c)
 	return rc != 0 ? rc : reply.code == 250 ? 0 : -EPROTO;
 }
 
+/* What is idle has nothing to say but that it ends. */
+bool
+smtp_client_is_alive(struct smtp_client *c)
+{
+	return !c->out_of_step &&
+	    conn_wait_input(c->conn, NULL, 0) == -ETIMEDOUT;
+}
+
 unsigned
 smtp_client_extensions(const struct smtp_client *c)
 {

@@ -52,6 +52,10 @@ int smtp_client_open_conn(struct smtp_client **out, struct conn *c,
 /* QUIT when idle (not waited for), close. NULL is fine. */
 void smtp_client_free(struct smtp_client **c);
 
+/* Between transactions: the other side has not gone meanwhile, as far as can
+ * be seen without asking. */
+bool smtp_client_is_alive(struct smtp_client *c);
+
 unsigned smtp_client_extensions(const struct smtp_client *c);
 uint64_t smtp_client_max_size(const struct smtp_client *c); /* 0: not said */
 struct slice smtp_client_banner(const struct smtp_client *c);

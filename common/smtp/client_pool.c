@@ -56,13 +56,6 @@ smtp_pool_free(struct smtp_pool **pool)
 	free(p);
 }
 
-/* What is idle has nothing to say but that it ends. */
-static bool
-is_alive(struct smtp_client *c)
-{
-	return conn_wait_input(c->conn, NULL, 0) == -ETIMEDOUT;
-}
-
 static struct smtp_client *
 take_idle(struct smtp_pool *p)
 {
@@ -72,7 +65,7 @@ take_idle(struct smtp_pool *p)
 		p->idle = c->next;
 		c->next = NULL;
 		c->reused = true;
-		if (is_alive(c))
+		if (smtp_client_is_alive(c))
 			return c;
 		c->out_of_step = true;
 		smtp_client_free(&c);
