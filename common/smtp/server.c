@@ -179,8 +179,11 @@ greet(struct smtp_session *s)
 
 	if (s->srv->handler->connect != NULL)
 		rc = s->srv->handler->connect(s, &reply);
-	if (rc != 0)
+	if (rc != 0) {
+		/* RFC 5321 3.8: the one temporary refusal for a greeting. */
 		reply = session_trouble(s, "connect", rc);
+		reply.code = 421;
+	}
 	if (reply.code >= 400) {
 		session_set_state(s, STATE_CLOSING);
 		return session_reply(s, &reply);

@@ -111,27 +111,45 @@ text_with_reference(
 	return room->failed ? r->text : buf_slice(room);
 }
 
+/*
+ * RFC 6531 3.7.4: what is not ASCII goes only to who asked for SMTPUTF8, and an
+ * address that would be mangled is left out. LMTP is between programs that
+ * always understand it.
+ */
+static void
+downgrade(struct smtp_session *s, struct smtp_reply *r, struct buf *room)
+{
+	if (session_is_lmtp(s) || s->mail.smtputf8 || ascii_is_all(r->text))
+		return;
+	if (r->code == 251 || r->code == 551) {
+		r->code--;
+		r->text = SLICE_LIT("Forwarding address is not ASCII");
+		return;
+	}
+	buf_reset(room);
+	for (size_t i = 0; i < r->text.n; i++)
+		buf_put_char(room,
+		    (unsigned char)r->text.p[i] < 0x80 ? r->text.p[i] : '?');
+	r->text = buf_slice(room);
+}
+
 int
 session_reply(struct smtp_session *s, const struct smtp_reply *r)
 {
+	struct buf plain = BUF_INIT_MAX(REPLY_MAX);
 	struct buf text = BUF_INIT_MAX(REPLY_MAX);
 	struct smtp_reply named = *r;
 	int rc;
 
 	named.text = text_with_reference(s, r, &text);
+	downgrade(s, &named, &plain);
 	s->out.max = REPLY_MAX;
 	buf_reset(&s->out);
 	smtp_reply_write(&s->out, &named);
 	buf_clear(&text);
+	buf_clear(&plain);
 	if (s->out.failed)
 		return -ENOMEM;
-	/* RFC 6531 3.7.4: non-ASCII only to who asked for it. LMTP is between
-	 * programs that always do. */
-	if (!session_is_lmtp(s) && !s->mail.smtputf8 &&
-	    !ascii_is_all(buf_slice(&s->out)))
-		for (size_t i = 0; i < s->out.n; i++)
-			if ((unsigned char)s->out.p[i] >= 0x80)
-				s->out.p[i] = '?';
 	rc = conn_write(s->conn, buf_slice(&s->out));
 	if (s->out.cap > 4096)
 		buf_clear(&s->out);
@@ -143,7 +161,8 @@ fixed(int code, const char *enhanced, const char *text)
 {
 	struct smtp_reply r = { .code = code, .text = slice_str(text) };
 
-	for (size_t i = 0; enhanced[i] != '\0'; i++)
+	for (size_t i = 0; enhanced[i] != '\0' && i + 1 < sizeof(r.enhanced);
+	     i++)
 		r.enhanced[i] = enhanced[i];
 	return r;
 }

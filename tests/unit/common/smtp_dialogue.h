@@ -9,6 +9,7 @@
  *	"E:"       expect the end          "T:"         start TLS
  *	"N:"       send a NUL              "X:"         expect the end, after
  *	                                                anything
+ *	"K:"       cancel the session
  *	"P: addr"  first of all: who the server takes us for (a Unix peer)
  *
  * What is sent can be cut at one place, or at all: each part is sent when the
@@ -49,6 +50,36 @@ local_is(const struct smtp_path *p, const char *local)
 }
 
 static int
+on_connect(struct smtp_session *s, struct smtp_reply *reply)
+{
+	const char *mood = smtp_session_server(s)->app;
+
+	if (mood != NULL && strcmp(mood, "refuse") == 0)
+		*reply = SMTP_REPLY(554, "5.7.1", "Not you");
+	return mood != NULL && strcmp(mood, "broken") == 0 ? -EIO : 0;
+}
+
+static int
+on_helo(struct smtp_session *s, struct smtp_reply *reply)
+{
+	if (slice_eq_str(smtp_session_helo(s), "refused.example"))
+		*reply = SMTP_REPLY(550, "5.7.1", "Not you");
+	return slice_eq_str(smtp_session_helo(s), "broken.example") ? -EIO : 0;
+}
+
+static int
+on_command(struct smtp_session *s, struct slice verb, struct slice args,
+    struct smtp_reply *reply)
+{
+	(void)s;
+	if (!slice_eq_str_nocase(verb, "XTEST"))
+		return -ENOSYS;
+	if (args.n > 0)
+		*reply = SMTP_REPLY(250, "2.0.0", "Tested");
+	return args.n > 0 ? 0 : -EIO;
+}
+
+static int
 on_mail(
     struct smtp_session *s, const struct smtp_mail *m, struct smtp_reply *reply)
 {
@@ -74,6 +105,10 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 		return -EIO;
 	if (local_is(&r->to, "moved"))
 		*reply = SMTP_REPLY(251, "2.1.5", "<new@b.example>");
+	if (local_is(&r->to, "moved-utf8"))
+		*reply = SMTP_REPLY(251, "2.1.5", "<\xc3\xa4@b.example>");
+	if (local_is(&r->to, "utf8"))
+		*reply = SMTP_REPLY(550, "5.1.1", "No \xc3\xa4");
 	return 0;
 }
 
@@ -196,6 +231,9 @@ on_mechanisms(struct smtp_session *s)
 }
 
 static const struct smtp_handler recording = {
+	.connect = on_connect,
+	.helo = on_helo,
+	.command = on_command,
 	.mail = on_mail,
 	.rcpt = on_rcpt,
 	.data = on_data,
@@ -249,6 +287,7 @@ struct dialogue {
 
 	int fds[2];
 	struct conn *client;
+	struct co *server_co;
 	size_t sent;
 	size_t line; /* of the script */
 	const char *peer;
@@ -261,6 +300,7 @@ dialogue_server(void *arg)
 	struct dialogue *d = arg;
 	struct conn *c;
 
+	d->server_co = co_self();
 	if (conn_new(&c, d->fds[1], d->fds[1]) != 0)
 		abort();
 	if (d->peer != NULL) {
@@ -382,6 +422,9 @@ dialogue_step(struct dialogue *d, const char *step)
 	} else if (*step == 'X') {
 		while (conn_peek(d->client, &(struct slice){ 0 }) == 0)
 			conn_discard_input(d->client);
+	} else if (*step == 'K') {
+		settle(d);
+		co_cancel(d->server_co);
 	} else if (*step == 'T') {
 		if (conn_starttls_client(d->client, d->tls, "mx.test") != 0)
 			dialogue_fail(d, "handshake failed");

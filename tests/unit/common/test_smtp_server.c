@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "common/smtp/session.h"
 #include "tests/unit/common/smtp_dialogue.h"
 
 struct scene {
@@ -36,11 +37,24 @@ struct scene {
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
 	    "S: 250 HELP"
+#define REFUSED10                                                              \
+	"C: MAIL FROM:<>", "S: 250 *", NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, \
+	    NOBODY, NOBODY, NOBODY, NOBODY, "C: RCPT TO:<nobody@b>",           \
+	    "S: 550 *"
+#define AGAIN "C: RSET", "S: 250 *"
+#define NOOP10                                                                 \
+	"R: NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\n"  \
+	"NOOP\r\nNOOP\r\n",                                                    \
+	    "S: 250 *", "S: 250 *", "S: 250 *", "S: 250 *", "S: 250 *",        \
+	    "S: 250 *", "S: 250 *", "S: 250 *", "S: 250 *", "S: 250 *"
+#define NOBODY "C: RCPT TO:<nobody@b>", "S: 550 *"
 #define BYE "C: QUIT", "S: 221 2.0.0 Goodbye", "E:"
 #define MESSAGE(with)                                                          \
 	"message with=" with " from=a@a.example size=0 body=0 utf8=0 ret=0 "   \
 	"envid= auth= 8bit=0\n"
 #define RCPT_B "rcpt b@b.example notify=0 orcpt=\n"
+
+static const char *const lhello[] = { LHELLO };
 
 static const struct smtp_server no_extensions = {
 	.kind = SMTP_SERVER_ESMTP,
@@ -214,6 +228,40 @@ static const struct scene scenes[] = {
 		"RCPT TO:<4@b>\r\nRCPT TO:<5@b>\r\n",
 		"S: 503 *", "S: 503 *", "S: 503 *", "S: 503 *", "S: 503 *",
 		"S: 421 4.7.0 *", "E:"),
+	    NULL },
+	{ "too many refused recipients", &esmtp,
+	    SCRIPT(HELLO, REFUSED10, AGAIN, REFUSED10, AGAIN, REFUSED10, AGAIN,
+		REFUSED10, AGAIN, REFUSED10, "S: 421 4.7.0 *", "E:"),
+	    NULL },
+	{ "too much that leads nowhere", &esmtp,
+	    SCRIPT(HELLO, NOOP10, NOOP10, NOOP10, NOOP10,
+		"R: NOOP\r\nRSET\r\nVRFY x\r\nHELP\r\nNOOP\r\nNOOP\r\n"
+		"NOOP\r\nNOOP\r\nNOOP\r\n",
+		"S: 250 *", "S: 250 *", "S: 252 *", "S: 214 *", "S: 250 *",
+		"S: 250 *", "S: 250 *", "S: 250 *", "S: 250 *",
+		"S: 421 4.7.0 *", "E:"),
+	    NULL },
+	{ "a program's own verb", &esmtp,
+	    SCRIPT("S: 220 *", "C: XTEST", "S: 451 4.3.0 *", "C: xtest 1",
+		"S: 250 2.0.0 Tested", BYE),
+	    NULL },
+	{ "the helo hook", &esmtp,
+	    SCRIPT("S: 220 *", "C: EHLO refused.example",
+		"S: 550 5.7.1 Not you", "C: EHLO broken.example",
+		"S: 451 4.3.0 *", "C: MAIL FROM:<>", "S: 503 *", BYE),
+	    NULL },
+	{ "replies are ASCII (RFC 6531 3.7.4)", &esmtp,
+	    SCRIPT(EHELLO, "C: MAIL FROM:<>", "S: 250 *",
+		"C: RCPT TO:<moved-utf8@b>", "S: 250 2.1.5 Forwarding *",
+		"C: RCPT TO:<utf8@b>", "S: 550 5.1.1 No ?? *", "C: RSET",
+		"S: 250 *", "C: MAIL FROM:<> SMTPUTF8", "S: 250 *",
+		"C: RCPT TO:<moved-utf8@b>",
+		"S: 251 2.1.5 <\xc3\xa4@b.example>", BYE),
+	    NULL },
+	{ "but in LMTP, where 251 is an order", &lmtp,
+	    SCRIPT(LHELLO, "C: MAIL FROM:<>", "S: 250 *",
+		"C: RCPT TO:<moved-utf8@b>",
+		"S: 251 2.1.5 <\xc3\xa4@b.example>", BYE),
 	    NULL },
 	{ "lines end with CR LF", &esmtp,
 	    SCRIPT(HELLO, "R: NOOP\n", "S: 500 5.5.2 *", "R: NO\rOP\r\n",
@@ -580,6 +628,110 @@ a_silent_client_is_told(void **state)
 	}
 }
 
+/* Memory for a transaction is bounded; going over is an ordinary reply. */
+static void
+memory_is_bounded(void **state)
+{
+	static const char *script[60000];
+	struct smtp_server server = lmtp;
+	struct dialogue d = {
+		.server = &server, .script = script, .cut = CUT_NOWHERE
+	};
+	size_t n = 0;
+
+	(void)state;
+	server.max_errors = 1000000;
+	for (size_t i = 0; i < sizeof(lhello) / sizeof(*lhello); i++)
+		script[n++] = lhello[i];
+	script[n++] = "C: MAIL FROM:<>";
+	script[n++] = "S: 250 *";
+	for (int i = 0; i < 20000; i++) {
+		script[n++] = "C: RCPT TO:<nobody@b.example>";
+		script[n++] = i < 100 ? "S: 550 *"
+		    : i > 19900       ? "S: 452 4.3.1 *"
+				      : "S: *";
+	}
+	script[n++] = "C: RSET";
+	script[n++] = "S: 250 *";
+	script[n++] = "C: MAIL FROM:<>";
+	script[n++] = "S: 250 *";
+	script[n++] = "C: RCPT TO:<b@b.example>";
+	script[n++] = "S: 250 *";
+	script[n] = NULL;
+	assert_string_equal(dialogue_run(&d), "");
+}
+
+static void
+limits_of_time(void **state)
+{
+	struct smtp_server short_session = esmtp, pausing = esmtp;
+	const char *const early[] = { "R: E", "S: 554 5.5.0 *", "E:", NULL };
+	const char *const ends[] = { HELLO, "S: 421 4.4.2 *", "E:", NULL };
+	const char *const greeted[] = { "S: 220 *", BYE, NULL };
+	struct dialogue d = {
+		.server = &short_session, .script = ends, .cut = CUT_NOWHERE
+	};
+	struct pace pace = { clock_mono_ms() - 1 };
+
+	(void)state;
+	short_session.session_ms = 20;
+	assert_string_equal(dialogue_run(&d), "");
+	pausing.greet_pause_ms = 20;
+	d.server = &pausing;
+	d.script = early;
+	assert_string_equal(dialogue_run(&d), "");
+	d.script = greeted;
+	assert_string_equal(dialogue_run(&d), "");
+	/* 100 octets earn a second. */
+	assert_int_equal(pace_check(&pace, 0), -ETIMEDOUT);
+	pace.until_ms = clock_mono_ms() - 500;
+	assert_int_equal(pace_check(&pace, 100), 0);
+}
+
+static void
+the_connect_hook(void **state)
+{
+	const char *const refused[] = { "S: 554 5.7.1 Not you", "E:", NULL };
+	const char *const broken[] = { "S: 421 4.3.0 *", "E:", NULL };
+	struct smtp_server server = esmtp;
+	struct dialogue d = {
+		.server = &server, .script = refused, .cut = CUT_NOWHERE
+	};
+
+	(void)state;
+	server.app = "refuse";
+	assert_string_equal(dialogue_run(&d), "");
+	server.app = "broken";
+	d.script = broken;
+	assert_string_equal(dialogue_run(&d), "");
+}
+
+/* A service that ends cancels its sessions. */
+static void
+shutting_down(void **state)
+{
+	const struct {
+		const char *const *script;
+	} cases[] = {
+		{ SCRIPT(HELLO, "K:", "S: 421 4.3.2 *", "E:") },
+		{ SCRIPT(
+		    HELLO, FROM_TO, "R: NO", "K:", "S: 421 4.3.2 *", "E:") },
+		{ SCRIPT(HELLO, FROM_TO, "C: DATA", "S: 354 *", "R: x",
+		    "K:", "S: 421 4.3.2 *", "E:") },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct dialogue d = { .server = &esmtp,
+			.script = cases[i].script,
+			.cut = CUT_NOWHERE };
+
+		assert_string_equal(dialogue_run(&d), "");
+		assert_int_equal(disconnects, 1);
+		assert_int_equal(resets, i > 0);
+	}
+}
+
 /* --- STARTTLS --- */
 
 static const struct scene secure[] = {
@@ -650,6 +802,10 @@ main(void)
 		cmocka_unit_test(big_messages),
 		cmocka_unit_test(a_silent_client_is_told),
 		cmocka_unit_test(starttls),
+		cmocka_unit_test(memory_is_bounded),
+		cmocka_unit_test(limits_of_time),
+		cmocka_unit_test(the_connect_hook),
+		cmocka_unit_test(shutting_down),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

@@ -448,8 +448,8 @@ replies_are_written(void **state)
 			.text = slice_str(cases[i].text) };
 		struct buf b = BUF_INIT;
 
-		snprintf(r.enhanced, sizeof(r.enhanced), "%s",
-		    cases[i].enhanced);
+		snprintf(
+		    r.enhanced, sizeof(r.enhanced), "%s", cases[i].enhanced);
 		assert_true(smtp_reply_write(&b, &r));
 		assert_string_equal(buf_str(&b), cases[i].out);
 		buf_clear(&b);
