@@ -128,7 +128,15 @@ record_message(struct smtp_session *s, struct spool *body)
 	struct slice part;
 	size_t n;
 
+	const struct smtp_xforward *x = smtp_session_xforward(s);
+
 	rcpts = smtp_session_rcpts(s, &n);
+	if (x->name.n > 0 || x->helo.n > 0)
+		buf_printf(&record,
+		    "for name=%.*s addr=%.*s helo=%.*s "
+		    "proto=%.*s\n",
+		    (int)x->name.n, x->name.p, (int)x->addr.n, x->addr.p,
+		    (int)x->helo.n, x->helo.p, (int)x->proto.n, x->proto.p);
 	buf_printf(&record,
 	    "message with=%s from=%.*s size=%llu body=%d "
 	    "utf8=%d ret=%d envid=%.*s auth=%.*s 8bit=%d\n",
