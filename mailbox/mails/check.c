@@ -77,8 +77,13 @@ ref_mark(struct refs_walk *w, const struct ref *r, uint32_t added_s)
 	struct mark *m = census_ref(w->c, r);
 
 	(void)added_s;
-	if (m != NULL)
+	/* More than one has it when a message is at the end of its move: in
+	 * the target, and still in the intent. */
+	while (m != NULL) {
 		m->listed = true;
+		m = census_is_last(w->c, m) || m[1].token != r->token ? NULL
+								      : m + 1;
+	}
 	return 0;
 }
 
@@ -143,8 +148,9 @@ mark_check(struct census *c, const struct mark *m)
 		    "listed",
 		    (unsigned long long)m->mailbox, m->uid,
 		    blob_name(&m->blob).text);
-	if (m->token == 0 && !census_is_last(c, m) && is_still_there(c, m) &&
-	    is_still_there(c, other))
+	if (!census_is_last(c, m) &&
+	    (m->token == 0 || m->token == other->token) &&
+	    is_still_there(c, m) && is_still_there(c, other))
 		census_fault(c, "blob %s is one message's alone, and another's",
 		    blob_name(&m->blob).text);
 }
@@ -245,7 +251,7 @@ blob_note(
     void *arg, const struct store_blob_id *id, uint64_t size, int64_t written_s)
 {
 	struct blobs_walk *w = arg;
-	const struct ref r = { *id, size };
+	const struct ref r = { .blob = *id, .token = size };
 
 	if (written_s > w->list.before || census_blob(w->list.c, id) != NULL)
 		return 0;

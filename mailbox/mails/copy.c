@@ -82,35 +82,64 @@ quota_check(struct copy *c, const char *account, uint64_t max_octets,
 
 /* --- sharing --- */
 
-enum { REFS_ALL, REFS_TARGET, REFS_UNUSED };
-
 /*
- * Refs of items[from..): of source and target, of the target alone, or those
- * that turned out not to be needed. The ref made for a source row that is gone
- * stays all the same: should the row have moved away, it is its blob's only
- * one still, and the blob must not go with its last ref. Check removes it.
+ * Refs of all items. A target's ref goes beside its source's: where that is
+ * gone, the blob may be too. A source row that has its blob alone gets a ref
+ * as well, for the token that it is about to have.
  */
 static int
-refs_do(struct copy *c, size_t from, int which)
+refs_share(struct copy *c)
+{
+	struct ref *refs = calloc(2 * c->n + 1, sizeof(*refs));
+	struct item *i;
+	size_t n = 0;
+	int rc;
+
+	if (refs == NULL)
+		return -ENOMEM;
+	for (i = c->items; i < c->items + c->n; i++) {
+		refs[n++] =
+		    (struct ref){ i->row.blob, i->token, i->row.token, false };
+		if (i->share != 0)
+			refs[n++] =
+			    (struct ref){ i->row.blob, i->share, 0, false };
+	}
+	rc = refs_add(c->m, refs, n, NULL);
+	n = 0;
+	for (i = c->items; i < c->items + c->n; i++) {
+		i->gone = refs[n].refused;
+		n += i->share != 0 ? 2 : 1;
+	}
+	free(refs);
+	return rc;
+}
+
+/*
+ * Take back the refs of items[from..) that are not used: of the targets (all,
+ * or where the source is gone), and for source rows that another copy has
+ * given its token. But the ref made for a source row that is gone stays:
+ * should the row have moved away, its blob is its alone still, and must not go
+ * with the last ref. Collect removes it.
+ */
+static int
+refs_unshare(struct copy *c, size_t from, bool all)
 {
 	struct ref *refs = calloc(2 * c->n + 1, sizeof(*refs));
 	const struct item *i;
 	size_t n = 0;
-	int rc = 0;
+	int rc;
 
 	if (refs == NULL)
 		return -ENOMEM;
 	for (i = c->items + from; i < c->items + c->n; i++) {
-		if (which == REFS_ALL || which == REFS_TARGET || i->gone)
-			refs[n++] = (struct ref){ i->row.blob, i->token };
-		if ((which == REFS_ALL && i->share != 0) ||
-		    (which == REFS_UNUSED && i->share != 0 && !i->gone &&
-			i->row.token != i->share))
-			refs[n++] = (struct ref){ i->row.blob, i->share };
+		if (all || i->gone)
+			refs[n++] = (struct ref){ .blob = i->row.blob,
+				.token = i->token };
+		else if (i->share != 0 && i->row.token != i->share)
+			refs[n++] = (struct ref){ .blob = i->row.blob,
+				.token = i->share };
 	}
-	if (n > 0)
-		rc = which == REFS_ALL ? refs_add(c->m, refs, n, NULL)
-				       : refs_remove(c->m, refs, n);
+	rc = refs_remove(c->m, refs, n);
 	free(refs);
 	return rc;
 }
@@ -171,7 +200,7 @@ static int
 share_all(struct copy *c)
 {
 	size_t step;
-	int rc = refs_do(c, 0, REFS_ALL);
+	int rc = refs_share(c);
 
 	for (size_t at = 0; at < c->n && rc == 0; at += step) {
 		step = c->n - at < SHARE_STEP ? c->n - at : SHARE_STEP;
@@ -320,7 +349,7 @@ target_undo(struct copy *c)
 		uids[i] = c->items[i].to;
 	(void)box_expunge(c->target, uids, c->done, true);
 	free(uids);
-	(void)refs_do(c, c->done, REFS_TARGET);
+	(void)refs_unshare(c, c->done, true);
 }
 
 static int
@@ -349,7 +378,7 @@ copy_run(struct copy *c)
 	/* A ref that stays after an error is found by check. */
 	if (rc != 0)
 		return rc;
-	(void)refs_do(c, 0, REFS_UNUSED);
+	(void)refs_unshare(c, 0, false);
 	items_drop_gone(c);
 	rc = target_put(c);
 	if (rc != 0 && rc != STORE_EUNKNOWN)

@@ -387,7 +387,8 @@ deliveries_refs(
 		if (d[i].x != NULL &&
 		    (add || d[i].again ||
 			(d[i].t->rc != 0 && !is_pending(&d[i]))))
-			refs[k++] = (struct ref){ msg->blob, d[i].row.token };
+			refs[k++] = (struct ref){ .blob = msg->blob,
+				.token = d[i].row.token };
 	if (k > 0 && add)
 		rc = refs_add(msg->m, refs, k, msg->w);
 	else if (k > 0)

@@ -357,7 +357,7 @@ doomed_note(struct expunge *e, const struct doomed *d)
 {
 	if (d->there && d->row.token != 0)
 		e->refs[e->n_refs++] =
-		    (struct ref){ d->row.blob, d->row.token };
+		    (struct ref){ .blob = d->row.blob, .token = d->row.token };
 }
 
 static int
@@ -486,7 +486,8 @@ destroy_row(void *arg, struct slice key, struct slice val)
 	if (r.token == 0)
 		store_batch_blob_del(p->b, &r.blob);
 	else
-		p->refs[p->n_refs++] = (struct ref){ r.blob, r.token };
+		p->refs[p->n_refs++] =
+		    (struct ref){ .blob = r.blob, .token = r.token };
 	return ++p->n == EXPUNGE_STEP;
 }
 

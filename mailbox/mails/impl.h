@@ -185,15 +185,17 @@ int keywords_translate(const struct keywords *from, uint64_t bits,
 struct ref {
 	struct store_blob_id blob;
 	uint64_t token;
+	uint64_t beside; /* add it only where this one is; 0: anyhow */
+	bool refused;	 /* that one was not there: its row went */
 };
 /* Add all refs; done before a row that has such a token is committed. `w`:
  * the blob's writer when it is not stored yet, else NULL. */
-int refs_add(struct mails *m, const struct ref *refs, size_t n,
+int refs_add(struct mails *m, struct ref *refs, size_t n,
     struct store_blob_writer *w);
 /* Remove refs whose rows are gone; the blob goes with the last. */
-int refs_remove(struct mails *m, const struct ref *refs, size_t n);
+int refs_remove(struct mails *m, struct ref *refs, size_t n);
 /* The same, but the blob stays: some row has it alone. */
-int refs_forget(struct mails *m, const struct ref *refs, size_t n);
+int refs_forget(struct mails *m, struct ref *refs, size_t n);
 #define MAILS_REF 12 /* octets of a ref in its row: token, seconds */
 uint64_t token_new(void);
 

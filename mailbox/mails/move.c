@@ -574,8 +574,9 @@ moves_replay(struct box *x)
 		for (size_t i = 0; i < r.n && rc >= 0; i++) {
 			int done = intent_finish(x, r.tokens[i], &moved);
 
-			log_info("finished a move", "mailbox=%s messages=%u",
-			    x->part, moved.n);
+			if (moved.n > 0)
+				log_info("finished a move",
+				    "mailbox=%s messages=%u", x->part, moved.n);
 			if (done != 0)
 				rc = done;
 		}

@@ -9,6 +9,7 @@
 #include <unistr.h>
 
 #include "common/base/clock.h"
+#include "common/base/log.h"
 #include "mailbox/mails/impl.h"
 
 #define ACCOUNT_MAX 320 /* octets: RFC 5321 4.5.3.1 */
@@ -778,6 +779,29 @@ list_infos(
 	return 0;
 }
 
+/* What a crash has left of moves and deletions: a client that lists its
+ * mailboxes is about to look into them. */
+static int
+account_replay(struct names *ns, const char *account)
+{
+	struct box *x;
+	int rc;
+
+	for (size_t i = 0; i < ns->n; i++) {
+		if (!is_mailbox(&ns->v[i]))
+			continue;
+		if ((x = box_get(ns->m, ns->v[i].id)) == NULL)
+			return -ENOMEM;
+		if ((rc = moves_replay(x)) != 0)
+			log_warning("moves not finished", "mailbox=%s error=%s",
+			    x->part, strerror(-rc));
+		box_put(&x);
+	}
+	for (size_t i = 0; i < ns->n_unfinished; i++)
+		(void)destroy(ns->m, account, ns->unfinished[i]);
+	return 0;
+}
+
 int
 mails_list(struct mails *m, const char *account, struct arena *a,
     struct mails_info **out, size_t *n)
@@ -792,8 +816,8 @@ mails_list(struct mails *m, const char *account, struct arena *a,
 		rc = names_read(&ns, account);
 	if (rc == 0)
 		rc = list_infos(&ns, a, out, n);
-	for (size_t i = 0; i < ns.n_unfinished && rc == 0; i++)
-		(void)destroy(m, account, ns.unfinished[i]);
+	if (rc == 0)
+		rc = account_replay(&ns, account);
 	names_clear(&ns);
 	return mails_error(rc);
 }

@@ -69,10 +69,15 @@ ref_find(const struct buf *row, const char ref[static REF])
 }
 
 static int
-row_add(struct buf *row, const struct ref *r)
+row_add(struct buf *row, struct ref *r)
 {
+	const struct ref beside = { .token = r->beside };
 	char ref[REF];
 
+	ref_encode(ref, &beside);
+	r->refused = r->beside != 0 && ref_find(row, ref) == row->n;
+	if (r->refused)
+		return 0;
 	ref_encode(ref, r);
 	if (ref_find(row, ref) < row->n)
 		return 0;
@@ -97,8 +102,8 @@ row_remove(struct buf *row, const struct ref *r)
 /* The change of one blob's row: refs[0..n) are all of one blob. 1: nothing to
  * do. */
 static int
-blob_batch(struct mails *m, const struct ref *refs, size_t n,
-    enum refs_what what, struct store_batch *b)
+blob_batch(struct mails *m, struct ref *refs, size_t n, enum refs_what what,
+    struct store_batch *b)
 {
 	struct buf old = BUF_INIT, new = BUF_INIT;
 	struct slice key = blob_key(&refs->blob);
@@ -120,9 +125,11 @@ blob_batch(struct mails *m, const struct ref *refs, size_t n,
 			rc = row_add(&new, &refs[i]);
 		else
 			row_remove(&new, &refs[i]);
-	if (rc == 0 && new.n > 0)
+	if (rc == 0 && new.n > 0) {
 		store_put(b, key, buf_slice(&new));
-	else if (rc == 0) {
+	} else if (rc == 0 && what == REFS_ADD) {
+		rc = 1; /* all refused */
+	} else if (rc == 0) {
 		store_del(b, key);
 		if (what == REFS_REMOVE)
 			store_batch_blob_del(b, &refs->blob);
@@ -135,8 +142,8 @@ blob_batch(struct mails *m, const struct ref *refs, size_t n,
 }
 
 static int
-blob_change(struct mails *m, const struct ref *refs, size_t n,
-    enum refs_what what, struct store_blob_writer *w)
+blob_change(struct mails *m, struct ref *refs, size_t n, enum refs_what what,
+    struct store_blob_writer *w)
 {
 	struct store_batch *b;
 	unsigned attempts = 0;
@@ -160,7 +167,7 @@ blob_change(struct mails *m, const struct ref *refs, size_t n,
 /* Each run of one blob is a change; many run at once, to share commits. */
 struct refs_job {
 	struct mails *m;
-	const struct ref *refs;
+	struct ref *refs;
 	size_t n;
 	enum refs_what what;
 	struct store_blob_writer *w;
@@ -179,7 +186,7 @@ refs_job(void *arg)
 
 /* Up to JOBS runs, from *at on. */
 static int
-refs_some(struct mails *m, const struct ref *refs, size_t n, size_t *at,
+refs_some(struct mails *m, struct ref *refs, size_t n, size_t *at,
     enum refs_what what, struct store_blob_writer *w)
 {
 	struct refs_job *jobs = calloc(JOBS, sizeof(*jobs));
@@ -208,8 +215,8 @@ refs_some(struct mails *m, const struct ref *refs, size_t n, size_t *at,
 }
 
 static int
-refs_change(struct mails *m, const struct ref *refs, size_t n,
-    enum refs_what what, struct store_blob_writer *w)
+refs_change(struct mails *m, struct ref *refs, size_t n, enum refs_what what,
+    struct store_blob_writer *w)
 {
 	size_t at = 0;
 	int rc = 0;
@@ -220,20 +227,20 @@ refs_change(struct mails *m, const struct ref *refs, size_t n,
 }
 
 int
-refs_add(struct mails *m, const struct ref *refs, size_t n,
-    struct store_blob_writer *w)
+refs_add(
+    struct mails *m, struct ref *refs, size_t n, struct store_blob_writer *w)
 {
 	return refs_change(m, refs, n, REFS_ADD, w);
 }
 
 int
-refs_remove(struct mails *m, const struct ref *refs, size_t n)
+refs_remove(struct mails *m, struct ref *refs, size_t n)
 {
 	return refs_change(m, refs, n, REFS_REMOVE, NULL);
 }
 
 int
-refs_forget(struct mails *m, const struct ref *refs, size_t n)
+refs_forget(struct mails *m, struct ref *refs, size_t n)
 {
 	return refs_change(m, refs, n, REFS_FORGET, NULL);
 }

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Mails under SIGKILL, and with several processes at one mailbox (promise 1):
+ * what was answered is there exactly once, everything else at most once.
+ */
+#include "tests/unit/mailbox/mails_test.h"
+
+#include <signal.h>
+
+#include "mailbox/mails/check.h"
+
+#define EMBEDDED (&test_engines[2])
+#define NUMBERS 100000
+
+static int told_fd[2];
+static unsigned char acknowledged[NUMBERS], found[NUMBERS];
+static unsigned base; /* numbers of this child begin here */
+static unsigned next_number;
+
+static void
+here(void (*body)(void))
+{
+	test_engine = EMBEDDED;
+	co_run(mails_test_body, &body);
+}
+
+static pid_t
+child(void (*body)(void))
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	alarm(100);
+	here(body);
+	if (store_test_failure[0] != '\0')
+		print_error("child: %s\n", store_test_failure);
+	_exit(store_test_failure[0] != '\0');
+}
+
+static void
+text_of(char out[static 200], unsigned number)
+{
+	snprintf(out, 200, "Subject: %u\r\n\r\nNumber %u.\r\n", number, number);
+}
+
+/* Deliver one message; to both accounts when `two`. Tell what was answered. */
+static int
+deliver_number(bool two)
+{
+	unsigned number = base + next_number++;
+	struct mails_target t[2];
+	struct mails_message *msg;
+	char text[200];
+	int rc;
+
+	text_of(text, number);
+	msg = message_of(text);
+	for (int i = 0; i < 2; i++)
+		t[i] = (struct mails_target){ .account = i ? BOB : ALICE,
+			.mailbox = SLICE_LIT("INBOX"),
+			.internaldate = INT64_MIN };
+	rc = mails_deliver(msg, t, two ? 2 : 1);
+	mails_message_free(&msg);
+	if (t[0].rc == 0 &&
+	    write(told_fd[1], &number, sizeof(number)) != sizeof(number))
+		return -EPIPE;
+	return rc;
+}
+
+static void
+deliverer(void *arg)
+{
+	while (deliver_number(arg != NULL) == 0)
+		;
+}
+
+static size_t
+some(struct mails_view *v, uint32_t seqs[static 8])
+{
+	uint32_t count = mails_view_count(v);
+	size_t n = 0;
+
+	for (uint32_t seq = 1; seq <= count && n < 8; seq++)
+		if (random_below(3) == 0)
+			seqs[n++] = seq;
+	return n;
+}
+
+/* Moves messages to and fro. */
+static void
+mover(void *arg)
+{
+	const char *names[2] = { "INBOX", "Archive" };
+	struct arena a = ARENA_INIT_MAX(1 << 16);
+	struct mails_view *v[2] = { view_of(ALICE, "INBOX"),
+		view_of(ALICE, "Archive") };
+	struct mails_copied out;
+	uint32_t seqs[8];
+	int rc = 0;
+
+	(void)arg;
+	for (int i = 0; rc == 0; i ^= 1) {
+		arena_reset(&a);
+		rc = mails_move(v[i], seqs, some(v[i], seqs),
+		    slice_str(names[i ^ 1]), &a, &out);
+		if (rc == 0)
+			rc = mails_view_sync(v[i], true, NULL);
+		(void)co_yield ();
+	}
+	CHECK_INT(rc, 0);
+}
+
+/* Copies to Trash, and empties it; changes flags on the way. */
+static void
+copier(void *arg)
+{
+	struct arena a = ARENA_INIT_MAX(1 << 16);
+	struct mails_view *v = view_of(ALICE, "INBOX");
+	struct mails_view *trash = view_of(ALICE, "Trash");
+	struct mails_copied out;
+	uint32_t seqs[8], *failed;
+	size_t n, n_failed;
+	int rc = 0;
+
+	(void)arg;
+	while (rc == 0) {
+		arena_reset(&a);
+		n = some(v, seqs);
+		rc = mails_store_flags(v, seqs, n, MAILS_FLAGS_ADD, MAILS_SEEN,
+		    NULL, 0, true, &a, &failed, &n_failed);
+		if (rc == 0)
+			rc = mails_copy(
+			    v, seqs, n, SLICE_LIT("Trash"), 0, 0, &a, &out);
+		if (rc == 0)
+			rc = mails_view_sync(trash, true, NULL);
+		if (rc == 0)
+			rc =
+			    mails_expunge(trash, seqs, some(trash, seqs), true);
+		if (rc == 0)
+			rc = mails_view_sync(v, true, NULL);
+	}
+	CHECK_INT(rc, 0);
+}
+
+static void
+busy_child(void)
+{
+	struct co_group g = { 0 };
+
+	co_group_spawn(&g, deliverer, NULL);
+	co_group_spawn(&g, deliverer, NULL);
+	co_group_spawn(&g, deliverer, &g);
+	co_group_spawn(&g, mover, NULL);
+	co_group_spawn(&g, copier, NULL);
+	co_group_join(&g);
+}
+
+/* --- what is there --- */
+
+static void
+count_messages(const char *account, const char *mailbox)
+{
+	struct mails_view *v = view_of(account, mailbox);
+	char got[200], text[200];
+	unsigned number = 0;
+	size_t n;
+
+	for (uint32_t seq = 1; v != NULL && seq <= mails_view_count(v); seq++) {
+		CHECK_INT(mails_read(v, seq, 0, got, sizeof(got) - 1, &n), 0);
+		got[n] = '\0';
+		CHECK_INT(sscanf(got, "Subject: %u", &number), 1);
+		text_of(text, number % NUMBERS);
+		CHECK(strcmp(got, text) == 0);
+		found[number % NUMBERS]++;
+	}
+	mails_view_close(&v);
+}
+
+static void
+no_fault(void *arg, const char *what)
+{
+	(void)arg;
+	print_error("check: %s\n", what);
+}
+
+/* A list finishes what a crash has left in the account. */
+static void
+replay(const char *account)
+{
+	struct arena a = ARENA_INIT_MAX(1 << 20);
+	struct mails_info *infos;
+	size_t n;
+
+	CHECK_INT(mails_list(mm, account, &a, &infos, &n), 0);
+	arena_reset(&a);
+}
+
+static void
+verify_counts(void)
+{
+	replay(ALICE);
+	memset(found, 0, sizeof(found));
+	count_messages(ALICE, "INBOX");
+	count_messages(ALICE, "Archive");
+	for (unsigned i = 0; i < NUMBERS; i++)
+		CHECK(found[i] <= 1 && found[i] >= acknowledged[i]);
+	memset(found, 0, sizeof(found));
+	count_messages(BOB, "INBOX");
+	for (unsigned i = 0; i < NUMBERS; i++)
+		CHECK(found[i] <= 1);
+}
+
+/* Also when what the crash left is collected, nothing that counts goes. */
+static void
+verify(void)
+{
+	struct mails_collected collected;
+
+	CHECK_INT(mails_check(mm, true, no_fault, NULL), 0);
+	verify_counts();
+	CHECK_INT(mails_collect(mm, -1, &collected), 0);
+	CHECK_INT(mails_check(mm, true, no_fault, NULL), 0);
+	verify_counts();
+}
+
+static void
+crash_once(unsigned after)
+{
+	unsigned number, n = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(told_fd), 0);
+	next_number = 0;
+	pid = child(busy_child);
+	close(told_fd[1]);
+	while (read(told_fd[0], &number, sizeof(number)) == sizeof(number)) {
+		acknowledged[number % NUMBERS] = 1;
+		if (++n == after)
+			kill(pid, SIGKILL);
+	}
+	close(told_fd[0]);
+	waitpid(pid, NULL, 0);
+	CHECK(n >= after);
+	base += n + 1000;
+	here(verify);
+}
+
+static void
+exactly_once_under_sigkill(void **state)
+{
+	(void)state;
+	store_test_failure[0] = '\0';
+	memset(acknowledged, 0, sizeof(acknowledged));
+	base = 0;
+	test_dir_new();
+	for (int i = 0; i < 12 && store_test_failure[0] == '\0'; i++)
+		crash_once(1 + random_below(60));
+	test_dir_remove();
+	if (store_test_failure[0] != '\0')
+		fail_msg("%s", store_test_failure);
+}
+
+/* --- several processes --- */
+
+#define EACH 60
+
+static void
+many_child(void)
+{
+	struct mails_view *v = view_of(ALICE, "INBOX");
+
+	for (int i = 0; i < EACH; i++)
+		CHECK_INT(deliver_number(i % 4 == 0), 0);
+	CHECK_INT(mails_view_sync(v, true, NULL), 0);
+	CHECK(mails_view_count(v) >= EACH);
+	mails_view_close(&v);
+}
+
+static void
+many_verify(void)
+{
+	struct mails_status s = { 0 };
+
+	verify();
+	CHECK_INT(mails_status(mm, ALICE, SLICE_LIT("INBOX"), &s), 0);
+	CHECK_INT(s.messages, 3 * EACH);
+	CHECK_INT(s.uidnext, 3 * EACH + 1);
+	CHECK_INT(mails_status(mm, BOB, SLICE_LIT("INBOX"), &s), 0);
+	CHECK_INT(s.messages, 3 * EACH / 4);
+}
+
+/* From the first touch of the account on: who makes it is a race too. */
+static void
+processes_deliver_to_one_mailbox(void **state)
+{
+	unsigned number;
+	pid_t pid[3];
+	int status;
+
+	(void)state;
+	store_test_failure[0] = '\0';
+	memset(acknowledged, 0, sizeof(acknowledged));
+	test_dir_new();
+	assert_int_equal(pipe(told_fd), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		base = 1000 * i;
+		next_number = 0;
+		pid[i] = child(many_child);
+	}
+	close(told_fd[1]);
+	while (read(told_fd[0], &number, sizeof(number)) == sizeof(number))
+		acknowledged[number % NUMBERS] = 1;
+	close(told_fd[0]);
+	for (int i = 0; i < 3; i++) {
+		waitpid(pid[i], &status, 0);
+		CHECK_INT(status, 0);
+	}
+	here(many_verify);
+	test_dir_remove();
+	if (store_test_failure[0] != '\0')
+		fail_msg("%s", store_test_failure);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(processes_deliver_to_one_mailbox),
+		cmocka_unit_test(exactly_once_under_sigkill),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
