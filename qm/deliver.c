@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/auth/sasl.h"
 #include "common/base/log.h"
 #include "qm/verdict.h"
 
@@ -251,6 +252,7 @@ open_smarthost(struct deliver *d, struct link *l, struct arena *a,
 					     : d->conf.tls_names,
 		.sasl_user = d->conf.smarthost_user,
 		.sasl_password = d->conf.smarthost_password,
+		.sasl = &sasl_smtp_client,
 		.connect_timeout_ms = d->conf.connect_timeout_ms,
 		.timeout_ms = d->conf.timeout_ms };
 	struct route_hop *hops;

@@ -9,6 +9,7 @@
 
 #include "common/auth/accounts.h"
 #include "common/net/conn.h"
+#include "common/smtp/client.h"
 
 struct sasl_server;
 
@@ -45,11 +46,12 @@ const char *sasl_server_mechanism(const struct sasl_server *s);
 struct sasl_client;
 /*
  * Picks the best of `offered` (space-separated). -ENOTSUP: none fits; without
- * TLS that includes PLAIN and LOGIN but to a peer on this machine.
+ * TLS that includes PLAIN and LOGIN, but to a peer on this machine or where
+ * `plaintext_ok` says that this is wanted.
  */
 int sasl_client_new(struct sasl_client **out, struct slice offered,
     struct conn *c, const char *user, const char *password, const char *service,
-    const char *host);
+    const char *host, bool plaintext_ok);
 void sasl_client_free(struct sasl_client **s);
 const char *sasl_client_mechanism(const struct sasl_client *s);
 /*
@@ -64,5 +66,8 @@ int sasl_client_step(struct sasl_client *s, struct slice in, struct buf *out);
 /* To be asked when the server says success: true when our side agrees. SCRAM
  * does only once the server's proof has been stepped (RFC 5802 3). */
 bool sasl_client_is_done(const struct sasl_client *s);
+
+/* All of this for smtp_client_conf.sasl. */
+extern const struct smtp_client_sasl sasl_smtp_client;
 
 #endif

@@ -65,9 +65,10 @@ has_binding(const struct conn *c)
 }
 
 static const struct choice *
-choose(struct slice offered, const struct conn *c)
+choose(struct slice offered, const struct conn *c, bool plaintext_ok)
 {
-	bool private = conn_is_tls(c) || net_addr_is_loopback(conn_peer(c));
+	bool private = plaintext_ok || conn_is_tls(c) ||
+	    net_addr_is_loopback(conn_peer(c));
 	const struct choice *ch = choices;
 
 	for (; ch->name != NULL; ch++)
@@ -115,9 +116,9 @@ set_binding(Gsasl_session *session, const struct conn *c)
 int
 sasl_client_new(struct sasl_client **out, struct slice offered, struct conn *c,
     const char *user, const char *password, const char *service,
-    const char *host)
+    const char *host, bool plaintext_ok)
 {
-	const struct choice *choice = choose(offered, c);
+	const struct choice *choice = choose(offered, c, plaintext_ok);
 	struct sasl_client *s;
 	int rc = -ENOMEM;
 
@@ -278,3 +279,49 @@ sasl_client_step(struct sasl_client *s, struct slice in, struct buf *out)
 	s->over = rc != SASL_MORE;
 	return rc;
 }
+
+/* --- for the SMTP client --- */
+
+static int
+smtp_begin(void **state, struct conn *c, struct slice offered, const char *user,
+    const char *password, const char *host, bool plaintext_ok,
+    const char **mechanism)
+{
+	struct sasl_client *s;
+	int rc = sasl_client_new(&s, offered, c, user, password, "smtp",
+	    host != NULL ? host : "", plaintext_ok);
+
+	if (rc != 0)
+		return rc;
+	*state = s;
+	*mechanism = sasl_client_mechanism(s);
+	return 0;
+}
+
+static int
+smtp_step(void *state, struct slice in, struct buf *out)
+{
+	return sasl_client_step(state, in, out);
+}
+
+static bool
+smtp_is_done(const void *state)
+{
+	return sasl_client_is_done(state);
+}
+
+static void
+smtp_end(void **state)
+{
+	struct sasl_client *s = *state;
+
+	sasl_client_free(&s);
+	*state = NULL;
+}
+
+const struct smtp_client_sasl sasl_smtp_client = {
+	.begin = smtp_begin,
+	.step = smtp_step,
+	.is_done = smtp_is_done,
+	.end = smtp_end,
+};

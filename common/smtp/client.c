@@ -193,79 +193,6 @@ start_tls(struct smtp_client *c, struct smtp_reply *reply)
 	return say_hello(c, reply);
 }
 
-/* --- AUTH --- */
-
-static bool
-offers(const struct smtp_client *c, const char *mechanism)
-{
-	struct slice all = c->mechanisms;
-
-	while (all.n > 0)
-		if (slice_eq_str_nocase(slice_split(&all, ' '), mechanism))
-			return true;
-	return false;
-}
-
-static int
-auth_plain(struct smtp_client *c, struct smtp_reply *reply)
-{
-	struct buf plain = BUF_INIT, line = BUF_INIT;
-	int rc;
-
-	buf_put_char(&plain, '\0');
-	buf_put_str(&plain, c->conf.sasl_user);
-	buf_put_char(&plain, '\0');
-	buf_put_str(&plain, c->conf.sasl_password);
-	base64_encode(&line, buf_slice(&plain));
-	rc = plain.failed || line.failed
-	    ? -ENOMEM
-	    : client_ask(c, reply, "AUTH PLAIN %s", buf_str(&line));
-	buf_clear(&plain);
-	buf_clear(&line);
-	return rc;
-}
-
-static int
-auth_login(struct smtp_client *c, struct smtp_reply *reply)
-{
-	const char *answers[2] = { c->conf.sasl_user, c->conf.sasl_password };
-	int rc = client_ask(c, reply, "AUTH LOGIN");
-
-	for (int i = 0; rc == 0 && i < 2 && reply->code == 334; i++) {
-		struct buf line = BUF_INIT;
-
-		base64_encode(&line, slice_str(answers[i]));
-		rc = client_ask(c, reply, "%s", buf_str(&line));
-		buf_clear(&line);
-	}
-	return rc;
-}
-
-static int
-sign_in(struct smtp_client *c, struct smtp_reply *reply)
-{
-	int rc;
-
-	/* Where TLS was wanted, a password is not sent without. */
-	if (!conn_is_tls(c->conn) && c->conf.tls_mode != SMTP_TLS_NONE) {
-		*reply = SMTP_REPLY(
-		    454, "4.7.0", "No TLS, so the password is not sent");
-		return -EPROTO;
-	}
-	if (offers(c, "PLAIN")) {
-		rc = auth_plain(c, reply);
-	} else if (offers(c, "LOGIN")) {
-		rc = auth_login(c, reply);
-	} else {
-		*reply = SMTP_REPLY(454, "4.7.0",
-		    "The server offers no way to sign in that we know");
-		return -EPROTO;
-	}
-	if (rc != 0)
-		return rc;
-	return reply->code == 235 ? 0 : -EPROTO;
-}
-
 /* --- opening --- */
 
 static int
@@ -292,7 +219,7 @@ greet(struct smtp_client *c, struct smtp_reply *reply)
 		return rc;
 	if (mode == SMTP_TLS_STARTTLS && c->conf.tls == NULL)
 		return -EPROTO;
-	if (c->conf.sasl_user != NULL && (rc = sign_in(c, reply)) != 0)
+	if (c->conf.sasl_user != NULL && (rc = client_sign_in(c, reply)) != 0)
 		return rc;
 	return 0;
 }

@@ -26,6 +26,23 @@ enum smtp_client_tls {
 	SMTP_TLS_IMPLICIT,
 };
 
+/*
+ * How to sign in: the mechanisms, which belong to a layer above
+ * (sasl_smtp_client of common/auth).
+ */
+struct smtp_client_sasl {
+	/* Picks one of `offered`, its name to *mechanism. 0, or -ENOTSUP. */
+	int (*begin)(void **state, struct conn *c, struct slice offered,
+	    const char *user, const char *password, const char *host,
+	    bool plaintext_ok, const char **mechanism);
+	/* in.p NULL: the initial response, if any. Negative: give up;
+	 * -EACCES: it is not the server that we mean. */
+	int (*step)(void *state, struct slice in, struct buf *out);
+	/* At the server's success: is it one for our side too? */
+	bool (*is_done)(const void *state);
+	void (*end)(void **state);
+};
+
 struct smtp_client_conf {
 	bool lmtp;
 	const char *hostname; /* our name for EHLO */
@@ -33,6 +50,7 @@ struct smtp_client_conf {
 	struct tls_client *tls;
 	const char *tls_name; /* the server's name: SNI, verification */
 	const char *sasl_user, *sasl_password; /* AUTH after TLS, or NULL */
+	const struct smtp_client_sasl *sasl;   /* where there is a user */
 	int64_t connect_timeout_ms, timeout_ms; /* 0: 30 s; 5 minutes */
 	/* Where the text of *reply goes when opening is refused, since nothing
 	 * is left of the client then; NULL: codes only. */

@@ -49,5 +49,7 @@ int client_read_reply(struct smtp_client *c, struct arena *a,
 /* A command and its reply. */
 int client_ask(struct smtp_client *c, struct smtp_reply *reply,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* AUTH (client_auth.c). 0, or -EPROTO with *reply saying why not. */
+int client_sign_in(struct smtp_client *c, struct smtp_reply *reply);
 
 #endif

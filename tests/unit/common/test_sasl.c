@@ -602,7 +602,7 @@ pair_run(const struct pair_case *p, char seen[static 128])
 	if (strcmp(offered, "*") == 0)
 		offered = sasl_server_mechanisms(a, &arena, server, false);
 	if (sasl_client_new(&c, slice_str(offered), client, p->user,
-		p->password, "imap", "localhost") != 0 ||
+		p->password, "imap", "localhost", false) != 0 ||
 	    sasl_server_new(&s, a, server,
 		slice_str(sasl_client_mechanism(c)), p->scope, false) != 0)
 		snprintf(seen, 128, "no mechanism");
@@ -763,7 +763,7 @@ run_hostile(void *arg)
 		struct sasl_client *c = NULL;
 
 		sasl_client_new(&c, SLICE_LIT("SCRAM-SHA-256"), client, "u",
-		    "p", "smtp", "h");
+		    "p", "smtp", "h", false);
 		sasl_client_step(c, slice(NULL, 0), &up);
 		buf_printf(&down, hostile_cases[i].first,
 		    strstr(buf_str(&up), "r=") + 2);
@@ -800,6 +800,86 @@ a_client_takes_no_count_and_no_proof_on_trust(void **state)
 	assert_false(hostile_done);
 }
 
+/* --- the same over SMTP (RFC 4954) --- */
+
+static const struct smtp_case {
+	const char *auth;	/* the reply to AUTH */
+	const char *challenged; /* to what comes next, if anything */
+	int rc, code;
+	const char *last; /* how the client's last line begins */
+} smtp_cases[] = {
+	/* Success from one who has proved nothing. */
+	{ "235 2.7.0 Welcome\r\n", "", -EPROTO, 454, "AUTH SCRAM-SHA-256 " },
+	{ "535 5.7.8 No\r\n", "", -EPROTO, 535, "AUTH SCRAM-SHA-256 " },
+	{ "334 \r\n", "501 5.7.0 Cancelled\r\n", -EPROTO, 454, "*" },
+	{ "334 ?\r\n", "501 5.7.0 Cancelled\r\n", -EPROTO, 454, "*" },
+	{ "334 \r\n", "235 2.7.0 Welcome\r\n", -EPROTO, 454, "*" },
+};
+#define N_SMTP (sizeof(smtp_cases) / sizeof(smtp_cases[0]))
+
+static const struct smtp_case *smtp_case;
+static struct {
+	int rc, code;
+	char last[64];
+} smtp_seen[N_SMTP];
+
+static void
+smtp_serve(void *arg)
+{
+	const char *replies[] = { "250-x\r\n250 AUTH PLAIN SCRAM-SHA-256\r\n",
+		smtp_case->auth, smtp_case->challenged };
+	char *last = arg;
+	struct slice line;
+
+	conn_puts(server, "220 x\r\n");
+	for (int i = 0; conn_flush(server) == 0 &&
+	     conn_read_line(server, 1000, &line, NULL) == 0; i++) {
+		if (slice_eq_str(line, "QUIT"))
+			break;
+		snprintf(last, 64, "%.*s", (int)line.n, line.p);
+		if (i < 3)
+			conn_puts(server, replies[i]);
+	}
+	conn_free(&server);
+}
+
+static void
+run_smtp(void *arg)
+{
+	struct smtp_client_conf conf = { .hostname = "c.test",
+		.sasl_user = "alice", .sasl_password = "secret",
+		.sasl = &sasl_smtp_client, .timeout_ms = 20000 };
+
+	(void)arg;
+	for (size_t i = 0; i < N_SMTP; i++) {
+		struct co_group g = { 0 };
+		struct smtp_client *c = NULL;
+		struct smtp_reply reply = { 0 };
+
+		smtp_case = &smtp_cases[i];
+		conn_pair(&server, &client);
+		co_group_spawn(&g, smtp_serve, smtp_seen[i].last);
+		smtp_seen[i].rc = smtp_client_open_conn(&c, client, &conf,
+		    &reply);
+		smtp_seen[i].code = reply.code;
+		smtp_client_free(&c);
+		co_group_join(&g);
+	}
+}
+
+static void
+smtp_success_needs_the_proof(void **state)
+{
+	(void)state;
+	co_run(run_smtp, NULL);
+	for (size_t i = 0; i < N_SMTP; i++) {
+		assert_int_equal(smtp_seen[i].rc, smtp_cases[i].rc);
+		assert_int_equal(smtp_seen[i].code, smtp_cases[i].code);
+		assert_int_equal(strncmp(smtp_seen[i].last, smtp_cases[i].last,
+				     strlen(smtp_cases[i].last)), 0);
+	}
+}
+
 /* --- CRAM-MD5 (RFC 2195 2) --- */
 
 static char cram[128];
@@ -814,7 +894,7 @@ run_cram(void *arg)
 	conn_pair(&server, &client);
 	set_peer(client, "192.0.2.1:25");
 	if (sasl_client_new(&c, SLICE_LIT("PLAIN LOGIN CRAM-MD5"), client,
-		"tim", "tanstaaftanstaaf", "imap", "h") == 0 &&
+		"tim", "tanstaaftanstaaf", "imap", "h", false) == 0 &&
 	    sasl_client_step(c, slice(NULL, 0), &up) == SASL_MORE &&
 	    up.n == 0 &&
 	    sasl_client_step(c, SLICE_LIT("<1896.697170952@postoffice.reston."
@@ -911,6 +991,7 @@ main(void)
 		cmocka_unit_test(mechanisms_follow_from_the_connection),
 		cmocka_unit_test(a_hidden_plus_is_noticed),
 		cmocka_unit_test(a_client_takes_no_count_and_no_proof_on_trust),
+		cmocka_unit_test(smtp_success_needs_the_proof),
 		cmocka_unit_test(cram_md5_is_that_of_the_rfc),
 	};
 
