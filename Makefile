@@ -144,9 +144,11 @@ all: man
 
 # --- all together ---
 
-.PHONY: deps deps-test e2e test run
+.PHONY: deps deps-run deps-test e2e test run
 deps:
 	@tools/deps build
+deps-run:
+	@tools/deps run
 deps-test:
 	@tools/deps $(if $(CI)$(PEERS),peers,test)
 
@@ -156,7 +158,7 @@ e2e: all $(TEST_PROGRAMS)
 test: deps-test
 	@tests/run-all "$(MAKE)"
 
-run: deps
+run: deps-run
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@exec tools/demo $(B) "$(RUN_DIR)" "$(PORT_BASE)"
 
