@@ -12,7 +12,8 @@ void msa_stop(void);
 size_t msa_paths(const struct conf *conf, struct service_path *out, size_t max);
 void msa_session(struct conn *c, const struct service_protocol *p);
 
-#define MSA_HEADER_MAX ((size_t)64 << 10)
+/* A thousand recipients with their names fit. */
+#define MSA_HEADER_MAX ((size_t)256 << 10)
 
 /* What a header lacks is made from this. */
 struct msa_fixup {
@@ -20,6 +21,14 @@ struct msa_fixup {
 	struct slice id_domain; /* domain for a missing Message-ID */
 	int64_t now_s;          /* for a missing Date */
 };
+
+/*
+ * Where the header ends, of a message of `size` octets that begins with
+ * `head`. False: not within `head`. What only looks like an end because `head`
+ * is cut there does not count.
+ */
+bool msa_header_measure(
+    struct slice head, uint64_t size, struct slice *header);
 
 /*
  * Complete a header (RFC 6409 8): Date, Message-ID and From where they are

@@ -7,6 +7,18 @@
 #include "common/mail/header.h"
 #include "common/mail/message_id.h"
 
+bool
+msa_header_measure(struct slice head, uint64_t size, struct slice *header)
+{
+	bool whole = head.n >= size;
+
+	/* A line that is cut could be taken for the first of the body. */
+	if (!whole)
+		head.n = (size_t)(slice_rfind(head, '\n') + 1);
+	*header = slice_head(head, header_size(head));
+	return whole || header->n < head.n;
+}
+
 /* Fields that do not leave with the message: blind recipients (RFC 5322
  * 3.6.3), and what only the last hop may write (RFC 5321 4.4). */
 static bool

@@ -260,6 +260,7 @@ on_reset(struct smtp_session *s)
 struct from_check {
 	struct smtp_session *session;
 	struct smtp_reply *reply;
+	size_t n; /* addresses seen */
 };
 
 static int
@@ -268,6 +269,7 @@ check_from(void *arg, struct slice local, struct slice domain)
 	struct from_check *f = arg;
 	int rc;
 
+	f->n++;
 	if (domain.p == NULL)
 		domain = SLICE_EMPTY;
 	rc = accounts_may_send_as(msa.accounts,
@@ -335,16 +337,16 @@ result_of(const struct smtp_client_rcpt *rcpts, size_t n,
 
 static int
 queue(struct smtp_session *s, struct session *m, struct spool *body,
-    struct slice header, struct buf *head, struct smtp_reply *reply)
+    size_t header_n, struct buf *head, struct smtp_reply *reply)
 {
-	struct rest rest = { body, header.n };
+	struct rest rest = { body, header_n };
 	struct smtp_reply whole = { 0 };
 	struct smtp_client *qm = m->qm;
 	int rc;
 
 	m->qm = NULL;
 	rc = smtp_client_send_from(qm, buf_slice(head), read_rest, &rest,
-	    spool_size(body) - header.n, m->rcpts, m->n_rcpts, &whole);
+	    spool_size(body) - header_n, m->rcpts, m->n_rcpts, &whole);
 	if (rc == 0) {
 		*reply = result_of(m->rcpts, m->n_rcpts, &whole);
 		if (smtp_reply_is_positive(reply))
@@ -380,36 +382,97 @@ complete_header(struct smtp_session *s, struct slice header, struct buf *out)
 	return out->failed ? -ENOMEM : 0;
 }
 
+/* The first octets of the message in `room`. */
 static int
-on_message(struct smtp_session *s, struct spool *body,
-    struct smtp_reply *replies, size_t n)
+read_head(struct spool *body, size_t n, struct buf *room, struct slice *out)
 {
-	struct session *m = smtp_session_data(s);
-	struct from_check check = { s, &replies[0] };
-	struct buf out = BUF_INIT_MAX(MSA_HEADER_MAX * 2);
-	struct slice head, header;
+	size_t got;
 	int rc;
 
-	(void)n;
-	if (m->qm == NULL)
-		return -ECONNRESET;
-	if ((rc = spool_head(body, MSA_HEADER_MAX, &head)) != 0)
+	if (!buf_reserve(room, n))
+		return -ENOMEM;
+	if ((rc = spool_read(body, 0, room->p, n, &got)) != 0)
 		return rc;
-	header = slice_head(head, header_size(head));
-	if (header.n == MSA_HEADER_MAX) {
-		replies[0] =
-		    SMTP_REPLY(554, "5.6.0", "the header is over 64 KiB");
+	room->n = got;
+	*out = buf_slice(room);
+	return 0;
+}
+
+/*
+ * The header as an exact prefix of the body, in the spool or in `room`.
+ * -EMSGSIZE: over MSA_HEADER_MAX.
+ */
+static int
+find_header(struct spool *body, struct buf *room, struct slice *header)
+{
+	struct slice head;
+	int rc = spool_head(body, 65536, &head);
+
+	if (rc == 0 && !msa_header_measure(head, spool_size(body), header)) {
+		rc = read_head(body, MSA_HEADER_MAX, room, &head);
+		if (rc == 0 &&
+		    !msa_header_measure(head, spool_size(body), header))
+			rc = -EMSGSIZE;
+	}
+	return rc;
+}
+
+/* May the account use every address that From names? And it must name one,
+ * where there is a From. *reply is set when not. */
+static int
+check_header(
+    struct smtp_session *s, struct slice header, struct smtp_reply *reply)
+{
+	struct from_check check = { s, reply, 0 };
+	struct header_field field;
+	int rc =
+	    msa_each_from(smtp_session_tx_arena(s), header, check_from, &check);
+
+	if (rc == 0 && check.n == 0 && header_find(header, "From", &field)) {
+		*reply =
+		    SMTP_REPLY(554, "5.6.0", "the From field names nobody");
+		return 1;
+	}
+	return rc;
+}
+
+static int
+take_message(struct smtp_session *s, struct session *m, struct spool *body,
+    struct buf *room, struct smtp_reply *reply)
+{
+	struct buf out = BUF_INIT_MAX(MSA_HEADER_MAX * 2);
+	struct slice header;
+	int rc = find_header(body, room, &header);
+
+	if (rc == -EMSGSIZE) {
+		*reply = SMTP_REPLY(554, "5.6.0", "the header is too large");
 		return 0;
 	}
-	rc =
-	    msa_each_from(smtp_session_tx_arena(s), header, check_from, &check);
+	if (rc == 0)
+		rc = check_header(s, header, reply);
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
 	/* spool_head's octets go with the next call of the spool. */
 	rc = complete_header(s, header, &out);
 	if (rc == 0)
-		rc = queue(s, m, body, header, &out, &replies[0]);
+		rc = queue(s, m, body, header.n, &out, reply);
 	buf_clear(&out);
+	return rc;
+}
+
+static int
+on_message(struct smtp_session *s, struct spool *body,
+    struct smtp_reply *replies, size_t n)
+{
+	struct session *m = smtp_session_data(s);
+	struct buf room = BUF_INIT_MAX(MSA_HEADER_MAX);
+	int rc;
+
+	(void)n;
+	if (m->qm == NULL)
+		return -ECONNRESET;
+	rc = take_message(s, m, body, &room, &replies[0]);
+	buf_clear(&room);
 	return rc;
 }
 

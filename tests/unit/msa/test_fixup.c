@@ -96,10 +96,41 @@ each_from_address_is_seen(void **state)
 	arena_reset(&a);
 }
 
+/* Whatever is cut off, the header is found where it is, or not at all. */
+static void
+the_header_is_measured_as_far_as_it_is_there(void **state)
+{
+	static const struct {
+		const char *message;
+		size_t n; /* of the header */
+	} headers[] = {
+		{ DATE ID FROM "\r\nbody: x\r\n\r\nmore", 81 },
+		{ DATE ID FROM "no field\r\nmore\r\n", 79 },
+		{ "\r\nbody\r\n", 2 },
+		{ "body\r\n", 0 },
+		{ DATE ID FROM, 79 },
+		{ "", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+		struct slice whole = slice_str(headers[i].message), header;
+
+		for (size_t n = 0; n <= whole.n; n++)
+			if (msa_header_measure(slice_head(whole, n), whole.n,
+				&header))
+				assert_int_equal(header.n, headers[i].n);
+			else
+				assert_true(n < headers[i].n + 12);
+		assert_true(msa_header_measure(whole, whole.n, &header));
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_header_is_measured_as_far_as_it_is_there),
 		cmocka_unit_test(headers_are_completed),
 		cmocka_unit_test(an_empty_header_gets_all_three),
 		cmocka_unit_test(each_from_address_is_seen),
