@@ -40,6 +40,20 @@ read_done(struct imap_session *s)
 	return rc != 0 ? rc : imap_ok(s, NULL, "IDLE completed");
 }
 
+/* The command is parsed, and its tag is all that must outlast the wait: give
+ * the arena back, for the wait is long. */
+static void
+slim(struct imap_session *s)
+{
+	if (s->tag.n > sizeof(s->idle_tag))
+		return;
+	memcpy(s->idle_tag, s->tag.p, s->tag.n);
+	s->tag = slice(s->idle_tag, s->tag.n);
+	s->p.line = SLICE_EMPTY;
+	s->p.at = 0;
+	arena_reset(&s->a);
+}
+
 int
 cmd_idle(struct imap_session *s)
 {
@@ -48,6 +62,7 @@ cmd_idle(struct imap_session *s)
 
 	if ((rc = imap_parse_end(&s->p)) != 0)
 		return rc;
+	slim(s);
 	buf_put_str(&s->out, "+ idling\r\n");
 	if (s->view != NULL)
 		mails_view_watch(s->view, &changed);

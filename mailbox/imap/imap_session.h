@@ -43,6 +43,7 @@ struct imap_session {
 	struct slice tag;
 	const struct imap_command *command;
 	bool uid; /* with the UID prefix */
+	char idle_tag[64]; /* what `tag` is of while IDLE waits */
 };
 
 /* --- replies --- */
