@@ -162,7 +162,8 @@ void smtp_pool_free(struct smtp_pool **p);
  * On failure the error names the peer in the log ("peer down peer=guard ...").
  */
 int smtp_pool_get(struct smtp_pool *p, struct smtp_client **out);
-/* Give it back; `good` false (an error happened): it is closed. */
+/* Give it back; `good` false (an error happened): it is closed. A transaction
+ * that is still open is reset, which waits. */
 void smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good);
 
 #endif

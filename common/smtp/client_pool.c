@@ -103,6 +103,10 @@ smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good)
 {
 	if (c == NULL)
 		return;
+	/* A transaction left open would keep the other side busy with it, and
+	 * from ending when it is to shut down. */
+	if (good && c->needs_reset)
+		good = smtp_client_reset(c) == 0;
 	if (good && !c->out_of_step) {
 		c->next = p->idle;
 		p->idle = c;

@@ -1049,6 +1049,36 @@ pool_tries_again_when_the_connection_was_dead(void **state)
 }
 
 static void
+pool_left_open(void *arg)
+{
+	static const struct smtp_client_mail mail = { .from =
+							  SLICE_LIT("a@a") };
+	struct smtp_reply reply;
+	struct smtp_client *c;
+
+	(void)arg;
+	pool_listen(1);
+	resets = 0;
+	if ((pools.rc[0] = smtp_pool_get(pools.pool, &c)) == 0) {
+		pools.rc[1] = smtp_client_mail(c, &mail, NULL, 0, &reply);
+		smtp_pool_put(pools.pool, c, true);
+	}
+	pools.rc[2] = (int)resets;
+	pool_end();
+}
+
+static void
+pool_resets_what_was_left_open(void **state)
+{
+	(void)state;
+	pools.close_after = 0;
+	co_run(pool_left_open, NULL);
+	assert_int_equal(pools.rc[0], 0);
+	assert_int_equal(pools.rc[1], 0);
+	assert_int_equal(pools.rc[2], 1);
+}
+
+static void
 pool_no_peer(void *arg)
 {
 	(void)arg;
@@ -1093,6 +1123,7 @@ main(void)
 		cmocka_unit_test(pool_reuses_connections),
 		cmocka_unit_test(pool_is_bounded),
 		cmocka_unit_test(pool_tries_again_when_the_connection_was_dead),
+		cmocka_unit_test(pool_resets_what_was_left_open),
 		cmocka_unit_test(pool_without_a_peer),
 	};
 
