@@ -45,22 +45,6 @@ keep_reply(struct arena *a, const struct smtp_reply *r)
 	return kept;
 }
 
-static int
-transaction(struct smtp_client *c, const struct delivery *d,
-    struct smtp_client_rcpt *rcpts, size_t n, struct smtp_reply *whole)
-{
-	bool any = false;
-	int rc = smtp_client_mail(c, &d->mail, rcpts, n, whole);
-
-	if (rc != 0 || !smtp_reply_is_positive(whole))
-		return rc;
-	for (size_t i = 0; i < n; i++)
-		any = any || rcpts[i].accepted;
-	if (!any)
-		return smtp_client_reset(c);
-	return smtp_client_send(c, d->prefix, d->body, rcpts, n, whole);
-}
-
 /*
  * One LMTP transaction for n targets: each gets its reply. A peer that is
  * down or dies gives 451 for those that have none yet; when it died after the
@@ -72,7 +56,7 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
     struct mta_target *t, size_t n)
 {
 	struct smtp_client_rcpt *rcpts;
-	struct smtp_reply whole = { 0 };
+	struct smtp_reply opened = { 0 }, whole = { 0 };
 	struct smtp_client *c;
 	int rc;
 
@@ -85,10 +69,14 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 		rcpts[i] = (struct smtp_client_rcpt){ .address = t[i].address,
 			.notify = t[i].notify,
 			.orcpt = t[i].orcpt };
-	rc = transaction(c, d, rcpts, n, &whole);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		t[i].reply = keep_reply(d->arena,
-		    rcpts[i].reply.code != 0 ? &rcpts[i].reply : &whole);
+	rc = smtp_client_deliver(c, &d->mail, rcpts, n, d->prefix, d->body,
+	    &opened, &whole);
+	/* After an error a 250 may be RCPT's own: only refusals are sure. */
+	for (size_t i = 0; i < n; i++)
+		if (rcpts[i].reply.code >= (rc == 0 ? 200 : 400))
+			t[i].reply = keep_reply(d->arena, &rcpts[i].reply);
+		else if (opened.code >= 400)
+			t[i].reply = keep_reply(d->arena, &opened);
 	if (rc != 0)
 		log_warning("handing over failed", "peer=%s error=\"%s\"",
 		    smtp_client_remote(c), strerror(-rc));
