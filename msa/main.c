@@ -28,6 +28,7 @@ main(int argc, char **argv)
 		.summary = "takes mail from its users",
 		.protocols = protocols,
 		.start = msa_start,
+		.reload = msa_reload,
 		.stop = msa_stop,
 		.paths = msa_paths,
 	};

@@ -8,6 +8,7 @@
 #include "common/smtp/server.h"
 
 int msa_start(const struct conf *conf);
+void msa_reload(const struct conf *conf);
 void msa_stop(void);
 size_t msa_paths(const struct conf *conf, struct service_path *out, size_t max);
 void msa_session(struct conn *c, const struct service_protocol *p);

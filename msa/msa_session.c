@@ -488,24 +488,10 @@ static const struct smtp_handler handler = {
 
 /* --- the service --- */
 
-int
-msa_start(const struct conf *conf)
+/* For sessions from now on. */
+void
+msa_reload(const struct conf *conf)
 {
-	struct buf err = BUF_INIT;
-	int rc;
-
-	msa.lmtp = (struct smtp_client_conf){ .lmtp = true,
-		.hostname = service_hostname(),
-		.connect_timeout_ms = 10000,
-		.timeout_ms = 300000 };
-	rc = accounts_open(&msa.accounts, conf, false, &err);
-	if (rc == 0)
-		rc = smtp_pool_new(&msa.qm, conf_str(conf, "msa.qm"),
-		    conf_file(conf, "run_dir"), &msa.lmtp, QM_CONNECTIONS);
-	if (rc != 0)
-		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
-		    log_q(buf_slice(&err)));
-	buf_clear(&err);
 	msa.plaintext_login = conf_bool(conf, "msa.plaintext_login");
 	msa.server = (struct smtp_server){
 		.kind = SMTP_SERVER_SUBMISSION,
@@ -524,6 +510,27 @@ msa_start(const struct conf *conf)
 		.timeout_ms = 300000,
 		.spool_dir = conf_file(conf, "msa.spool_dir"),
 	};
+}
+
+int
+msa_start(const struct conf *conf)
+{
+	struct buf err = BUF_INIT;
+	int rc;
+
+	msa.lmtp = (struct smtp_client_conf){ .lmtp = true,
+		.hostname = service_hostname(),
+		.connect_timeout_ms = 10000,
+		.timeout_ms = 300000 };
+	rc = accounts_open(&msa.accounts, conf, false, &err);
+	if (rc == 0)
+		rc = smtp_pool_new(&msa.qm, conf_str(conf, "msa.qm"),
+		    conf_file(conf, "run_dir"), &msa.lmtp, QM_CONNECTIONS);
+	if (rc != 0)
+		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
+		    log_q(buf_slice(&err)));
+	buf_clear(&err);
+	msa_reload(conf);
 	return rc;
 }
 

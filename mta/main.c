@@ -24,6 +24,7 @@ main(int argc, char **argv)
 		.summary = "receives mail by ESMTP",
 		.protocols = protocols,
 		.start = mta_start,
+		.reload = mta_reload,
 		.stop = mta_stop,
 		.paths = mta_paths,
 	};

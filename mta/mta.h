@@ -8,6 +8,7 @@
 #include "common/smtp/server.h"
 
 int mta_start(const struct conf *conf);
+void mta_reload(const struct conf *conf);
 void mta_stop(void);
 size_t mta_paths(const struct conf *conf, struct service_path *out, size_t max);
 void mta_session(struct conn *c, const struct service_protocol *p);

@@ -348,14 +348,10 @@ peers_open(const struct conf *conf)
 	return rc;
 }
 
-int
-mta_start(const struct conf *conf)
+/* For sessions from now on. */
+void
+mta_reload(const struct conf *conf)
 {
-	int rc;
-
-	if ((rc = mta_clients_new(&mta.clients)) != 0 ||
-	    (rc = peers_open(conf)) != 0)
-		return rc;
 	mta.max_per_address = (unsigned)conf_int(conf, "mta.max_per_address");
 	mta.max_hops = (size_t)conf_int(conf, "mta.max_hops");
 	mta.server = (struct smtp_server){
@@ -373,6 +369,17 @@ mta_start(const struct conf *conf)
 		.timeout_ms = conf_duration_ms(conf, "mta.timeout"),
 		.spool_dir = conf_file(conf, "mta.spool_dir"),
 	};
+}
+
+int
+mta_start(const struct conf *conf)
+{
+	int rc;
+
+	if ((rc = mta_clients_new(&mta.clients)) != 0 ||
+	    (rc = peers_open(conf)) != 0)
+		return rc;
+	mta_reload(conf);
 	return 0;
 }
 

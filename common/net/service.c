@@ -66,12 +66,36 @@ machine_name(void)
 	return name;
 }
 
+/* Clients and sessions hold the name for longer than a configuration lives:
+ * each that there was is kept. */
+static const char *
+kept_name(const char *name)
+{
+	static struct kept {
+		struct kept *next;
+		char text[];
+	} *all;
+	size_t n = strlen(name) + 1;
+	struct kept *k = all;
+
+	while (k != NULL && strcmp(k->text, name) != 0)
+		k = k->next;
+	if (k != NULL)
+		return k->text;
+	if ((k = malloc(sizeof(*k) + n)) == NULL)
+		return machine_name();
+	memcpy(k->text, name, n);
+	k->next = all;
+	all = k;
+	return k->text;
+}
+
 const char *
 service_hostname(void)
 {
 	const char *name = conf_now ? conf_str(conf_now, "hostname") : "";
 
-	return *name != '\0' ? name : machine_name();
+	return *name != '\0' ? kept_name(name) : machine_name();
 }
 
 /* --- options --- */

@@ -97,7 +97,8 @@ struct tls_server *service_tls(void);
  * -ECANCELED), so most need not look.
  */
 bool service_is_draining(void);
-/* hostname of the configuration, or the machine's full name. */
+/* hostname of the configuration, or the machine's full name; the string stays
+ * for as long as the process lives. */
 const char *service_hostname(void);
 #define PNEU_VERSION "0.1.0"
 
