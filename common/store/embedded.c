@@ -23,6 +23,7 @@
 #define MAP_SIZE ((size_t)1 << 40)
 #define MAP_SIZE_MIN ((size_t)256 << 20)
 #define READERS_MAX 1024
+#define KEEP_EVERY_MINUTES 10
 #define FORMAT_KEY SLICE_LIT("\001meta\0format")
 #define FORMAT_VERSION SLICE_LIT("1")
 
@@ -507,9 +508,26 @@ folders_open(struct emb *e)
 	for (struct emb *o = all_open; o != NULL; o = o->next)
 		if (o->dev == e->dev && o->ino == e->ino)
 			return -EBUSY;
-	if (!e->readonly && (fsync(e->dir_fd) == -1))
-		return -errno;
 	return 0;
+}
+
+/* The names of what was just made are durable too, up to the folder's own. */
+static int
+folders_sync(struct emb *e)
+{
+	int parent =
+	    openat(e->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = 0;
+
+	if (fsync(e->dir_fd) == -1)
+		rc = errno;
+	/* A sandbox, or another user's folder: then it was there before. */
+	if (parent != -1) {
+		if (rc == 0 && fsync(parent) == -1)
+			rc = errno;
+		close(parent);
+	}
+	return rc;
 }
 
 static void
@@ -521,6 +539,8 @@ on_minute(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	mdb_reader_check(e->env, &dead);
 	emb_files_close(e, false);
+	if (e->minutes++ % KEEP_EVERY_MINUTES == 0)
+		store_keep(e->s);
 }
 
 static void
@@ -544,6 +564,8 @@ database_open(struct emb *e, struct buf *err)
 		rc = tables_open(e, MDB_CREATE);
 	if (rc == 0)
 		rc = format_check(e);
+	if (rc == 0 && !e->readonly)
+		rc = folders_sync(e);
 	if (rc == 0) {
 		group_files(e);
 		return 0;
@@ -569,6 +591,7 @@ static struct emb *
 emb_new(struct store *s, const struct store_conf *conf)
 {
 	struct emb *e = calloc(1, sizeof(*e));
+	pthread_condattr_t monotonic;
 
 	if (e == NULL || (e->dir = strdup(conf->dir)) == NULL) {
 		free(e);
@@ -580,7 +603,10 @@ emb_new(struct store *s, const struct store_conf *conf)
 	e->group = conf->group;
 	e->last = &e->first;
 	pthread_mutex_init(&e->lock, NULL);
-	pthread_cond_init(&e->wanted, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->wanted, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	for (size_t i = 0; i < BLOB_FILES; i++)
 		e->files[i].fd = -1;
 	return e;

@@ -124,17 +124,23 @@ struct emb {
 	MDB_txn *read_txn;
 	unsigned read_depth;
 	struct event *minute;
+	unsigned minutes;
 	struct emb_writer *sealed; /* sealed and not yet in the index */
 	struct blob_file files[BLOB_FILES];
 	uint64_t files_clock;
 	struct chunk *chunk; /* verified last, or NULL */
 	bool no_nowait;      /* the file system has no RWF_NOWAIT */
 	int64_t orphans_next_ms;
+	bool compacting; /* a segment is half done */
 
 	/* The queue to the writer thread. */
 	pthread_mutex_t lock;
 	pthread_cond_t wanted;
 	struct request *first, **last;
+	size_t queued;    /* in it */
+	size_t taken;     /* by the last group */
+	size_t expected;  /* for the next */
+	int64_t group_ns; /* how long the last group took */
 	bool started, stop;
 	pthread_t thread;
 	const char *fault; /* what failed, not yet logged */

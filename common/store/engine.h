@@ -124,6 +124,7 @@ struct store {
 	struct watches watches;
 	size_t busy;       /* calls under way */
 	struct co *closer; /* waits until none is */
+	struct co *keeper; /* compacts in the background, or NULL */
 };
 
 /* Calls that may wait stand between these two. */
@@ -136,6 +137,9 @@ void watches_close(struct store *s);
 /* Is the process that calls itself `name` there? True when in doubt. */
 bool watches_peer_alive(struct store *s, struct slice name);
 
+/* Compact in the background until there is nothing more to do, unless that is
+ * going on already. For engines to call now and then. */
+void store_keep(struct store *s);
 /* Finish the drops that a crash has left. */
 int store_drops_replay(struct store *s);
 

@@ -86,6 +86,7 @@ store_close(struct store **out)
 	if (s == NULL)
 		return;
 	*out = NULL;
+	co_cancel(s->keeper);
 	while (s->busy > 0 && co_self() != NULL) {
 		s->closer = co_self();
 		co_park_uncancelable();
@@ -732,6 +733,36 @@ store_compact(struct store *s, bool *more)
 	rc = s->engine->compact(s, more);
 	store_leave(s);
 	return rc;
+}
+
+/* A step is at most some MiB: so this is the bound of its I/O. */
+#define KEEP_PAUSE_MS 250
+
+static void
+keeper_main(void *arg)
+{
+	struct store *s = arg;
+	bool more = true;
+	int rc = 0;
+
+	while (more && rc == 0) {
+		if ((rc = s->engine->compact(s, &more)) == 0 && more)
+			rc = co_sleep(KEEP_PAUSE_MS);
+	}
+	if (rc != 0 && rc != -ECANCELED)
+		log_warning("compaction", "error=\"%s\"", strerror(-rc));
+	s->keeper = NULL;
+	store_leave(s);
+}
+
+void
+store_keep(struct store *s)
+{
+	if (s->keeper != NULL || s->readonly)
+		return;
+	store_enter(s);
+	if ((s->keeper = co_spawn(keeper_main, s)) == NULL)
+		store_leave(s);
 }
 
 int

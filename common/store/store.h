@@ -224,7 +224,8 @@ int store_check(struct store *s, void (*fault)(void *arg, const char *what),
     void *arg);
 
 /* Rewrite segments of which much is dead, a step of bounded work; *more says
- * that there is more to do. */
+ * that there is more to do. An open store does so by itself, now and then and
+ * slowly; this is for tools. */
 int store_compact(struct store *s, bool *more);
 
 /* A consistent copy into `dir`, on a live store; what `dir` has is kept. */

@@ -205,18 +205,25 @@ struct victim {
 	uint64_t committed;
 };
 
+static bool
+is_worth_it(uint32_t number, const struct segment_row *row)
+{
+	uint64_t dead = row->committed - row->live;
+
+	if (number == SEGMENT_OWN_FILE || row->live > row->committed)
+		return false;
+	if (row->live == 0)
+		return row->committed > 0;
+	return dead >= DEAD_MIN && dead >= row->committed / 2;
+}
+
 static void
 victim_look(void *arg, uint32_t number, const struct segment_row *row)
 {
 	struct victim *v = arg;
-	uint64_t dead = row->committed - row->live;
 
 	if (v->number != 0 || number <= v->e->compact.last ||
-	    number == SEGMENT_OWN_FILE || number == v->e->segment.number)
-		return;
-	if (row->live > row->committed ||
-	    (row->live > 0 && (dead < DEAD_MIN || dead < row->committed / 2)) ||
-	    row->committed == 0)
+	    number == v->e->segment.number || !is_worth_it(number, row))
 		return;
 	v->number = number;
 	v->committed = row->committed;
@@ -529,20 +536,47 @@ orphans_now_and_then(struct emb *e)
 		    e->dir, o.removed);
 }
 
+static void
+wanted_look(void *arg, uint32_t number, const struct segment_row *row)
+{
+	bool *wanted = arg;
+
+	*wanted = *wanted || is_worth_it(number, row);
+}
+
+/* Is there anything to do? Asked here, so that a process with nothing to
+ * write needs no writer thread for it. */
+static int
+is_wanted(struct emb *e, bool *wanted)
+{
+	int rc = emb_read_begin(e);
+
+	*wanted = false;
+	if (rc != 0)
+		return rc;
+	rc = segments_each(e, e->read_txn, wanted_look, wanted);
+	emb_read_end(e);
+	return emb_fault(e, "compaction", rc);
+}
+
 int
 emb_compact(struct store *s, bool *more)
 {
 	struct emb *e = s->e;
 	struct compact_step step = { .r = { .run = compact_run } };
+	bool wanted = true;
 	int rc;
 
 	orphans_now_and_then(e);
+	*more = false;
+	if (!e->compacting && ((rc = is_wanted(e, &wanted)) != 0 || !wanted))
+		return rc;
 	step.moved = calloc(STEP_RECORDS + 1, sizeof(*step.moved));
 	if (step.moved == NULL)
 		return -ENOMEM;
 	rc = emb_submit(e, &step.r);
 	free(step.moved);
 	emb_files_close(e, false);
-	*more = step.more;
+	e->compacting = *more = step.more;
 	return rc != 0 ? rc : step.rc;
 }
