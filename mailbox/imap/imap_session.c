@@ -10,12 +10,15 @@
 #include "common/base/log.h"
 #include "mailbox/imap/imap_commands.h"
 
-#define DRAIN_AT ((size_t)32 << 10)     /* octets gathered before a write */
-#define OUT_MAX ((size_t)8 << 20)       /* one response without a drain */
-#define ARENA_MAX ((size_t)8 << 20)     /* of a command */
+#define DRAIN_AT ((size_t)32 << 10)  /* octets gathered before a write */
+#define OUT_MAX ((size_t)8 << 20)    /* one response without a drain */
+#define ARENA_MAX ((size_t)32 << 20) /* STORE 1:* of 4 million messages */
+#define ARENA_PREAUTH ((size_t)256 << 10)
 #define LINE_PREAUTH ((size_t)16 << 10) /* a stranger gets little memory */
 #define LITERAL_PREAUTH ((size_t)8 << 10)
 #define BAD_MAX 20
+#define BAD_PREAUTH 5 /* a browser that was led here says more than that */
+#define TAG_MAX 128
 #define FAILED_LOGINS_MAX 5
 #define WAIT_PREAUTH_MS ((int64_t)3 * 60 * 1000)
 #define WAIT_MS ((int64_t)30 * 60 * 1000) /* RFC 3501 5.4: at least that */
@@ -105,6 +108,7 @@ imap_authenticated(
 	net_addr_text(conn_peer(s->c), peer);
 	log_info("login", "account=%s mechanism=%s peer=%s tls=%s",
 	    log_qs(account), mechanism, peer, conn_tls_version(s->c));
+	s->a.max = ARENA_MAX;
 	imap_set_state(s, IMAP_AUTHENTICATED);
 	return 0;
 }
@@ -255,7 +259,8 @@ reply_bad(struct imap_session *s)
 		s->tag = SLICE_LIT("*");
 	if ((rc = put_tagged(s, " BAD ", NULL, s->p.why)) != 0)
 		return rc;
-	if (++s->bad >= BAD_MAX)
+	if (++s->bad >=
+	    (s->state == IMAP_NOT_AUTHENTICATED ? BAD_PREAUTH : BAD_MAX))
 		imap_bye(s, "Too many bad commands");
 	return 0;
 }
@@ -273,6 +278,8 @@ parse_and_run(struct imap_session *s)
 	if ((rc = imap_parser_begin(&s->p)) != 0 ||
 	    (rc = imap_parse_tag(&s->p, &tag)) != 0)
 		return rc;
+	if (tag.n > TAG_MAX)
+		return imap_bad(s, "[LIMIT] Tag is too long");
 	s->tag = tag;
 	if ((rc = imap_parse_sp(&s->p)) != 0 ||
 	    (rc = imap_parse_atom(&s->p, &verb)) != 0)
@@ -379,7 +386,7 @@ imap_serve(const struct imap_env *env, struct conn *c)
 		.env = env,
 		.c = c,
 		.state = IMAP_NOT_AUTHENTICATED,
-		.a = ARENA_INIT_MAX(ARENA_MAX),
+		.a = ARENA_INIT_MAX(ARENA_PREAUTH),
 		.out = BUF_INIT_MAX(OUT_MAX),
 	};
 	int rc = 0;

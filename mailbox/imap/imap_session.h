@@ -42,7 +42,7 @@ struct imap_session {
 	struct buf out; /* on its way to the connection */
 	struct slice tag;
 	const struct imap_command *command;
-	bool uid; /* with the UID prefix */
+	bool uid;          /* with the UID prefix */
 	char idle_tag[64]; /* what `tag` is of while IDLE waits */
 };
 

@@ -45,7 +45,7 @@ pop3_stls(struct pop3_session *s, struct slice args)
 	int rc;
 
 	if (args.n > 0)
-		return pop3_err(s, "STLS has no argument");
+		return pop3_bad(s, "STLS has no argument");
 	if (conn_is_tls(s->c))
 		return pop3_err(s, "TLS is active already");
 	if (s->env->tls == NULL)
@@ -78,7 +78,7 @@ pop3_user(struct pop3_session *s, struct slice args)
 	if (!pop3_is_private(s))
 		return pop3_err(s, "[AUTH] Use STLS first");
 	if (args.n == 0)
-		return pop3_err(s, "Name expected");
+		return pop3_bad(s, "Name expected");
 	free(s->user);
 	if ((s->user = slice_strdup(args)) == NULL)
 		return -ENOMEM;
@@ -93,7 +93,7 @@ pop3_pass(struct pop3_session *s, struct slice args)
 	int rc;
 
 	if (user == NULL)
-		return pop3_err(s, "Send USER first");
+		return pop3_bad(s, "Send USER first");
 	/* Spaces belong to the password (RFC 1939 7). */
 	s->user = NULL;
 	net_addr_prefix(conn_peer(s->c), peer);
@@ -208,7 +208,7 @@ pop3_auth(struct pop3_session *s, struct slice args)
 		first = arena_dup(&s->a, buf_slice(&initial));
 		buf_wipe(&initial);
 		if (rc != 0 || first.p == NULL)
-			return pop3_err(s, "Invalid base64");
+			return pop3_bad(s, "Invalid base64");
 	}
 	rc = sasl_server_new(&sasl, s->env->accounts, s->c, name, ACCOUNTS_POP3,
 	    pop3_is_private(s));

@@ -12,7 +12,7 @@ pop3_message(struct pop3_session *s, struct slice arg, uint32_t *seq)
 
 	*seq = 0;
 	if (slice_u64(arg, UINT32_MAX, &n) != 0)
-		return pop3_err(s, "Message number expected");
+		return pop3_bad(s, "Message number expected");
 	if (n == 0 || n > mails_view_count(s->view))
 		return pop3_err(s, "No such message");
 	if (s->deleted[n])

@@ -113,7 +113,7 @@ pop3_top(struct pop3_session *s, struct slice args)
 	int rc;
 
 	if (slice_u64(args, UINT32_MAX, &w.stuffer.lines) != 0)
-		return pop3_err(s, "Number of lines expected");
+		return pop3_bad(s, "Number of lines expected");
 	if ((rc = pop3_message(s, number, &w.seq)) != 0 || w.seq == 0)
 		return rc;
 	if ((rc = mails_summary(s->view, w.seq, &s->a, &sum)) != 0)

@@ -13,6 +13,7 @@
 #define DRAIN_AT ((size_t)32 << 10)
 #define ARENA_MAX ((size_t)1 << 20)
 #define BAD_MAX 20
+#define BAD_PREAUTH 5
 #define FAILED_LOGINS_MAX 5
 #define WAIT_PREAUTH_MS ((int64_t)3 * 60 * 1000)
 #define WAIT_MS ((int64_t)10 * 60 * 1000) /* RFC 1939 3: at least that */
@@ -79,7 +80,14 @@ pop3_ok(struct pop3_session *s, const char *text)
 int
 pop3_err(struct pop3_session *s, const char *text)
 {
-	if (++s->bad >= BAD_MAX)
+	return put_line(s, "-ERR ", text);
+}
+
+int
+pop3_bad(struct pop3_session *s, const char *text)
+{
+	if (++s->bad >=
+	    (s->state == POP3_AUTHORIZATION ? BAD_PREAUTH : BAD_MAX))
 		s->state = POP3_END;
 	return put_line(s, "-ERR ", text);
 }
@@ -189,7 +197,7 @@ serve_command(struct pop3_session *s)
 
 	rc = conn_read_line(s->c, LINE_MAX_POP3, &line, NULL);
 	if (rc == -EMSGSIZE)
-		return pop3_err(s, "Line is too long");
+		return pop3_bad(s, "Line is too long");
 	if (rc != 0)
 		return rc;
 	/* The connection's memory lasts until the next read only. */
@@ -197,9 +205,9 @@ serve_command(struct pop3_session *s)
 		return -ENOMEM;
 	verb = slice_split(&line, ' ');
 	if ((command = pop3_command_find(verb)) == NULL)
-		return pop3_err(s, "Unknown command");
+		return pop3_bad(s, "Unknown command");
 	if ((command->states & s->state) == 0)
-		return pop3_err(s,
+		return pop3_bad(s,
 		    s->state == POP3_AUTHORIZATION ? "Log in first"
 						   : "Logged in already");
 	return command->run(s, line);

@@ -38,6 +38,8 @@ struct pop3_session {
 /* Replies; `text` is ours, never the peer's. 0, or connection errors. */
 int pop3_ok(struct pop3_session *s, const char *text);
 int pop3_err(struct pop3_session *s, const char *text);
+/* -ERR for what no client should say: so many in a row end the session. */
+int pop3_bad(struct pop3_session *s, const char *text);
 /* -ERR with the response code for an error of Mails or Accounts. -ECANCELED is
  * returned instead. */
 int pop3_err_errno(struct pop3_session *s, int rc);

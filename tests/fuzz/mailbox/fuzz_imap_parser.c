@@ -108,10 +108,10 @@ run(struct slice in, size_t step, unsigned seed, struct buf *seen)
 			struct slice t;
 
 			seed = seed * 1103515245 + 12345;
-			rc = (seed >> 16) % 16 < 13 ?
-			    token(&p, seed >> 20, &t) :
-			    (t = SLICE_EMPTY,
-				structure(&p, (seed >> 16) % 16 - 13, seen));
+			rc = (seed >> 16) % 16 < 13
+			    ? token(&p, seed >> 20, &t)
+			    : (t = SLICE_EMPTY,
+				  structure(&p, (seed >> 16) % 16 - 13, seen));
 			if (rc == 0)
 				buf_put_slice(seen, t);
 			buf_put_char(seen, '|');

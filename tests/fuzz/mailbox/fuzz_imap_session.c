@@ -35,13 +35,14 @@ static void
 deliver(struct mails *m)
 {
 	struct mails_target t = { .account = "u@x",
-		.mailbox = SLICE_LIT("INBOX"), .internaldate = 761000000 };
+		.mailbox = SLICE_LIT("INBOX"),
+		.internaldate = 761000000 };
 	struct mails_message *msg = NULL;
 
 	for (int i = 0; i < 3; i++) {
 		need(mails_message_begin(m, &msg) == 0);
-		need(mails_message_write(msg,
-			 slice(message, sizeof(message) - 1)) == 0);
+		need(mails_message_write(
+			 msg, slice(message, sizeof(message) - 1)) == 0);
 		need(mails_message_end(msg) == 0);
 		need(mails_deliver(msg, &t, 1) == 0);
 		mails_message_free(&msg);
@@ -51,9 +52,9 @@ deliver(struct mails *m)
 static void
 serve(void *arg)
 {
-	const struct imap_env env = { .mails = arg,
-		.max_size = 5000,
-		.preauth = "u@x" };
+	const struct imap_env env = {
+		.mails = arg, .max_size = 5000, .preauth = "u@x"
+	};
 
 	imap_serve(&env, server);
 	conn_free(&server);
@@ -72,7 +73,7 @@ send_all(void *arg)
 			break;
 		input = slice_from(input, step);
 		if (step < 100000)
-			co_yield();
+			co_yield ();
 	}
 	conn_shutdown(client);
 }
@@ -80,11 +81,13 @@ send_all(void *arg)
 static void
 run(void *arg)
 {
-	struct mails_conf conf = { .store = { .engine = "memory",
-		.seed = behaviour,
-		.late_pct = (behaviour & 4) != 0 ? 20 : 0,
-		.conflict_pct = (behaviour & 8) != 0 ? 10 : 0,
-		.unknown_pct = (behaviour & 16) != 0 ? 5 : 0 } };
+	struct mails_conf conf = {
+		.store = { .engine = "memory",
+		    .seed = behaviour,
+		    .late_pct = (behaviour & 4) != 0 ? 20 : 0,
+		    .conflict_pct = (behaviour & 8) != 0 ? 10 : 0,
+		    .unknown_pct = (behaviour & 16) != 0 ? 5 : 0 }
+	};
 	struct buf err = BUF_INIT;
 	struct mails *m;
 	struct slice got;
@@ -100,7 +103,7 @@ run(void *arg)
 		conn_consume(client, got.n);
 	}
 	while (co_count() > 1)
-		need(co_yield() == 0);
+		need(co_yield () == 0);
 	conn_free(&client);
 	mails_close(&m);
 }
@@ -124,8 +127,8 @@ response(struct slice s)
 		at += (size_t)lf + 1;
 		open = slice_rfind(line, '{');
 		if (open < 0 || line.p[line.n - 1] != '}' ||
-		    slice_u64(slice(line.p + open + 1,
-				  line.n - (size_t)open - 2),
+		    slice_u64(
+			slice(line.p + open + 1, line.n - (size_t)open - 2),
 			UINT32_MAX, &n) != 0)
 			return at;
 		if (s.n - at < n)
