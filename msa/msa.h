@@ -28,8 +28,7 @@ struct msa_fixup {
  * `head`. False: not within `head`. What only looks like an end because `head`
  * is cut there does not count.
  */
-bool msa_header_measure(
-    struct slice head, uint64_t size, struct slice *header);
+bool msa_header_measure(struct slice head, uint64_t size, struct slice *header);
 
 /*
  * Complete a header (RFC 6409 8): Date, Message-ID and From where they are

@@ -24,6 +24,7 @@ main(int argc, char **argv)
 		.protocols = protocols,
 		.commands = qm_commands,
 		.start = qm_start,
+		.reload = qm_reload,
 		.stop = qm_stop,
 		.paths = qm_paths,
 		.connects_out = true,

@@ -28,22 +28,47 @@ static struct {
 	struct dns *dns;
 	struct tls_client *tls_any, *tls_names;
 	struct arena arena;
-	char *password;
+	void *kept; /* in the arena */
 	int64_t drain_ms;
 	bool active;
 } service;
 
+/*
+ * Deliveries that are under way use these texts for longer than a
+ * configuration lives, so each that there was is kept.
+ */
+static const char *
+kept(const char *text)
+{
+	struct kept {
+		struct kept *next;
+		char text[];
+	} * k;
+	size_t n = strlen(text) + 1;
+
+	for (k = service.kept; k != NULL; k = k->next)
+		if (strcmp(k->text, text) == 0)
+			return k->text;
+	k = arena_alloc(&service.arena, sizeof(*k) + n);
+	if (k == NULL)
+		return "";
+	memcpy(k->text, text, n);
+	k->next = service.kept;
+	service.kept = k;
+	return k->text;
+}
+
 /* --- the smarthost --- */
 
 static int
-read_password(const char *path, char **out, struct buf *err)
+read_password(const char *path, const char **out, struct buf *err)
 {
 	char text[1024];
 	struct slice line;
-	ssize_t n;
+	ssize_t n = 0;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd == -1 || (n = read(fd, text, sizeof(text))) == -1) {
+	if (fd == -1 || (n = read(fd, text, sizeof(text) - 1)) == -1) {
 		int rc = -errno;
 
 		buf_printf(err, "qm.smarthost_password_file %s: %s", path,
@@ -55,20 +80,31 @@ read_password(const char *path, char **out, struct buf *err)
 	close(fd);
 	line = slice(text, (size_t)n);
 	line = slice_trim(slice_split(&line, '\n'));
-	*out = slice_strdup(line);
+	*out = "";
+	if (line.n > 0) {
+		text[(line.p - text) + (ptrdiff_t)line.n] = '\0';
+		*out = kept(line.p);
+	}
 	explicit_bzero(text, sizeof(text));
-	return *out == NULL ? -ENOMEM : 0;
+	if (**out == '\0') {
+		buf_printf(err,
+		    "qm.smarthost_password_file %s: no password "
+		    "in the first line",
+		    path);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static int
-smarthost_open(const struct conf *conf, struct deliver_conf *d, struct buf *err)
+smarthost_set(const struct conf *conf, struct deliver_conf *d, struct buf *err)
 {
 	static const enum smtp_client_tls modes[] = { SMTP_TLS_NONE,
 		SMTP_TLS_MAY, SMTP_TLS_STARTTLS, SMTP_TLS_IMPLICIT };
 	const char *user = conf_str(conf, "qm.smarthost_user");
 	int rc;
 
-	d->smarthost = conf_str(conf, "qm.smarthost");
+	d->smarthost = kept(conf_str(conf, "qm.smarthost"));
 	d->smarthost_tls = modes[conf_enum(conf, "qm.smarthost_tls")];
 	if (d->smarthost[0] == '\0' || user[0] == '\0')
 		return 0;
@@ -78,42 +114,86 @@ smarthost_open(const struct conf *conf, struct deliver_conf *d, struct buf *err)
 		return -EINVAL;
 	}
 	rc = read_password(conf_file(conf, "qm.smarthost_password_file"),
-	    &service.password, err);
-	d->smarthost_user = user;
-	d->smarthost_password = service.password;
+	    &d->smarthost_password, err);
+	d->smarthost_user = kept(user);
 	return rc;
+}
+
+/* --- settings, at the start and at each reload --- */
+
+static int
+deliver_set(const struct conf *conf, struct deliver *d, struct buf *err)
+{
+	struct deliver_conf c = { .hostname = service_hostname(),
+		.run_dir = kept(conf_file(conf, "run_dir")),
+		.mailbox = kept(conf_str(conf, "qm.mailbox")),
+		.smtp_port = (uint16_t)conf_int(conf, "qm.smtp_port"),
+		.connect_timeout_ms =
+		    conf_duration_ms(conf, "qm.connect_timeout"),
+		.timeout_ms = SERVER_TIMEOUT_MS,
+		.tls_any = service.tls_any,
+		.tls_names = service.tls_names };
+	int rc;
+
+	if ((rc = smarthost_set(conf, &c, err)) != 0)
+		return rc;
+	d->conf = c;
+	d->self.hostname = c.hostname;
+	return 0;
+}
+
+static struct scheduler_conf
+scheduler_settings(const struct conf *conf)
+{
+	int64_t first_ms = conf_duration_ms(conf, "qm.retry_first");
+	int64_t max_ms = conf_duration_ms(conf, "qm.retry_max");
+
+	return (struct scheduler_conf){ .window_start = WINDOW_START,
+		.window_max = (unsigned)conf_int(conf, "qm.concurrency"),
+		.near = DESTINATION_LOCAL,
+		.connections_max = (unsigned)conf_int(conf, "qm.max_outgoing"),
+		.jobs_max = (size_t)conf_int(conf, "qm.max_active"),
+		.leave_alone_ms = first_ms / 2,
+		.leave_alone_max_ms = max_ms / 2,
+		.idle_ms = IDLE_MS };
+}
+
+static int
+settings_apply(const struct conf *conf, struct qm *qm, struct buf *err)
+{
+	struct scheduler_conf scheduler = scheduler_settings(conf);
+	int rc = deliver_set(conf, &qm->deliver, err);
+
+	if (rc != 0)
+		return rc;
+	if (qm->scheduler != NULL)
+		scheduler_configure(qm->scheduler, &scheduler);
+	qm->smarthost = qm->deliver.conf.smarthost[0] != '\0';
+	qm->active_max = (size_t)conf_int(conf, "qm.max_active");
+	qm->rcpts_max = qm->active_max * 20;
+	qm->retry = (struct retry_conf){ .first_ms = conf_duration_ms(
+					     conf, "qm.retry_first"),
+		.max_ms = conf_duration_ms(conf, "qm.retry_max"),
+		.max_age_ms = conf_duration_ms(conf, "qm.max_age"),
+		.delay_notice_ms = conf_duration_ms(conf, "qm.delay_notice") };
+	qm->report = (struct report_conf){ .hostname = service_hostname(),
+		.max_age_ms = qm->retry.max_age_ms };
+	service.drain_ms = conf_duration_ms(conf, "drain");
+	qm_session_server(&service.server, qm, conf);
+	return 0;
 }
 
 /* --- opening --- */
-
-static int
-tls_open(const struct conf *conf, struct deliver_conf *d, struct buf *err)
-{
-	int rc = tls_client_new(&service.tls_any, conf, TLS_VERIFY_NONE, err);
-
-	if (rc == 0)
-		rc = tls_client_new(
-		    &service.tls_names, conf, TLS_VERIFY_NAMES, err);
-	d->tls_any = service.tls_any;
-	d->tls_names = service.tls_names;
-	return rc;
-}
 
 static int
 deliver_open(const struct conf *conf, struct deliver *d, struct buf *err)
 {
 	int rc;
 
-	d->conf = (struct deliver_conf){ .hostname = service_hostname(),
-		.run_dir = conf_file(conf, "run_dir"),
-		.mailbox = conf_str(conf, "qm.mailbox"),
-		.smtp_port = (uint16_t)conf_int(conf, "qm.smtp_port"),
-		.connect_timeout_ms =
-		    conf_duration_ms(conf, "qm.connect_timeout"),
-		.timeout_ms = SERVER_TIMEOUT_MS };
-	d->self.hostname = service_hostname();
-	if ((rc = tls_open(conf, &d->conf, err)) != 0 ||
-	    (rc = smarthost_open(conf, &d->conf, err)) != 0 ||
+	if ((rc = tls_client_new(
+		 &service.tls_any, conf, TLS_VERIFY_NONE, err)) != 0 ||
+	    (rc = tls_client_new(
+		 &service.tls_names, conf, TLS_VERIFY_NAMES, err)) != 0 ||
 	    (rc = dns_new(&service.dns, conf, err)) != 0)
 		return rc;
 	d->dns = route_dns_real(service.dns);
@@ -122,23 +202,6 @@ deliver_open(const struct conf *conf, struct deliver *d, struct buf *err)
 	if (rc != 0)
 		log_warning("own addresses", "error=%s", strerror(-rc));
 	return 0;
-}
-
-static int
-scheduler_open(const struct conf *conf, struct qm *qm)
-{
-	int64_t first_ms = conf_duration_ms(conf, "qm.retry_first");
-	struct scheduler_conf c = { .window_start = WINDOW_START,
-		.window_max = (unsigned)conf_int(conf, "qm.concurrency"),
-		.near = DESTINATION_LOCAL,
-		.connections_max = (unsigned)conf_int(conf, "qm.max_outgoing"),
-		.jobs_max = (size_t)conf_int(conf, "qm.max_active"),
-		.leave_alone_ms = first_ms / 2,
-		.leave_alone_max_ms =
-		    conf_duration_ms(conf, "qm.retry_max") / 2,
-		.idle_ms = IDLE_MS };
-
-	return scheduler_new(&qm->scheduler, &c, &deliver_ops, &qm->deliver);
 }
 
 static int
@@ -176,25 +239,18 @@ open_all(const struct conf *conf, struct qm *qm, struct buf *err)
 {
 	struct store_conf store = { .engine = "embedded",
 		.dir = conf_file(conf, "qm.dir") };
+	struct scheduler_conf scheduler = scheduler_settings(conf);
 	int rc;
 
 	if ((rc = queue_open(&qm->queue, &store, err)) != 0)
 		return rc;
+	qm->deliver.queue = qm->queue;
 	if ((rc = guard_open(conf, qm, err)) != 0 ||
 	    (rc = deliver_open(conf, &qm->deliver, err)) != 0 ||
-	    (rc = scheduler_open(conf, qm)) != 0)
+	    (rc = settings_apply(conf, qm, err)) != 0 ||
+	    (rc = scheduler_new(
+		 &qm->scheduler, &scheduler, &deliver_ops, &qm->deliver)) != 0)
 		return rc;
-	qm->deliver.queue = qm->queue;
-	qm->smarthost = conf_str(conf, "qm.smarthost")[0] != '\0';
-	qm->active_max = (size_t)conf_int(conf, "qm.max_active");
-	qm->rcpts_max = qm->active_max * 20;
-	qm->retry = (struct retry_conf){ .first_ms = conf_duration_ms(
-					     conf, "qm.retry_first"),
-		.max_ms = conf_duration_ms(conf, "qm.retry_max"),
-		.max_age_ms = conf_duration_ms(conf, "qm.max_age"),
-		.delay_notice_ms = conf_duration_ms(conf, "qm.delay_notice") };
-	qm->report = (struct report_conf){ .hostname = service_hostname(),
-		.max_age_ms = qm->retry.max_age_ms };
 	if ((rc = qm_active_start(qm, share(conf))) == 0)
 		service.active = true;
 	return rc;
@@ -204,17 +260,27 @@ int
 qm_start(const struct conf *conf)
 {
 	struct buf err = BUF_INIT_MAX(4096);
-	int rc;
+	int rc = open_all(conf, &service.qm, &err);
 
-	service.drain_ms = conf_duration_ms(conf, "drain");
-	rc = open_all(conf, &service.qm, &err);
 	if (rc != 0)
 		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
 		    log_q(buf_slice(&err)));
-	else
-		qm_session_server(&service.server, &service.qm, conf);
 	buf_clear(&err);
 	return rc;
+}
+
+/* Where the queue, guard and the resolver are, and who is trusted (qm.dir,
+ * qm.guard, dns, tls.ca), holds until a restart. */
+void
+qm_reload(const struct conf *conf)
+{
+	struct buf err = BUF_INIT_MAX(4096);
+	int rc = settings_apply(conf, &service.qm, &err);
+
+	if (rc != 0)
+		log_error("reload", "error=\"%s\" reason=\"%s\"", strerror(-rc),
+		    log_q(buf_slice(&err)));
+	buf_clear(&err);
 }
 
 void
@@ -228,11 +294,8 @@ qm_stop(void)
 	dns_free(&service.dns);
 	tls_client_free(&service.tls_any);
 	tls_client_free(&service.tls_names);
+	service.kept = NULL;
 	arena_reset(&service.arena);
-	if (service.password != NULL)
-		explicit_bzero(service.password, strlen(service.password));
-	free(service.password);
-	service.password = NULL;
 }
 
 size_t

@@ -6,6 +6,7 @@
 #include "common/net/service.h"
 
 int qm_start(const struct conf *conf);
+void qm_reload(const struct conf *conf);
 void qm_stop(void);
 size_t qm_paths(const struct conf *conf, struct service_path *out, size_t max);
 void qm_serve(struct conn *c, const struct service_protocol *p);

@@ -557,6 +557,19 @@ scheduler_new(struct scheduler **out, const struct scheduler_conf *conf,
 	return 0;
 }
 
+void
+scheduler_configure(struct scheduler *s, const struct scheduler_conf *conf)
+{
+	s->conf = *conf;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct destination *d = s->buckets[i]; d != NULL;
+		     d = d->next) {
+			d->window.max = conf->window_max;
+			if (d->window.size > d->window.max)
+				d->window.size = d->window.max;
+		}
+}
+
 bool
 scheduler_submit(struct scheduler *s, struct scheduler_job *job)
 {

@@ -84,6 +84,9 @@ struct scheduler_conf {
 
 int scheduler_new(struct scheduler **out, const struct scheduler_conf *conf,
     const struct scheduler_ops *ops, void *arg);
+/* From now on. */
+void
+scheduler_configure(struct scheduler *s, const struct scheduler_conf *conf);
 /* Cancels all connections and waits for their end; each job is failed. */
 void scheduler_free(struct scheduler **s);
 

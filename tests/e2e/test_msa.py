@@ -6,13 +6,12 @@ import email
 import hashlib
 import hmac
 import os
-import re
+import signal
 import smtplib
 import socket
-import ssl
 import unittest
 
-from pneu import PASSWORD, System, tls_context
+from pneu import PASSWORD, System, tls_context, until
 from scripted import Drop, Scripted
 
 OFFERS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN",
@@ -411,6 +410,20 @@ class Queueing(Case):
         self.assertEqual(len(self.qm.messages), 5)
         self.assertEqual(len({m.params["XTRACE"]
                               for m in self.qm.messages}), 5)
+
+
+class Reload(Case):
+    def test_settings_change_for_new_sessions(self):
+        for i in range(1, 5):
+            before = self.s.log("msa").count("configuration reloaded")
+            self.s.write_conf({"msa": {"max_size": "%dM" % i}})
+            self.s.process["msa"].send_signal(signal.SIGHUP)
+            until(lambda: self.s.log("msa").count("configuration reloaded") >
+                  before, "reload")
+        with self.connect() as c:
+            self.assertEqual(c.esmtp_features["size"], str(4 << 20))
+        # Large enough for the spool folder.
+        self.send(b"Subject: x\r\n\r\n" + (b"x" * 70 + b"\r\n") * 20000)
 
 
 if __name__ == "__main__":

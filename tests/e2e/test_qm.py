@@ -849,6 +849,46 @@ class Commands(Case):
         self.wait_empty()
 
 
+class Reload(Case):
+    CONF = {"retry_first": "1h", "retry_max": "1h"}
+
+    def hup(self, **qm):
+        before = self.s.log("qm").count("configuration reloaded")
+        self.conf(**qm)
+        self.s.process["qm"].send_signal(signal.SIGHUP)
+        until(lambda: self.s.log("qm").count("configuration reloaded") >
+              before, "reload")
+
+    def test_settings_change_for_what_comes(self):
+        hub = self.serve()
+        two = self.serve("127.0.0.3")
+        qid = self.queue("x@dead.lab")
+        until(lambda: self.show(qid)["attempts"] == 1, "an attempt")
+        self.hup(smarthost="127.0.0.1:%d" % hub.port, smarthost_tls="none")
+        self.command("retry", qid)
+        self.assertEqual(self.wait_got(hub).recipients, ["x@dead.lab"])
+        # What the first configurations held is gone after some more.
+        for i in range(4):
+            self.hup(max_size="%dM" % (i + 1))
+        self.queue(["x@bare.lab", "alice@example.test"])
+        self.wait_got(two)
+        self.wait_got(self.box)
+        self.wait_empty()
+        self.assertEqual(len(hub.messages), 1)
+        with self.lmtp() as c:
+            c.ehlo()
+            self.assertEqual(c.esmtp_features["size"], str(4 << 20))
+
+    def test_a_bad_one_changes_nothing(self):
+        with open(self.s.conf, "w") as f:
+            f.write('{ "qm": { "max_sice": 1 } }')
+        self.s.process["qm"].send_signal(signal.SIGHUP)
+        self.wait_log("configuration not reloaded")
+        self.conf()
+        self.queue("alice@example.test")
+        self.wait_got(self.box)
+
+
 class Restart(Case):
     def test_what_waited_is_tried_after_a_restart(self):
         ids = [self.queue("x%d@dead.lab" % i) for i in range(20)]
