@@ -98,8 +98,8 @@ put_ehlo_lines(struct smtp_session *s, struct buf *b)
 }
 
 /* A domain or an address literal, it should be (RFC 5321 4.1.1.1). Wrong names
- * are too common for more than: visible ASCII that is safe in a header. What
- * follows a space is dropped (RFC 5321 4.1.1.1 last paragraph). */
+ * are too common to insist; what is not safe in a header field becomes "?".
+ * What follows a space is dropped (RFC 5321 4.1.1.1 last paragraph). */
 static bool
 take_name(struct slice args, char out[static 256])
 {
@@ -108,11 +108,11 @@ take_name(struct slice args, char out[static 256])
 	if (name.n == 0 || name.n > SMTP_DOMAIN_MAX)
 		return false;
 	for (size_t i = 0; i < name.n; i++)
-		if ((unsigned char)name.p[i] <= ' ' ||
-		    (unsigned char)name.p[i] >= 0x7f ||
-		    strchr("()<>\"\\;,@", name.p[i]) != NULL)
-			return false;
-	memcpy(out, name.p, name.n);
+		out[i] = (unsigned char)name.p[i] <= ' ' ||
+			(unsigned char)name.p[i] >= 0x7f ||
+			strchr("()<>\"\\;,@", name.p[i]) != NULL
+		    ? '?'
+		    : name.p[i];
 	out[name.n] = '\0';
 	return true;
 }

@@ -226,11 +226,34 @@ session_path_error(int rc, const char *enhanced)
 				     : "Syntax error in address");
 }
 
+/* a@b instead of <a@b>: printers, scripts. What it is then ends at a space. */
+static int
+parse_bare_path(struct smtp_session *s, struct slice in, struct smtp_path *path,
+    size_t *used)
+{
+	struct slice rest = in, word = slice_split(&rest, ' ');
+	struct buf b = BUF_INIT_MAX(COMMAND_LINE_MAX + 2);
+	int rc = SMTP_PATH_NOMEM;
+
+	if (word.n == 0 || *word.p == '"' || *word.p == '@')
+		return SMTP_PATH_SYNTAX;
+	buf_put_char(&b, '<');
+	buf_put_slice(&b, word);
+	buf_put_char(&b, '>');
+	if (!b.failed)
+		rc = smtp_path_parse(&s->tx, buf_slice(&b), path, used);
+	if (rc == SMTP_PATH_OK && *used != b.n)
+		rc = SMTP_PATH_SYNTAX;
+	buf_clear(&b);
+	*used = word.n;
+	return rc;
+}
+
 int
 session_path(struct smtp_session *s, struct slice args, const char *what,
     struct smtp_path *path, struct slice *params)
 {
-	size_t used;
+	size_t used = 0;
 	int rc;
 
 	if (!slice_starts_nocase(args, what))
@@ -239,7 +262,10 @@ session_path(struct smtp_session *s, struct slice args, const char *what,
 	/* Not in the grammar, but common. */
 	while (args.n > 0 && *args.p == ' ')
 		args = slice_from(args, 1);
-	rc = smtp_path_parse(&s->tx, args, path, &used);
+	if (args.n > 0 && *args.p != '<' && !session_is_lmtp(s))
+		rc = parse_bare_path(s, args, path, &used);
+	else
+		rc = smtp_path_parse(&s->tx, args, path, &used);
 	if (rc == SMTP_PATH_OK)
 		*params = slice_from(args, used);
 	return rc;

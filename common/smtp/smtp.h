@@ -34,7 +34,8 @@ struct smtp_path {
 	struct slice domain; /* as given; "" for <> and <Postmaster>;
 				"[192.0.2.1]" for an address literal */
 	struct slice text;   /* the whole as given, without the brackets,
-				source route dropped (RFC 5321 4.1.1.3) */
+				source route dropped (RFC 5321 4.1.1.3);
+				quoted where that was forgotten (a..b@c) */
 	bool utf8;	     /* holds non-ASCII */
 };
 
@@ -52,7 +53,9 @@ enum smtp_path_err {
 /*
  * Parse a path, angle brackets included, at the start of `in`; *used octets
  * were taken. `<>` gives an empty path; `<postmaster>` (any case) a local part
- * without domain. UTF-8 is accepted, and noted in out->utf8.
+ * without domain. UTF-8 is accepted, and noted in out->utf8. So are dots where
+ * an unquoted local part may have none, underscores in domains, and a dot at
+ * their end, which is dropped.
  */
 int smtp_path_parse(struct arena *a, struct slice in, struct smtp_path *out,
     size_t *used);

@@ -3,6 +3,10 @@
  * Reverse-paths and forward-paths: RFC 5321 4.1.2, address literals of 4.1.3,
  * lengths of 4.5.3.1, UTF-8 of RFC 6531 3.3. A cursor walks the input; each
  * function takes what its grammar rule matches.
+ *
+ * Taken beyond the grammar, as Postfix does, because it is in use and does no
+ * harm: dots anywhere in a local part (it is quoted from here on), underscores
+ * in a domain, and the dot of the root behind it (dropped).
  */
 #include "common/smtp/smtp.h"
 
@@ -89,6 +93,17 @@ take_quoted_string(struct cursor *c, char *out, size_t *n)
 	return false;
 }
 
+/* Atoms and dots in any order, but not dots alone. */
+static bool
+take_loose_dot_string(struct cursor *c)
+{
+	bool atom = false;
+
+	for (; c->at < c->end && (is_atext(*c->at) || *c->at == '.'); c->at++)
+		atom = atom || *c->at != '.';
+	return atom;
+}
+
 /* The local part without quotes, in `out`; *n is over SMTP_LOCAL_MAX when it
  * is too long. */
 static bool
@@ -98,7 +113,7 @@ take_local(struct cursor *c, char *out, size_t *n)
 
 	if (c->at < c->end && *c->at == '"')
 		return take_quoted_string(c, out, n);
-	if (!take_dot_string(c))
+	if (!take_loose_dot_string(c))
 		return false;
 	*n = (size_t)(c->at - start);
 	memcpy(out, start, *n <= SMTP_LOCAL_MAX ? *n : SMTP_LOCAL_MAX);
@@ -112,7 +127,8 @@ take_domain(struct cursor *c)
 	do {
 		const char *label = c->at;
 
-		while (c->at < c->end && (is_let_dig(*c->at) || *c->at == '-'))
+		while (c->at < c->end &&
+		    (is_let_dig(*c->at) || *c->at == '-' || *c->at == '_'))
 			c->at++;
 		if (c->at == label || *label == '-' || c->at[-1] == '-')
 			return false;
@@ -120,7 +136,7 @@ take_domain(struct cursor *c)
 		if (c->at - label > LABEL_MAX &&
 		    ascii_is_all(slice(label, (size_t)(c->at - label))))
 			return false;
-	} while (take(c, '.'));
+	} while (take(c, '.') && (c->at == c->end || *c->at != '>'));
 	return true;
 }
 
@@ -196,7 +212,40 @@ take_rest(struct cursor *c, struct slice local, struct slice *domain)
 	if (*c->at == '[' ? !take_literal(c) : !take_domain(c))
 		return SMTP_PATH_SYNTAX;
 	*domain = slice(start, (size_t)(c->at - start));
+	if (c->at[-1] == '.')
+		domain->n--;
 	return take(c, '>') ? SMTP_PATH_OK : SMTP_PATH_SYNTAX;
+}
+
+static bool
+is_dot_string(struct slice s)
+{
+	struct cursor c = { s.p, s.p + s.n };
+
+	return take_dot_string(&c) && c.at == c.end;
+}
+
+/* The path as it goes on the wire from here, into the arena. */
+static int
+path_finish(struct arena *a, struct slice local, struct slice domain,
+    struct slice text, struct smtp_path *out)
+{
+	struct buf strict = BUF_INIT_MAX(2 * SMTP_PATH_MAX);
+	int rc;
+
+	if (!utf8_is_valid(text))
+		return SMTP_PATH_SYNTAX;
+	if (*text.p != '"' && !is_dot_string(local)) {
+		if (!smtp_path_write(&strict, local, domain))
+			return SMTP_PATH_NOMEM;
+		text = buf_slice(&strict);
+	}
+	if (domain.n > SMTP_DOMAIN_MAX || text.n > SMTP_PATH_MAX - 2)
+		rc = SMTP_PATH_TOO_LONG;
+	else
+		rc = path_copy(a, local, domain, text, out);
+	buf_clear(&strict);
+	return rc;
 }
 
 int
@@ -225,22 +274,13 @@ smtp_path_parse(
 		return local.n == 0 ? SMTP_PATH_SYNTAX : SMTP_PATH_TOO_LONG;
 	if ((rc = take_rest(&c, local, &domain)) != SMTP_PATH_OK)
 		return rc;
-	text.n = (size_t)(c.at - text.p) - 1;
-	if (!utf8_is_valid(text))
-		return SMTP_PATH_SYNTAX;
-	if (domain.n > SMTP_DOMAIN_MAX || text.n > SMTP_PATH_MAX - 2)
-		return SMTP_PATH_TOO_LONG;
-	if ((rc = path_copy(a, local, domain, text, out)) == SMTP_PATH_OK)
+	/* Up to ">", or the dot before it. */
+	text.n = domain.n > 0 ? (size_t)(domain.p + domain.n - text.p)
+			      : (size_t)(c.at - text.p) - 1;
+	rc = path_finish(a, local, domain, text, out);
+	if (rc == SMTP_PATH_OK)
 		*used = (size_t)(c.at - in.p);
 	return rc;
-}
-
-static bool
-is_dot_string(struct slice s)
-{
-	struct cursor c = { s.p, s.p + s.n };
-
-	return take_dot_string(&c) && c.at == c.end;
 }
 
 static bool

@@ -136,7 +136,7 @@ class Order(Case):
             c.cmd("EHLO x.test")
             self.assertEqual(c.cmd("FROB")[0], 500)
             self.assertEqual(c.cmd("MAIL FROM:<a@b.test> FOO=1")[0], 555)
-            self.assertEqual(c.cmd("MAIL FROM:a@b.test")[0], 501)
+            self.assertEqual(c.cmd("MAIL FROM:<a@b.test")[0], 501)
             self.assertEqual(c.cmd("VRFY bob")[0], 252)
             self.assertEqual(c.cmd("NOOP")[0], 250)
             self.assertEqual(c.cmd("QUIT")[0], 221)
