@@ -119,7 +119,15 @@ fuzz:
 
 # --- test programs: tests/programs/x.c becomes build/tests/x ---
 
-TEST_PROGRAMS := $(patsubst tests/programs/%.c,$(B)/tests/%,$(wildcard tests/programs/*.c))
+# shim_x.c is a library for LD_PRELOAD: build/tests/shim_x.so, never sanitized.
+SHIM_SRC := $(wildcard tests/programs/shim_*.c)
+TEST_PROGRAMS := $(patsubst tests/programs/%.c,$(B)/tests/%, \
+        $(filter-out $(SHIM_SRC),$(wildcard tests/programs/*.c))) \
+        $(patsubst tests/programs/%.c,$(B)/tests/%.so,$(SHIM_SRC))
+$(B)/tests/shim_%.so: tests/programs/shim_%.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) -std=c11 $(CFLAGS) -O1 -fPIC -shared -Wall -Wextra \
+		-Wshadow -Wconversion -Werror -o $@ $< -ldl
 $(B)/tests/%: $(B)/obj/tests/programs/%.o $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -133,12 +133,15 @@ rows_copy(struct backup *b)
 {
 	int fd = openat(b->dir_fd, "data.mdb.new",
 	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int rc;
+	int rc = MDB_PANIC;
 
 	if (fd == -1)
 		return -errno;
-	rc = emb_fault(
-	    b->e, "backup", mdb_env_copyfd2(b->e->env, fd, MDB_CP_COMPACT));
+	pthread_rwlock_rdlock(&b->e->env_lock);
+	if (b->e->env != NULL)
+		rc = mdb_env_copyfd2(b->e->env, fd, MDB_CP_COMPACT);
+	pthread_rwlock_unlock(&b->e->env_lock);
+	rc = emb_fault(b->e, "backup", rc);
 	if (rc == 0 && store_io.fdatasync(fd) == -1)
 		rc = -errno;
 	close(fd);

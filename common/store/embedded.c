@@ -14,26 +14,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
 
-#define MAP_SIZE ((size_t)1 << 40)
-#define MAP_SIZE_MIN ((size_t)256 << 20)
-#define READERS_MAX 1024
 #define KEEP_EVERY_MINUTES 10
-#define FORMAT_KEY SLICE_LIT("\001meta\0format")
-#define FORMAT_VERSION SLICE_LIT("1")
-
-#if defined(__SANITIZE_ADDRESS__)
-#define ADDRESS_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ADDRESS_SANITIZER 1
-#endif
-#endif
 
 static struct emb *all_open;
 
@@ -217,32 +203,47 @@ blob_file_name(char out[static BLOB_NAME_MAX], uint32_t segment,
 
 /* --- reading rows --- */
 
-int
-emb_read_begin(struct emb *e)
+static int
+read_txn(struct emb *e)
 {
 	int dead, rc;
 
-	if (e->read_depth++ > 0)
-		return 0;
+	if (e->env == NULL)
+		return MDB_PANIC;
 	if (e->read_txn != NULL)
-		rc = mdb_txn_renew(e->read_txn);
-	else
-		rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &e->read_txn);
+		return mdb_txn_renew(e->read_txn);
+	rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &e->read_txn);
 	if (rc == MDB_READERS_FULL && mdb_reader_check(e->env, &dead) == 0)
 		rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &e->read_txn);
-	if (rc != 0) {
-		e->read_depth--;
-		rc = emb_fault(e, "read", rc);
-		emb_fault_log(e);
-	}
+	return rc;
+}
+
+int
+emb_read_begin(struct emb *e)
+{
+	int rc;
+
+	if (e->read_depth++ > 0)
+		return 0;
+	pthread_rwlock_rdlock(&e->env_lock);
+	if ((rc = read_txn(e)) == 0)
+		return 0;
+	pthread_rwlock_unlock(&e->env_lock);
+	e->read_depth--;
+	if (rc == MDB_PANIC)
+		emb_writer_ask_env(e);
+	rc = emb_fault(e, "read", rc);
+	emb_fault_log(e);
 	return rc;
 }
 
 void
 emb_read_end(struct emb *e)
 {
-	if (--e->read_depth == 0)
-		mdb_txn_reset(e->read_txn);
+	if (--e->read_depth > 0)
+		return;
+	mdb_txn_reset(e->read_txn);
+	pthread_rwlock_unlock(&e->env_lock);
 }
 
 static int
@@ -394,88 +395,6 @@ emb_commit(struct store *s, struct store_batch *const *b, size_t n, int *rc)
 
 /* --- opening --- */
 
-/* As much of the address space as there is: a map costs nothing but that. */
-static size_t
-map_size(void)
-{
-	struct rlimit limit;
-	size_t size = MAP_SIZE;
-
-#ifdef ADDRESS_SANITIZER
-	size = (size_t)64 << 30;
-#endif
-	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 4 < size)
-		size = (size_t)limit.rlim_cur / 4;
-	size &= ~(((size_t)1 << 20) - 1);
-	return size < MAP_SIZE_MIN ? MAP_SIZE_MIN : size;
-}
-
-static int
-env_open(struct emb *e)
-{
-	unsigned flags = MDB_NOTLS | (e->readonly ? MDB_RDONLY : 0);
-	int dead, rc;
-
-	for (size_t size = map_size(); size >= MAP_SIZE_MIN; size /= 4) {
-		if ((rc = mdb_env_create(&e->env)) != 0)
-			return rc;
-		mdb_env_set_maxdbs(e->env, 3);
-		mdb_env_set_maxreaders(e->env, READERS_MAX);
-		mdb_env_set_mapsize(e->env, size);
-		rc =
-		    mdb_env_open(e->env, e->dir, flags, e->group ? 0660 : 0600);
-		if (rc == 0)
-			return mdb_reader_check(e->env, &dead);
-		mdb_env_close(e->env);
-		e->env = NULL;
-		if (rc != ENOMEM)
-			break;
-	}
-	return rc;
-}
-
-static int
-tables_open(struct emb *e, unsigned flags)
-{
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(e->env, NULL, flags ? 0 : MDB_RDONLY, &txn);
-
-	if (rc != 0)
-		return rc;
-	if ((rc = mdb_dbi_open(txn, "rows", flags, &e->rows)) == 0 &&
-	    (rc = mdb_dbi_open(txn, "blobs", flags, &e->blobs)) == 0)
-		rc = mdb_dbi_open(txn, "segments", flags, &e->segments);
-	if (rc == 0)
-		return mdb_txn_commit(txn);
-	mdb_txn_abort(txn);
-	return rc;
-}
-
-/* Made by whoever comes first; a format of tomorrow is not touched. */
-static int
-format_check(struct emb *e)
-{
-	MDB_val k = mdb_slice(FORMAT_KEY), v = mdb_slice(FORMAT_VERSION);
-	MDB_txn *txn;
-	int rc =
-	    mdb_txn_begin(e->env, NULL, e->readonly ? MDB_RDONLY : 0, &txn);
-
-	if (rc != 0)
-		return rc;
-	rc = mdb_get(txn, e->rows, &k, &v);
-	if (rc == 0 && !slice_eq(val_slice(v), FORMAT_VERSION))
-		rc = MDB_VERSION_MISMATCH;
-	if (rc != MDB_NOTFOUND || e->readonly) {
-		mdb_txn_abort(txn);
-		return rc;
-	}
-	v = mdb_slice(FORMAT_VERSION);
-	if ((rc = mdb_put(txn, e->rows, &k, &v, 0)) == 0)
-		return mdb_txn_commit(txn);
-	mdb_txn_abort(txn);
-	return rc;
-}
-
 static int
 folder_open(struct emb *e, const char *name, int *fd)
 {
@@ -519,12 +438,12 @@ folders_sync(struct emb *e)
 	    openat(e->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int rc = 0;
 
-	if (fsync(e->dir_fd) == -1)
-		rc = errno;
+	if (!e->readonly && fsync(e->dir_fd) == -1)
+		rc = -errno;
 	/* A sandbox, or another user's folder: then it was there before. */
 	if (parent != -1) {
-		if (rc == 0 && fsync(parent) == -1)
-			rc = errno;
+		if (rc == 0 && !e->readonly && fsync(parent) == -1)
+			rc = -errno;
 		close(parent);
 	}
 	return rc;
@@ -537,41 +456,14 @@ on_minute(evutil_socket_t fd, short what, void *arg)
 	int dead;
 
 	(void)fd, (void)what;
-	mdb_reader_check(e->env, &dead);
+	if (pthread_rwlock_tryrdlock(&e->env_lock) == 0) {
+		if (e->env != NULL)
+			mdb_reader_check(e->env, &dead);
+		pthread_rwlock_unlock(&e->env_lock);
+	}
 	emb_files_close(e, false);
 	if (e->minutes++ % KEEP_EVERY_MINUTES == 0)
 		store_keep(e->s);
-}
-
-static void
-group_files(struct emb *e)
-{
-	if (!e->group || e->readonly)
-		return;
-	/* Of another owner: then he has done it. */
-	(void)!fchmodat(e->dir_fd, "data.mdb", 0660, 0);
-	(void)!fchmodat(e->dir_fd, "lock.mdb", 0660, 0);
-}
-
-static int
-database_open(struct emb *e, struct buf *err)
-{
-	int rc = env_open(e);
-
-	if (rc == 0)
-		rc = tables_open(e, 0);
-	if (rc == MDB_NOTFOUND && !e->readonly)
-		rc = tables_open(e, MDB_CREATE);
-	if (rc == 0)
-		rc = format_check(e);
-	if (rc == 0 && !e->readonly)
-		rc = folders_sync(e);
-	if (rc == 0) {
-		group_files(e);
-		return 0;
-	}
-	buf_printf(err, "%s: %s", e->dir, mdb_strerror(rc));
-	return rc == MDB_NOTFOUND ? -ENOENT : rc > 0 ? -rc : -EIO;
 }
 
 static int
@@ -602,6 +494,7 @@ emb_new(struct store *s, const struct store_conf *conf)
 	e->readonly = conf->readonly;
 	e->group = conf->group;
 	e->last = &e->first;
+	pthread_rwlock_init(&e->env_lock, NULL);
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -623,8 +516,8 @@ emb_open(struct store *s, const struct store_conf *conf, struct buf *err)
 	s->e = e;
 	if ((rc = folders_open(e)) != 0)
 		buf_printf(err, "%s: %s", e->dir, strerror(-rc));
-	else if ((rc = database_open(e, err)) == 0 &&
-	    (rc = minute_start(e)) != 0)
+	else if ((rc = emb_env_open(e, err)) == 0 &&
+	    ((rc = folders_sync(e)) != 0 || (rc = minute_start(e)) != 0))
 		buf_printf(err, "%s: %s", e->dir, strerror(-rc));
 	if (rc != 0) {
 		emb_close(s);
@@ -649,10 +542,7 @@ emb_close(struct store *s)
 	if (e->minute != NULL)
 		event_free(e->minute);
 	emb_files_close(e, true);
-	if (e->read_txn != NULL)
-		mdb_txn_abort(e->read_txn);
-	if (e->env != NULL)
-		mdb_env_close(e->env);
+	emb_env_close(e);
 	if (e->segment.fd != -1)
 		close(e->segment.fd);
 	if (e->compact.fd != -1)
@@ -661,6 +551,7 @@ emb_close(struct store *s)
 		close(e->blobs_fd);
 	if (e->dir_fd != -1)
 		close(e->dir_fd);
+	pthread_rwlock_destroy(&e->env_lock);
 	pthread_mutex_destroy(&e->lock);
 	pthread_cond_destroy(&e->wanted);
 	free(e->unlinks);

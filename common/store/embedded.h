@@ -117,8 +117,11 @@ struct emb {
 	ino_t ino;
 	struct emb *next; /* of all that are open */
 
+	/* Opened anew by the writer thread when LMDB has shut it; other
+	 * threads hold env_lock shared while they use it. NULL: not there. */
 	MDB_env *env;
 	MDB_dbi rows, blobs, segments;
+	pthread_rwlock_t env_lock;
 
 	/* The loop's thread: one read transaction, kept and renewed. */
 	MDB_txn *read_txn;
@@ -142,6 +145,7 @@ struct emb {
 	size_t expected;  /* for the next */
 	int64_t group_ns; /* how long the last group took */
 	bool started, stop;
+	bool env_asked; /* somebody found the environment shut */
 	pthread_t thread;
 	const char *fault; /* what failed, not yet logged */
 	int fault_rc;
@@ -200,6 +204,23 @@ int emb_error(int rc);
 int emb_fault(struct emb *e, const char *what, int rc);
 void emb_fault_log(struct emb *e);
 
+/* --- the environment (environment.c) --- */
+/* Open it, and make what is missing; the reason goes to `err`. */
+int emb_env_open(struct emb *e, struct buf *err);
+void emb_env_close(struct emb *e);
+/*
+ * Did LMDB shut the environment? It does so when it could write neither the
+ * page that makes a commit valid nor what stood there before. Then it is
+ * opened anew, if that can be done now; true in either case. For the writer
+ * thread.
+ */
+bool emb_env_revive(struct emb *e);
+/* Of the writer thread; LMDB's errors. A commit that fails has revived the
+ * environment where it must be; *unknown (may be NULL): nobody can tell any
+ * more whether it was done. */
+int emb_txn_begin(struct emb *e, unsigned flags, MDB_txn **txn);
+int emb_txn_commit(struct emb *e, MDB_txn *txn, bool *unknown);
+
 /* --- reading (embedded.c) --- */
 /* The loop's read transaction; may be nested; never across a wait. */
 int emb_read_begin(struct emb *e);
@@ -209,6 +230,8 @@ void emb_read_end(struct emb *e);
 /* Waits until the thread has done it. -ENOMEM: there is no thread. */
 int emb_submit(struct emb *e, struct request *r);
 void emb_writer_stop(struct emb *e);
+/* From any thread: the environment is shut, let the writer look. */
+void emb_writer_ask_env(struct emb *e);
 /* Open and lock; -EBUSY: another process has it. */
 int segment_open(struct emb *e, uint32_t number, int flags);
 /* For requests that append themselves: room in the current segment. */

@@ -239,7 +239,7 @@ victim_find(struct emb *e)
 
 	do {
 		v = (struct victim){ e, 0, 0 };
-		if ((rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn)) != 0)
+		if ((rc = emb_txn_begin(e, MDB_RDONLY, &txn)) != 0)
 			return rc;
 		rc = segments_each(e, txn, victim_look, &v);
 		mdb_txn_abort(txn);
@@ -332,7 +332,7 @@ static int
 records_copy(struct emb *e, struct compact_step *step)
 {
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn);
+	int rc = emb_txn_begin(e, MDB_RDONLY, &txn);
 
 	if (rc != 0)
 		return emb_error(rc);
@@ -370,14 +370,14 @@ static int
 records_move(struct emb *e, const struct compact_step *step)
 {
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(e->env, NULL, 0, &txn);
+	int rc = emb_txn_begin(e, 0, &txn);
 
 	if (rc != 0)
 		return emb_fault(e, "compaction", rc);
 	for (size_t i = 0; i < step->n && rc == 0; i++)
 		rc = record_move(e, txn, &step->moved[i]);
 	if (rc == 0)
-		rc = store_io.txn_commit(txn);
+		rc = emb_txn_commit(e, txn, NULL);
 	else
 		mdb_txn_abort(txn);
 	return emb_fault(e, "compaction", rc);
@@ -396,7 +396,7 @@ victim_remove(struct emb *e)
 	if (lock == -1)
 		return 0; /* a backup copies it; another time */
 	put_be32(key, e->compact.segment);
-	if ((rc = mdb_txn_begin(e->env, NULL, 0, &txn)) != 0) {
+	if ((rc = emb_txn_begin(e, 0, &txn)) != 0) {
 		close(lock);
 		return emb_fault(e, "compaction", rc);
 	}
@@ -406,7 +406,7 @@ victim_remove(struct emb *e)
 	else if (rc == 0)
 		rc = MDB_NOTFOUND; /* records that the walk did not see */
 	if (rc == 0)
-		rc = store_io.txn_commit(txn);
+		rc = emb_txn_commit(e, txn, NULL);
 	else
 		mdb_txn_abort(txn);
 	blob_file_name(name, e->compact.segment, NULL);
@@ -457,7 +457,7 @@ struct orphans {
 
 /* Does a table know it? True when in doubt. */
 static bool
-file_is_known(struct emb *e, const char *name)
+table_knows(struct emb *e, const char *name)
 {
 	struct store_blob_id id;
 	struct segment_row row;
@@ -466,7 +466,8 @@ file_is_known(struct emb *e, const char *name)
 	MDB_txn *txn;
 	int rc = MDB_NOTFOUND;
 
-	if (mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn) != 0)
+	if (e->env == NULL ||
+	    mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn) != 0)
 		return true;
 	if (strlen(name) == 12 && sscanf(name, "%8x.seg", &number) == 1) {
 		rc = segment_row_get(e, txn, number, &row);
@@ -479,6 +480,17 @@ file_is_known(struct emb *e, const char *name)
 	}
 	mdb_txn_abort(txn);
 	return rc != MDB_NOTFOUND;
+}
+
+static bool
+file_is_known(struct emb *e, const char *name)
+{
+	bool known;
+
+	pthread_rwlock_rdlock(&e->env_lock);
+	known = table_knows(e, name);
+	pthread_rwlock_unlock(&e->env_lock);
+	return known;
 }
 
 /* Old, nobody's, and not known: looked at once more under its lock. */

@@ -156,11 +156,11 @@ segment_next(struct emb *e)
 	MDB_txn *txn;
 	int fd = -1, rc;
 
-	if ((rc = mdb_txn_begin(e->env, NULL, 0, &txn)) != 0)
+	if ((rc = emb_txn_begin(e, 0, &txn)) != 0)
 		return emb_fault(e, "next segment", rc);
 	rc = segment_choose(e, txn, &number, &end, &fd);
 	if (rc == 0)
-		rc = store_io.txn_commit(txn);
+		rc = emb_txn_commit(e, txn, NULL);
 	else
 		mdb_txn_abort(txn);
 	if (rc == 0 && store_io.fsync(e->blobs_fd) == -1)
@@ -492,22 +492,19 @@ disk_is_full(struct emb *e)
 	return full;
 }
 
-/* LMDB shuts the environment when the last page of a commit, which makes it
- * valid, could not be written: then nobody knows. */
 static int
 txn_end(struct emb *e, MDB_txn *txn)
 {
-	MDB_txn *probe;
-	int rc = store_io.txn_commit(txn);
+	bool unknown;
+	int rc = emb_txn_commit(e, txn, &unknown);
 
 	e->commits++;
 	if (rc == 0)
 		return 0;
-	if (mdb_txn_begin(e->env, NULL, MDB_RDONLY, &probe) == MDB_PANIC) {
+	if (unknown) {
 		(void)emb_fault(e, "commit, outcome unknown", rc);
 		return STORE_EUNKNOWN;
 	}
-	mdb_txn_abort(probe);
 	if (rc == EIO && disk_is_full(e))
 		rc = ENOSPC;
 	return emb_fault(e, "commit", rc);
@@ -521,7 +518,7 @@ items_commit(struct emb *e, struct item *items, size_t n)
 	MDB_txn *txn;
 	int rc;
 
-	if ((rc = mdb_txn_begin(e->env, NULL, 0, &txn)) != 0)
+	if ((rc = emb_txn_begin(e, 0, &txn)) != 0)
 		return emb_fault(e, "begin of a commit", rc);
 	for (size_t i = 0; i < n && !broken; i++)
 		rc = items[i].result = batch_apply(e, txn, items[i].b, &broken);
@@ -708,6 +705,31 @@ now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+void
+emb_writer_ask_env(struct emb *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->env_asked = true;
+	pthread_cond_signal(&e->wanted);
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* Wait for something to do, and look after the environment meanwhile. */
+static void
+queue_wait(struct emb *e)
+{
+	while (e->first == NULL && !e->stop) {
+		if (!e->env_asked) {
+			pthread_cond_wait(&e->wanted, &e->lock);
+			continue;
+		}
+		e->env_asked = false;
+		pthread_mutex_unlock(&e->lock);
+		(void)emb_env_revive(e);
+		pthread_mutex_lock(&e->lock);
+	}
+}
+
 /* The queue, once there is something in it; NULL at the end. */
 static struct request *
 queue_take(struct emb *e)
@@ -716,8 +738,7 @@ queue_take(struct emb *e)
 
 	pthread_mutex_lock(&e->lock);
 	e->expected = e->taken + e->queued;
-	while (e->first == NULL && !e->stop)
-		pthread_cond_wait(&e->wanted, &e->lock);
+	queue_wait(e);
 	if (e->first != NULL)
 		gather_wait(e);
 	r = e->first;

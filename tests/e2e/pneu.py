@@ -84,10 +84,15 @@ def certificate():
 class System:
     def __init__(self, domain="example.test", accounts=("alice", "bob"),
                  programs=("guard", "mailbox", "qm", "mta", "msa"), conf=None,
-                 workers=1, start=True, directory=None):
+                 workers=1, start=True, directory=None, env=None,
+                 preload=None):
+        """env, preload: more environment, and LD_PRELOAD, of programs."""
         self.domain = domain
         self.accounts = accounts
         self.programs = programs
+        self.env = dict(env or {})
+        if preload:
+            self.env["PNEU_PRELOAD"] = preload
         self.own_directory = directory is None
         # Unix socket paths are short: not under a deep TMPDIR.
         self.dir = directory or tempfile.mkdtemp(prefix="pneu-", dir="/tmp")
@@ -173,8 +178,9 @@ class System:
                          for i in range(len(inherited)))
         script += "".join("exec %d<&-; " % (100 + i)
                           for i in range(len(inherited)))
-        script += 'LISTEN_PID=$$ exec "$@"'
-        env = dict(os.environ)
+        script += ('LISTEN_PID=$$ exec '
+                   '${PNEU_PRELOAD:+env "LD_PRELOAD=$PNEU_PRELOAD"} "$@"')
+        env = dict(os.environ, **self.env)
         if inherited:
             env["LISTEN_FDS"] = str(len(inherited))
             env["LISTEN_FDNAMES"] = ":".join(n for n, _ in inherited)

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The LMDB environment: opening it and its tables, and opening it anew when
+ * LMDB has shut it.
+ *
+ * That is what LMDB does (MDB_PANIC for every call from then on) when a commit
+ * could write neither the page that makes it valid nor what stood there
+ * before. The file is sound all the same, and the disk may be well again a
+ * moment later.
+ */
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/store/embedded.h"
+#include "common/store/store_io.h"
+
+#define MAP_SIZE ((size_t)1 << 40)
+#define MAP_SIZE_MIN ((size_t)256 << 20)
+#define READERS_MAX 1024
+#define FORMAT_KEY SLICE_LIT("\001meta\0format")
+#define FORMAT_VERSION SLICE_LIT("1")
+#define REOPEN_WAIT_S 1 /* for readers: the loop's are short, a backup's not */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#endif
+#endif
+
+void
+emb_env_close(struct emb *e)
+{
+	if (e->read_txn != NULL)
+		mdb_txn_abort(e->read_txn);
+	e->read_txn = NULL;
+	if (e->env != NULL)
+		mdb_env_close(e->env);
+	e->env = NULL;
+}
+
+/* As much of the address space as there is: a map costs nothing but that. */
+static size_t
+map_size(void)
+{
+	struct rlimit limit;
+	size_t size = MAP_SIZE;
+
+#ifdef ADDRESS_SANITIZER
+	size = (size_t)64 << 30;
+#endif
+	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur / 4 < size)
+		size = (size_t)limit.rlim_cur / 4;
+	size &= ~(((size_t)1 << 20) - 1);
+	return size < MAP_SIZE_MIN ? MAP_SIZE_MIN : size;
+}
+
+static int
+env_open(struct emb *e)
+{
+	unsigned flags = MDB_NOTLS | (e->readonly ? MDB_RDONLY : 0);
+	int dead, rc;
+
+	for (size_t size = map_size(); size >= MAP_SIZE_MIN; size /= 4) {
+		if ((rc = mdb_env_create(&e->env)) != 0)
+			return rc;
+		mdb_env_set_maxdbs(e->env, 3);
+		mdb_env_set_maxreaders(e->env, READERS_MAX);
+		mdb_env_set_mapsize(e->env, size);
+		rc =
+		    mdb_env_open(e->env, e->dir, flags, e->group ? 0660 : 0600);
+		if (rc == 0)
+			return mdb_reader_check(e->env, &dead);
+		mdb_env_close(e->env);
+		e->env = NULL;
+		if (rc != ENOMEM)
+			break;
+	}
+	return rc;
+}
+
+static int
+tables_open(struct emb *e, unsigned flags)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(e->env, NULL, flags ? 0 : MDB_RDONLY, &txn);
+
+	if (rc != 0)
+		return rc;
+	if ((rc = mdb_dbi_open(txn, "rows", flags, &e->rows)) == 0 &&
+	    (rc = mdb_dbi_open(txn, "blobs", flags, &e->blobs)) == 0)
+		rc = mdb_dbi_open(txn, "segments", flags, &e->segments);
+	if (rc == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+/* Made by whoever comes first; a format of tomorrow is not touched. */
+static int
+format_check(struct emb *e)
+{
+	MDB_val k = mdb_slice(FORMAT_KEY), v = mdb_slice(FORMAT_VERSION);
+	MDB_txn *txn;
+	int rc =
+	    mdb_txn_begin(e->env, NULL, e->readonly ? MDB_RDONLY : 0, &txn);
+
+	if (rc != 0)
+		return rc;
+	rc = mdb_get(txn, e->rows, &k, &v);
+	if (rc == 0 && !slice_eq(slice(v.mv_data, v.mv_size), FORMAT_VERSION))
+		rc = MDB_VERSION_MISMATCH;
+	if (rc != MDB_NOTFOUND || e->readonly) {
+		mdb_txn_abort(txn);
+		return rc;
+	}
+	v = mdb_slice(FORMAT_VERSION);
+	if ((rc = mdb_put(txn, e->rows, &k, &v, 0)) == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+static void
+group_files(struct emb *e)
+{
+	if (!e->group || e->readonly)
+		return;
+	/* Of another owner: then he has done it. */
+	(void)!fchmodat(e->dir_fd, "data.mdb", 0660, 0);
+	(void)!fchmodat(e->dir_fd, "lock.mdb", 0660, 0);
+}
+
+/* An LMDB error. */
+static int
+database_open(struct emb *e)
+{
+	int rc = env_open(e);
+
+	if (rc == 0)
+		rc = tables_open(e, 0);
+	if (rc == MDB_NOTFOUND && !e->readonly)
+		rc = tables_open(e, MDB_CREATE);
+	if (rc == 0)
+		rc = format_check(e);
+	if (rc == 0)
+		group_files(e);
+	else
+		emb_env_close(e);
+	return rc;
+}
+
+int
+emb_env_open(struct emb *e, struct buf *err)
+{
+	int rc = database_open(e);
+
+	if (rc == 0)
+		return 0;
+	buf_printf(err, "%s: %s", e->dir, mdb_strerror(rc));
+	return rc == MDB_NOTFOUND ? -ENOENT : rc > 0 ? -rc : -EIO;
+}
+
+/* --- opening anew --- */
+
+static void
+env_reopen(struct emb *e)
+{
+	struct timespec until;
+	int rc;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += REOPEN_WAIT_S;
+	if (pthread_rwlock_timedwrlock(&e->env_lock, &until) != 0)
+		return;
+	emb_env_close(e);
+	rc = database_open(e);
+	pthread_rwlock_unlock(&e->env_lock);
+	(void)emb_fault(e, "opening anew", rc);
+}
+
+bool
+emb_env_revive(struct emb *e)
+{
+	MDB_txn *probe;
+	int rc = MDB_PANIC;
+
+	if (e->env != NULL)
+		rc = mdb_txn_begin(e->env, NULL, MDB_RDONLY, &probe);
+	if (rc == 0)
+		mdb_txn_abort(probe);
+	if (rc == MDB_PANIC)
+		env_reopen(e);
+	return rc == MDB_PANIC;
+}
+
+int
+emb_txn_begin(struct emb *e, unsigned flags, MDB_txn **txn)
+{
+	int rc = MDB_PANIC;
+
+	if (e->env != NULL)
+		rc = mdb_txn_begin(e->env, NULL, flags, txn);
+	if (rc != MDB_PANIC)
+		return rc;
+	(void)emb_env_revive(e);
+	return e->env == NULL ? rc : mdb_txn_begin(e->env, NULL, flags, txn);
+}
+
+/* The number of the last commit that is valid tells, unless another process has
+ * committed since. */
+static bool
+commit_is_unknown(struct emb *e, size_t number)
+{
+	MDB_envinfo info;
+
+	return e->env == NULL || mdb_env_info(e->env, &info) != 0 ||
+	    info.me_last_txnid >= number;
+}
+
+int
+emb_txn_commit(struct emb *e, MDB_txn *txn, bool *unknown)
+{
+	size_t number = mdb_txn_id(txn);
+	int rc = store_io.txn_commit(txn);
+	bool shut = rc != 0 && emb_env_revive(e);
+
+	if (unknown != NULL)
+		*unknown = shut && commit_is_unknown(e, number);
+	return rc;
+}
