@@ -8,24 +8,36 @@
 #include <time.h>
 
 static int64_t
-clock_ms(clockid_t id)
+clock_us(clockid_t id)
 {
 	struct timespec t;
 
 	clock_gettime(id, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t
+clock_mono_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
 }
 
 int64_t
 clock_mono_ms(void)
 {
-	return clock_ms(CLOCK_MONOTONIC);
+	return clock_mono_us() / 1000;
+}
+
+int64_t
+clock_wall_us(void)
+{
+	return clock_us(CLOCK_REALTIME);
 }
 
 int64_t
 clock_wall_ms(void)
 {
-	return clock_ms(CLOCK_REALTIME);
+	return clock_wall_us() / 1000;
 }
 
 int64_t

@@ -7,9 +7,11 @@
 
 /* Since some start that does not jump; for deadlines. */
 int64_t clock_mono_ms(void);
+int64_t clock_mono_us(void);
 /* Wall clock since 1970 in UTC. */
 int64_t clock_wall_s(void);
 int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
 
 /*
  * A trace id: 10 characters of time (milliseconds, so that ids sort) and 8 of

@@ -27,6 +27,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define CO_ASAN 1
@@ -66,6 +67,7 @@ struct co {
 	const char *trim_below;
 	unsigned trim_tick;
 	char log_context[80];
+	struct trace_context trace_context;
 };
 
 static struct event_base *base;
@@ -408,6 +410,7 @@ loop_init(void)
 		return -ENOMEM;
 	}
 	log_set_context(log_context);
+	trace_set_context(co_trace_context);
 	return 0;
 }
 
@@ -485,6 +488,8 @@ co_spawn(void (*fn)(void *), void *arg)
 	c->parked = c->woken = c->canceled = c->timed_out = c->ended = false;
 	memcpy(c->log_context, running ? running->log_context : "",
 	    running ? sizeof(c->log_context) : 1);
+	c->trace_context =
+	    running ? running->trace_context : (struct trace_context){ 0 };
 	co_live++;
 	make_ready(c);
 	return c;
@@ -527,6 +532,12 @@ co_log_context(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(running->log_context, sizeof(running->log_context), fmt, ap);
 	va_end(ap);
+}
+
+struct trace_context *
+co_trace_context(void)
+{
+	return running != NULL ? &running->trace_context : NULL;
 }
 
 struct co_run_state {

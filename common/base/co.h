@@ -63,6 +63,9 @@ int co_run(void (*fn)(void *), void *arg);
 /* Text for each log line of this coroutine: "conn=.. id=.."; copied, cut at
  * 79 octets. Children made by co_spawn start with their parent's. */
 void co_log_context(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What its trace records have in common (trace.h), to be filled in; inherited
+ * as above. NULL outside of any coroutine. */
+struct trace_context *co_trace_context(void);
 
 /* --- waiting --- */
 

@@ -5,6 +5,7 @@
 
 #define K ((int64_t)1 << 10)
 #define M ((int64_t)1 << 20)
+#define G ((int64_t)1 << 30)
 #define S ((int64_t)1000)
 #define H (3600 * S)
 
@@ -46,6 +47,11 @@ const struct conf_setting conf_settings[] = {
 	{ "dns.trust_anchor", CONF_STRING, "", 0, 0, NULL,
 	    "File of DNSSEC trust anchors, or none; default: Debian's root "
 	    "key" },
+	{ "trace.dir", CONF_STRING, "trace", 0, 0, NULL,
+	    "Folder of what \"pneu why\" reads: what each program decided" },
+	{ "trace.size", CONF_SIZE, "8M", 0, 1 * G, NULL,
+	    "Octets of that for each program, the newest; 0: none is kept. "
+	    "Holds from the next start" },
 	{ "accounts.dir", CONF_STRING, "accounts", 0, 0, NULL,
 	    "Folder of the account database" },
 	{ "accounts.hash_cost", CONF_INT, "5", 1, 11, NULL,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/store/record.h"
 
-#include "common/store/crc32c.h"
+#include "common/base/crc32c.h"
 
 static const char magic[4] = { 'P', 'N', 'B', '1' };
 

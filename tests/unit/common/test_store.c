@@ -2,7 +2,7 @@
 /* The conformance suite of the engine: every test runs on every kind. */
 #include "tests/unit/common/store_test.h"
 
-#include "common/store/crc32c.h"
+#include "common/base/crc32c.h"
 
 /* --- rows --- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* CRC-32C (Castagnoli, as RFC 3720 B.4), by the CPU where it can. */
-#ifndef PNEU_STORE_CRC32C_H
-#define PNEU_STORE_CRC32C_H
+#ifndef PNEU_BASE_CRC32C_H
+#define PNEU_BASE_CRC32C_H
 
 #include <stddef.h>
 #include <stdint.h>

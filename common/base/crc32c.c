@@ -3,7 +3,7 @@
  * The table is made at the first use. Two threads may both make it (the loop
  * and the writer): they write the same words, and `ready` follows them.
  */
-#include "common/store/crc32c.h"
+#include "common/base/crc32c.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
