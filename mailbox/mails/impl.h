@@ -186,12 +186,12 @@ struct ref {
 	struct store_blob_id blob;
 	uint64_t token;
 	uint64_t beside; /* add it only where this one is; 0: anyhow */
-	bool refused;	 /* that one was not there: its row went */
+	bool refused;    /* that one was not there: its row went */
 };
 /* Add all refs; done before a row that has such a token is committed. `w`:
  * the blob's writer when it is not stored yet, else NULL. */
-int refs_add(struct mails *m, struct ref *refs, size_t n,
-    struct store_blob_writer *w);
+int refs_add(
+    struct mails *m, struct ref *refs, size_t n, struct store_blob_writer *w);
 /* Remove refs whose rows are gone; the blob goes with the last. */
 int refs_remove(struct mails *m, struct ref *refs, size_t n);
 /* The same, but the blob stays: some row has it alone. */
@@ -249,10 +249,11 @@ int box_destroy(struct mails *m, uint64_t id);
 
 struct entry {
 	uint32_t uid;
-	uint8_t system;   /* enum mails_flag */
-	bool gone;        /* expunged, and the client does not know */
-	bool tell;        /* flags have changed, the client does not know */
-	bool seen, stale; /* in a comparison of all rows */
+	uint8_t system; /* enum mails_flag */
+	bool gone : 1;  /* expunged, and the client does not know */
+	bool tell : 1;  /* flags have changed, the client does not know */
+	bool seen : 1;  /* in a comparison of all rows */
+	bool stale : 1;
 	uint64_t keywords;
 	uint64_t modseq;
 };

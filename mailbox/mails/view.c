@@ -11,6 +11,7 @@
  */
 #include <stdlib.h>
 
+#include "common/base/log.h"
 #include "mailbox/mails/impl.h"
 
 #define PAGE 1000 /* rows read between two turns of the loop */
@@ -87,8 +88,13 @@ page_row(void *arg, struct slice key, struct slice val)
 		return -EIO;
 	uid = get_be32(key.p + 1);
 	p->next = uid + 1;
-	if ((rc = row_decode(val, &r)) == 0)
-		rc = p->row(p, uid, &r);
+	if (row_decode(val, &r) != 0) {
+		/* It costs that message; check names it. */
+		log_error("message row damaged", "mailbox=%s uid=%u",
+		    p->v->x->part, uid);
+		return ++p->n == PAGE;
+	}
+	rc = p->row(p, uid, &r);
 	return rc != 0 ? rc : ++p->n == PAGE;
 }
 
@@ -167,8 +173,11 @@ view_load(struct mails_view *v)
 {
 	int rc;
 
-	if ((rc = moves_replay(v->x)) != 0 ||
-	    (rc = box_read(v->x, &v->h)) != 0 ||
+	/* A full disk, say, must not stand before what is here. */
+	if ((rc = moves_replay(v->x)) != 0)
+		log_warning("moves not finished", "mailbox=%s error=\"%s\"",
+		    v->x->part, strerror(-rc));
+	if ((rc = box_read(v->x, &v->h)) != 0 ||
 	    (rc = keywords_read(v->x, &v->keywords)) != 0)
 		return rc;
 	v->recent_from = v->h.recent_uid;

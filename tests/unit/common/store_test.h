@@ -61,6 +61,8 @@ static const struct test_engine test_engines[] = {
 #define TEST_ENGINES (sizeof(test_engines) / sizeof(test_engines[0]))
 
 static char test_dir[64];
+/* For tests that kill processes often, and no machines: no disk is asked. */
+static bool test_dir_in_memory;
 static const struct test_engine *test_engine;
 static struct store *st; /* the store under test */
 
@@ -83,7 +85,9 @@ test_dir_remove_at(int at, const char *name)
 static inline void
 test_dir_new(void)
 {
-	snprintf(test_dir, sizeof(test_dir), "/tmp/pneu-test.XXXXXX");
+	snprintf(test_dir, sizeof(test_dir), "%s/pneu-test.XXXXXX",
+	    test_dir_in_memory && access("/dev/shm", W_OK) == 0 ? "/dev/shm"
+								: "/tmp");
 	assert_non_null(mkdtemp(test_dir));
 }
 

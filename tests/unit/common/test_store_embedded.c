@@ -203,8 +203,10 @@ static void
 nothing_acknowledged_is_lost_by_sigkill(void **state)
 {
 	(void)state;
+	test_dir_in_memory = true;
 	begin();
-	for (unsigned i = 0; i < 12; i++)
+	test_dir_in_memory = false;
+	for (unsigned i = 0; i < 30; i++)
 		crash_once(1 + random_below(60));
 	free(told);
 	told = NULL;
@@ -599,6 +601,7 @@ a_failing_disk_costs_what_failed(void **state)
 	const struct store_io real = store_io;
 
 	(void)state;
+	test_dir_in_memory = true;
 	for (int what = FAIL_WRITE; what <= FAIL_COMMIT; what++)
 		for (size_t e = 0; e < 2; e++)
 			for (int at = 1; at <= 5; at++) {
@@ -617,6 +620,7 @@ a_failing_disk_costs_what_failed(void **state)
 				here(fault_verify);
 				end();
 			}
+	test_dir_in_memory = false;
 	assert_true(fault_failures > 0); /* of large blobs */
 }
 

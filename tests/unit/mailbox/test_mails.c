@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Mails in its ordinary life, on every kind of store. */
 #include "common/base/clock.h"
+#include "mailbox/mails/check.h"
 #include "tests/unit/mailbox/mails_test.h"
 
 #define MESSAGE                                                                \
@@ -617,6 +618,105 @@ old_keys_go(void)
 
 MAILS_ON_ALL(once_under_a_key)
 MAILS_ON_ALL(old_keys_go)
+/* --- damage --- */
+
+static void
+row_put(struct mails_view *v, char kind, uint32_t uid, const char *val)
+{
+	struct store_batch *b;
+	char part[24], key[5];
+
+	snprintf(part, sizeof(part), "m%016llx",
+	    (unsigned long long)mails_view_mailbox_id(v));
+	b = store_batch_new(st, slice_str(part));
+	key[0] = kind;
+	put_be32(key + 1, uid);
+	store_put(b, slice(key, sizeof(key)), slice_str(val));
+	CHECK_INT(test_commit(b), 0);
+}
+
+static void
+count_fault(void *arg, const char *what)
+{
+	(void)what;
+	++*(int *)arg;
+}
+
+/* One message, never the mailbox. */
+static void
+damage(void)
+{
+	struct arena a = ARENA_INIT_MAX(1 << 20);
+	struct mails_summary s;
+	struct mails_row row;
+	struct mails_view *v;
+	int faults = 0;
+
+	for (int i = 0; i < 4; i++)
+		deliver_to(ALICE, "INBOX", 0, MESSAGE);
+	v = view_of(ALICE, "INBOX");
+	CHECK_INT(mails_check(mm, true, count_fault, &faults), 0);
+	/* A summary is made anew. */
+	row_put(v, 's', 1, "\2junk");
+	CHECK_INT(mails_summary(v, 1, &a, &s), 0);
+	CHECK(slice_eq_str(s.preview, "Through the tube."));
+	row_put(v, 's', 1, "");
+	CHECK_INT(mails_summary(v, 1, &a, &s), 0);
+	CHECK_INT(s.n_parts, 1);
+	CHECK_INT(mails_check(mm, true, count_fault, &faults), 0);
+	/* A blob that is gone. */
+	CHECK_INT(mails_row(v, 2, &row), 0);
+	while (is_doubt(store_blob_del(st, &row.blob)))
+		CHECK(test_engine->lies);
+	CHECK(!text_is(v, 2, MESSAGE));
+	CHECK_INT(mails_summary(v, 2, &a, &s), 0);
+	CHECK(slice_eq_str(s.preview, "Through the tube."));
+	CHECK_INT(mails_check(mm, true, count_fault, &faults), 1);
+	/* A row. */
+	row_put(v, 'u', 3, "junk");
+	mails_view_close(&v);
+	v = view_of(ALICE, "INBOX");
+	CHECK_INT(mails_view_count(v), 3);
+	CHECK_INT(mails_view_uid(v, 3), 4);
+	CHECK(text_is(v, 3, MESSAGE));
+	CHECK(mails_check(mm, true, count_fault, &faults) > 1);
+	CHECK_INT(deliver_to(ALICE, "INBOX", 0, MESSAGE), 5);
+	mails_view_close(&v);
+	arena_reset(&a);
+}
+
+/* Expunges of long ago are forgotten; a view from before them compares. */
+#define LONG_AGO 10600
+
+static void
+long_ago(void)
+{
+	uint32_t *seqs = calloc(LONG_AGO, sizeof(*seqs)), n = 0;
+	struct mails_view *v, *w;
+
+	/* On disk this takes long, and is the same. */
+	if (strcmp(test_engine->name, "memory") != 0)
+		goto out;
+	for (uint32_t i = 1; i <= LONG_AGO; i++) {
+		deliver_to(ALICE, "INBOX", 0, "Subject: x\r\n\r\n");
+		if (i % 100 != 0)
+			seqs[n++] = i;
+	}
+	v = view_of(ALICE, "INBOX");
+	w = view_of(ALICE, "INBOX");
+	CHECK_INT(mails_expunge(w, seqs, n, true), 0);
+	CHECK_INT(mails_view_sync(w, true, NULL), 0);
+	deliver_to(ALICE, "INBOX", 0, MESSAGE);
+	CHECK_INT(mails_view_sync(v, true, NULL), 0);
+	CHECK_INT(mails_view_count(v), LONG_AGO / 100 + 1);
+	for (uint32_t i = 1; i <= LONG_AGO / 100; i++)
+		CHECK_INT(mails_view_uid(v, i), 100 * i);
+	mails_view_close(&v);
+	mails_view_close(&w);
+out:
+	free(seqs);
+}
+
 MAILS_ON_ALL(new_account)
 MAILS_ON_ALL(names)
 MAILS_ON_ALL(names_bad)
@@ -632,6 +732,8 @@ MAILS_ON_ALL(watching)
 MAILS_ON_ALL(copies)
 MAILS_ON_ALL(moves)
 MAILS_ON_ALL(deleting)
+MAILS_ON_ALL(damage)
+MAILS_ON_ALL(long_ago)
 
 int
 main(void)
@@ -654,6 +756,8 @@ main(void)
 		cmocka_unit_test(on_all_copies),
 		cmocka_unit_test(on_all_moves),
 		cmocka_unit_test(on_all_deleting),
+		cmocka_unit_test(on_all_damage),
+		cmocka_unit_test(on_all_long_ago),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "common/store/store_io.h"
 #include "mailbox/mails/check.h"
 
 #define EMBEDDED (&test_engines[2])
@@ -254,11 +255,124 @@ exactly_once_under_sigkill(void **state)
 	memset(acknowledged, 0, sizeof(acknowledged));
 	base = 0;
 	test_dir_new();
-	for (int i = 0; i < 12 && store_test_failure[0] == '\0'; i++)
+	for (int i = 0; i < 40 && store_test_failure[0] == '\0'; i++)
 		crash_once(1 + random_below(60));
 	test_dir_remove();
 	if (store_test_failure[0] != '\0')
 		fail_msg("%s", store_test_failure);
+}
+
+/* --- a failing disk --- */
+
+static int calls, fail_at, fail_errno, fail_what;
+
+static bool
+fails(int what)
+{
+	if (what != fail_what || ++calls != fail_at)
+		return false;
+	errno = fail_errno;
+	return true;
+}
+
+static ssize_t
+failing_pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+	return fails(0) ? -1 : pwritev(fd, iov, n, at);
+}
+
+static int
+failing_fdatasync(int fd)
+{
+	return fails(1) ? -1 : fdatasync(fd);
+}
+
+static int
+failing_commit(MDB_txn *txn)
+{
+	if (!fails(2))
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return fail_errno;
+}
+
+static void
+fault_deliver(void *arg)
+{
+	unsigned number = base + next_number++;
+	struct mails_target t[2];
+	struct mails_message *msg;
+	char text[200];
+
+	text_of(text, number);
+	msg = message_of(text);
+	for (int i = 0; i < 2; i++)
+		t[i] = (struct mails_target){ .account = i ? BOB : ALICE,
+			.mailbox = SLICE_LIT("INBOX"),
+			.internaldate = INT64_MIN };
+	(void)mails_deliver(msg, t, arg != NULL ? 2 : 1);
+	CHECK(t[0].rc == 0 || t[0].rc == -fail_errno);
+	acknowledged[number] = t[0].rc == 0;
+	mails_message_free(&msg);
+}
+
+/* A little of everything; whatever fails fails cleanly. */
+static void
+fault_body(void)
+{
+	struct arena a = ARENA_INIT_MAX(1 << 16);
+	struct co_group g = { 0 };
+	struct mails_copied out;
+	struct mails_view *v = NULL, *trash = NULL;
+	uint32_t seqs[] = { 1, 2 }, *failed;
+	size_t n_failed;
+
+	for (int i = 0; i < 8; i++)
+		co_group_spawn(&g, fault_deliver, i % 3 == 0 ? &g : NULL);
+	co_group_join(&g);
+	if (mails_view_open(mm, ALICE, SLICE_LIT("INBOX"), &v) == 0 &&
+	    mails_view_count(v) >= 4) {
+		(void)mails_store_flags(v, seqs, 2, MAILS_FLAGS_ADD, MAILS_SEEN,
+		    NULL, 0, true, &a, &failed, &n_failed);
+		(void)mails_copy(
+		    v, seqs, 2, SLICE_LIT("Trash"), 0, 0, &a, &out);
+		(void)mails_move(v, seqs, 2, SLICE_LIT("Archive"), &a, &out);
+	}
+	if (mails_view_open(mm, ALICE, SLICE_LIT("Trash"), &trash) == 0 &&
+	    mails_view_count(trash) > 0)
+		(void)mails_expunge(trash, seqs, 1, true);
+	mails_view_close(&v);
+	mails_view_close(&trash);
+	arena_reset(&a);
+}
+
+static void
+a_failing_disk_loses_nothing(void **state)
+{
+	const struct store_io real = store_io;
+	static const int errors[] = { ENOSPC, EIO };
+
+	(void)state;
+	store_test_failure[0] = '\0';
+	for (int round = 0; round < 3 * 2 * 25; round++) {
+		memset(acknowledged, 0, sizeof(acknowledged));
+		test_dir_new();
+		base = next_number = 0;
+		calls = 0;
+		fail_what = round % 3;
+		fail_errno = fail_what == 1 ? EIO : errors[round / 3 % 2];
+		fail_at = 1 + round / 6;
+		store_io.pwritev = failing_pwritev;
+		store_io.fdatasync = failing_fdatasync;
+		store_io.txn_commit = failing_commit;
+		here(fault_body);
+		store_io = real;
+		here(verify);
+		test_dir_remove();
+		if (store_test_failure[0] != '\0')
+			fail_msg("call %d of kind %d: %s", fail_at, fail_what,
+			    store_test_failure);
+	}
 }
 
 /* --- several processes --- */
@@ -328,7 +442,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(processes_deliver_to_one_mailbox),
 		cmocka_unit_test(exactly_once_under_sigkill),
+		cmocka_unit_test(a_failing_disk_loses_nothing),
 	};
 
+	test_dir_in_memory = true;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
