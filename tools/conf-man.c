@@ -21,6 +21,11 @@ static const struct {
 	{ "dns", "DNS",
 	    "The resolver inside each program that asks the DNS; "
 	    "it checks DNSSEC itself." },
+	{ "trace", "The trace",
+	    "What each program decided about messages and sessions, kept for\n"
+	    ".Ql pneu why :\n"
+	    "a file of fixed size for each program, in which the newest takes\n"
+	    "the place of the oldest." },
 	{ "accounts", "Accounts",
 	    "The directory of domains, accounts and "
 	    "addresses." },
