@@ -60,8 +60,8 @@ const struct conf_setting conf_settings[] = {
 	    "Offer SCRAM-SHA-256, and keep its keys beside new password "
 	    "hashes" },
 	{ "accounts.scram_iterations", CONF_INT, "65536", 4096, 600000, NULL,
-	    "PBKDF2 rounds of new SCRAM keys; the client's work at each "
-	    "login. Clients with Cyrus SASL (mbsync) refuse more than 65536" },
+	    "PBKDF2 rounds of new SCRAM keys, the client's work at each "
+	    "login; Cyrus SASL (mbsync) refuses more than 65536" },
 	{ "accounts.subaddress", CONF_STRING, "+", 0, 0, NULL,
 	    "Separator of subaddresses (bob+x@); empty: none" },
 
