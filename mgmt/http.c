@@ -263,6 +263,7 @@ static const struct service service = {
 	.stop = health_close,
 	.connects_out = true, /* to the other programs' TCP ports */
 	.without_tls = true,
+	.without_trace = true,
 };
 
 /* One process will do; what `pneu -c` says and the options are handed on. */

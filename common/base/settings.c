@@ -50,8 +50,8 @@ const struct conf_setting conf_settings[] = {
 	{ "trace.dir", CONF_STRING, "trace", 0, 0, NULL,
 	    "Folder of what \"pneu why\" reads: what each program decided" },
 	{ "trace.size", CONF_SIZE, "8M", 0, 1 * G, NULL,
-	    "Octets of that for each program, the newest; 0: none is kept. "
-	    "Holds from the next start" },
+	    "Octets of that for each program, the newest; 0: none (holds from "
+	    "the next start)" },
 	{ "accounts.dir", CONF_STRING, "accounts", 0, 0, NULL,
 	    "Folder of the account database" },
 	{ "accounts.hash_cost", CONF_INT, "5", 1, 11, NULL,

@@ -7,6 +7,8 @@
 #include "common/base/trace_impl.h"
 #include "common/base/trace_map.h"
 
+#define CONNECTS_PER_SECOND 50
+
 static struct trace_map map;
 static const char *program = "";
 static struct trace_context *(*context_fn)(void);
@@ -154,13 +156,30 @@ write_record(
 	__atomic_store_n((uint32_t *)(void *)room, magic, __ATOMIC_RELEASE);
 }
 
+/* A connection that is refused costs its maker nothing: a flood of them must
+ * not wash away the rest. */
+static bool
+is_flood(enum trace_kind kind)
+{
+	static int64_t second;
+	static unsigned n;
+	int64_t now = clock_mono_ms() / 1000;
+
+	if (kind != TRACE_CONNECT)
+		return false;
+	if (now != second)
+		n = 0;
+	second = now;
+	return ++n > CONNECTS_PER_SECOND;
+}
+
 void
 trace_write(const struct trace_record *r)
 {
 	struct slice field[TRACE_FIELDS];
 	size_t n = sizeof(struct trace_head);
 
-	if (!trace_is_on())
+	if (!trace_is_on() || is_flood(r->kind))
 		return;
 	memcpy(field, r->field, sizeof(field));
 	take_context(field);

@@ -97,7 +97,8 @@ void trace_close(void);
 bool trace_is_on(void);
 /* As given to trace_open, also where there is no ring; "" before. */
 const char *trace_program(void);
-/* Never fails, waits, or takes more than some 100 ns. */
+/* Never fails, waits, or takes more than some 100 ns. Of refused connections
+ * only the first 50 in a second are kept. */
 void trace_write(const struct trace_record *r);
 
 /* What is put into records that say nothing else; of the running coroutine,

@@ -339,6 +339,7 @@ serve(const struct service *s, const struct service_options *o,
 		service_start_close(&start, true);
 		return rc;
 	}
+	service_trace_open(s, *conf, false);
 	machine_name(); /* asked now: the sandbox may not reach a resolver */
 	p.conf = *conf;
 	*conf = NULL;
@@ -370,8 +371,10 @@ service_main(const struct service *s, int argc, char **argv)
 	log_open(s->name, (enum log_level)conf_enum(conf, "log_level"));
 	if (c == NULL)
 		rc = serve(s, &o, &conf);
-	else if ((rc = service_become_user(s, conf)) == 0)
+	else if ((rc = service_become_user(s, conf)) == 0) {
+		service_trace_open(s, conf, true);
 		rc = c->run(conf, argc - optind, argv + optind);
+	}
 	conf_now = NULL;
 	conf_free(&conf);
 	return rc;

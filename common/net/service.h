@@ -79,6 +79,8 @@ struct service {
 	 * a setting of the section is a TCP address (mta.guard on another
 	 * machine), they are allowed without this. */
 	bool connects_out;
+	/* It decides nothing about mail (pneu http). */
+	bool without_trace;
 	/* No certificate is loaded and service_tls() is NULL (guard, qm): for
 	 * those who may not read the key. */
 	bool without_tls;

@@ -5,6 +5,7 @@
  *   service.c          options, and the order of all that follows
  *   service_start.c    how we were started: the descriptors to serve
  *   service_user.c     folders, the user to become, the sandbox's paths
+ *   service_trace.c    the ring of trace records
  *   service_master.c   worker processes
  *   service_worker.c   sessions, signals, draining
  *   service_notify.c   what systemd (or `pneu run`) is told
@@ -12,6 +13,7 @@
 #ifndef PNEU_NET_SERVICE_IMPL_H
 #define PNEU_NET_SERVICE_IMPL_H
 
+#include <pwd.h>
 #include <sys/stat.h>
 
 #include "common/net/service.h"
@@ -88,6 +90,18 @@ void service_start_close(struct service_start *st, bool remove);
 int service_folders(const struct service *s, const struct conf *conf);
 int service_become_user(const struct service *s, const struct conf *conf);
 int service_enter_sandbox(const struct service *s, const struct conf *conf);
+
+/* The user that a program started as root becomes, or NULL. 0 or an exit
+ * status, after saying why. */
+int service_wanted_user(
+    const struct service *s, const struct conf *conf, struct passwd **pw);
+
+/* --- service_trace.c --- */
+
+/* Where it cannot be, that is logged. `existing`: none is made, as for
+ * commands. */
+void service_trace_open(
+    const struct service *s, const struct conf *conf, bool existing);
 
 /* --- service_master.c --- */
 

@@ -18,9 +18,8 @@
 
 /* --- the user --- */
 
-/* *pw is NULL where nobody is to be become. 0 or an exit status. */
-static int
-wanted_user(
+int
+service_wanted_user(
     const struct service *s, const struct conf *conf, struct passwd **pw)
 {
 	const char *user = conf_str(conf, "user");
@@ -46,7 +45,7 @@ int
 service_become_user(const struct service *s, const struct conf *conf)
 {
 	struct passwd *pw;
-	int rc = wanted_user(s, conf, &pw);
+	int rc = service_wanted_user(s, conf, &pw);
 
 	if (rc != 0 || pw == NULL)
 		return rc;
@@ -117,7 +116,7 @@ service_folders(const struct service *s, const struct conf *conf)
 	struct service_path paths[PATHS_MAX];
 	size_t n = paths_of(s, conf, paths, PATHS_MAX);
 	struct passwd *owner;
-	int rc = wanted_user(s, conf, &owner);
+	int rc = service_wanted_user(s, conf, &owner);
 
 	/* Others pass through these two to what is theirs. */
 	if (rc == 0)

@@ -17,6 +17,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 #include "common/net/service_impl.h"
 
 #define ACCEPT_BATCH 8 /* per turn: other workers want some too */
@@ -161,13 +162,27 @@ session_secure(struct session *session)
 	return rc;
 }
 
+/* What its log lines and trace records have in common. */
+static void
+session_name(const struct session *session)
+{
+	struct trace_context *t = co_trace_context();
+	char host[128];
+
+	co_log_context("conn=%s", conn_id(session->conn));
+	snprintf(t->conn, sizeof(t->conn), "%s", conn_id(session->conn));
+	net_addr_host(conn_peer(session->conn), host);
+	if (!net_addr_is_unix(conn_peer(session->conn)))
+		snprintf(t->peer, sizeof(t->peer), "%.45s", host);
+}
+
 static void
 session_main(void *arg)
 {
 	struct session *session = arg;
 	char peer[128];
 
-	co_log_context("conn=%s", conn_id(session->conn));
+	session_name(session);
 	net_addr_text(conn_peer(session->conn), peer);
 	log_info("connect", "protocol=%s peer=%s", session->protocol->name,
 	    log_qs(peer));
@@ -229,14 +244,25 @@ complain(struct worker *w, const char *event, const char *text)
 }
 
 static void
-turn_away(const struct service_protocol *p, int fd)
+turn_away(const struct service_protocol *p, int fd, const char *rule)
 {
+	struct slice busy = slice_trim(slice_str(p->busy));
 	struct conn *c;
+	char peer[128];
 
 	if (conn_new(&c, fd, fd) != 0)
 		return;
-	if (p->busy != NULL && !p->tls)
-		conn_puts(c, p->busy);
+	net_addr_host(conn_peer(c), peer);
+	trace_write(&(struct trace_record){ .kind = TRACE_CONNECT,
+	    .code = 421,
+	    .enhanced = "4.3.2",
+	    .field = { [TRACE_CONN] = slice_str(conn_id(c)),
+		[TRACE_PEER] = slice_str(peer),
+		[TRACE_RULE] = slice_str(rule),
+		[TRACE_TEXT] = SLICE_LIT("too many connections") } });
+	if (busy.n > 0 && !p->tls)
+		conn_printf(
+		    c, "%.*s [ref %s]\r\n", (int)busy.n, busy.p, conn_id(c));
 	conn_free(&c);
 }
 
@@ -258,7 +284,7 @@ accept_with_spare(struct worker *w, const struct service_listener *l)
 	close(w->spare_fd);
 	fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd != -1)
-		turn_away(l->protocol, fd);
+		turn_away(l->protocol, fd, "out of file descriptors");
 	w->spare_fd = open_spare();
 	complain(w, "accept", "no descriptors left");
 	return fd != -1;
@@ -313,7 +339,7 @@ accept_one(struct worker *w, const struct service_listener *l, int fd)
 
 	if (w->n_sessions >= w->max_sessions) {
 		complain(w, "accept", "max_connections reached");
-		turn_away(l->protocol, fd);
+		turn_away(l->protocol, fd, "max_connections");
 	} else if (conn_new(&c, fd, fd) == 0 &&
 	    session_begin(w, l->protocol, c) != 0) {
 		complain(w, "accept", "out of memory");

@@ -208,7 +208,7 @@ class Limits(Echo):
                 a.expect(rb"220")
                 b.expect(rb"220")
                 with connect(at) as c:
-                    c.expect(rb"421 too many connections\r\n")
+                    c.expect(rb"421 too many connections \[ref [0-9A-Z]{8}\]\r\n")
                     c.expect_end()
                 a.ask(b"QUIT\r\n", rb"bye")
                 a.expect_end()

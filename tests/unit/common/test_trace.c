@@ -340,6 +340,17 @@ the_ring_goes_on_where_it_was(void **state)
 	assert_int_equal(count_file(), 100);
 }
 
+static void
+a_flood_of_connections_washes_nothing_away(void **state)
+{
+	(void)state;
+	assert_int_equal(open_sized(TRACE_SIZE_MIN), 0);
+	write_text(TRACE_MAIL, "x");
+	for (int i = 0; i < 10000; i++)
+		write_text(TRACE_CONNECT, "refused");
+	assert_in_range(count_file(), 51, 501);
+}
+
 /* --- damage --- */
 
 static void
@@ -673,6 +684,7 @@ main(void)
 		T(a_coroutine_has_a_context_of_its_own),
 		T(the_newest_stay_in_order),
 		T(the_ring_goes_on_where_it_was),
+		T(a_flood_of_connections_washes_nothing_away),
 		T(a_damaged_record_costs_only_itself),
 		T(a_damaged_file_is_made_anew),
 		T(what_is_not_ours_is_not_written),
