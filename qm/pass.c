@@ -24,6 +24,7 @@
 #define FAULT_MS 10000           /* something of ours is in trouble */
 #define DAMAGED_MS (3600 * 1000) /* a row that cannot be read */
 #define BUSY_MS 15000            /* the destination has enough to do */
+#define PATIENCE_MS 5000         /* ... but is ready again so soon: stay */
 #define OURS_MS 5000             /* guard or mailbox is away: at least */
 #define UNREPORTED_MS 60000      /* a report could not be written */
 
@@ -242,19 +243,39 @@ wait_job(struct pass *p)
 		queue_update(p->qm->queue, p->m, NULL, NULL, &gone);
 }
 
+/*
+ * The destination has its part of what may be in memory. One that is quick is
+ * waited for; else the message goes back to disk, or it would keep those of
+ * other destinations there.
+ */
+static bool
+wait_room(struct pass *p, const char *destination, int64_t *patience_ms)
+{
+	int64_t wait_ms = scheduler_wait_ms(p->qm->scheduler, destination);
+
+	if (wait_ms > *patience_ms)
+		return false;
+	wait_ms = wait_ms / 2 + 1 + random_below(50);
+	*patience_ms -= wait_ms;
+	return co_sleep(wait_ms) == 0;
+}
+
 static void
 submit(struct pass *p, struct deliver_job *j)
 {
+	int64_t patience_ms = PATIENCE_MS;
+
 	p->jobs++;
-	while (
-	    p->qm->stopping || !scheduler_submit(p->qm->scheduler, &j->job)) {
-		if (p->jobs == 1 || p->qm->stopping) {
-			p->jobs--;
-			p->busy = true;
+	while (!p->qm->stopping) {
+		if (scheduler_submit(p->qm->scheduler, &j->job))
 			return;
-		}
-		wait_job(p);
+		if (p->jobs > 1)
+			wait_job(p);
+		else if (!wait_room(p, j->job.destination, &patience_ms))
+			break;
 	}
+	p->jobs--;
+	p->busy = true;
 }
 
 /* The recipients of one job: those of the same destination, as many as fit a

@@ -23,6 +23,7 @@ struct destination {
 	struct scheduler_job *first, **last; /* waiting */
 	size_t waiting, jobs;                /* jobs: and those carried out */
 	unsigned connections, starting;      /* starting: will take a job */
+	double job_ms;                       /* a job's time, lately */
 	unsigned failures;
 	int64_t alone_until; /* clock_mono_ms */
 	struct scheduler_fault why;
@@ -424,6 +425,7 @@ carry_out(struct connection *c, struct scheduler_job *job)
 	struct destination *d = c->d;
 	struct scheduler_fault why = { .reply = { 0 } };
 	enum scheduler_run run;
+	int64_t began;
 
 	if (c->handle == NULL &&
 	    s->ops->open(s->arg, d->name, &c->handle, &why) != 0) {
@@ -431,11 +433,13 @@ carry_out(struct connection *c, struct scheduler_job *job)
 		open_failed(c, job, &why);
 		return;
 	}
+	began = clock_mono_ms();
 	run = s->ops->run(s->arg, c->handle, job);
 	if (run == SCHEDULER_STALE) {
 		stale(c, job);
 		return;
 	}
+	d->job_ms += ((double)(clock_mono_ms() - began) - d->job_ms) / 8;
 	if (run == SCHEDULER_BROKEN) {
 		window_failure(&d->window);
 	} else {
@@ -595,6 +599,16 @@ scheduler_submit(struct scheduler *s, struct scheduler_job *job)
 	job_push(d, job);
 	pump(s, d);
 	return true;
+}
+
+int64_t
+scheduler_wait_ms(const struct scheduler *s, const char *destination)
+{
+	const struct destination *d = destination_find(s, destination);
+
+	if (d == NULL)
+		return 0;
+	return (int64_t)((double)d->jobs / 2 * d->job_ms / d->window.size);
 }
 
 size_t

@@ -91,11 +91,13 @@ scheduler_configure(struct scheduler *s, const struct scheduler_conf *conf);
 void scheduler_free(struct scheduler **s);
 
 /*
- * Queue a job. False: this destination has its part of jobs_max already; put
- * the message back to disk and come again. Does not wait. A destination that
+ * Queue a job. False: this destination has its part of jobs_max already; come
+ * again after scheduler_wait_ms, or put the message back to disk. Does not wait. A destination that
  * is left alone fails the job at once, before this returns (true).
  */
 bool scheduler_submit(struct scheduler *s, struct scheduler_job *job);
+/* How long the destination is likely to need for half of what it has. */
+int64_t scheduler_wait_ms(const struct scheduler *s, const char *destination);
 /* Jobs that wait or run. */
 size_t scheduler_jobs(const struct scheduler *s);
 /* The destination's window as it is now; 0: nothing is known of it. */

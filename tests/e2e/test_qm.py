@@ -889,6 +889,28 @@ class Reload(Case):
         self.wait_got(self.box)
 
 
+class SmallMemory(Case):
+    CONF = {"max_active": 10}
+
+    def test_more_than_fits_waits_on_disk(self):
+        self.s.stop("qm")
+        self.box.final = "451 4.3.0 not now"
+        self.s.start("qm")
+        one = self.serve("127.0.0.2")
+        with self.lmtp() as c:
+            for i in range(150):
+                c.deliver("a@example.test", ["alice@example.test"],
+                          b"Subject: %d\r\n\r\n" % i)
+            c.deliver("a@example.test", ["x@one.lab"], b"Subject: x\r\n\r\n")
+        # Those that are refused again and again do not keep it back.
+        self.wait_got(one)
+        self.box.final = None
+        self.wait_empty()
+        self.assertEqual(sorted(int(re.search(rb"\d+", t)[0])
+                                for t in self.box.texts()),
+                         list(range(150)))
+
+
 class Restart(Case):
     def test_what_waited_is_tried_after_a_restart(self):
         ids = [self.queue("x%d@dead.lab" % i) for i in range(20)]
