@@ -52,14 +52,14 @@ imap_parse_status_items(struct imap_session *s, unsigned *items)
 }
 
 static uint64_t
-value_of(
-    const struct imap_session *s, const struct mails_status *st, unsigned item)
+value_of(const struct imap_session *s, const struct mails_status *st,
+    uint32_t recent, unsigned item)
 {
 	switch (item) {
 	case MESSAGES:
 		return st->messages;
 	case RECENT:
-		return st->recent;
+		return recent;
 	case UIDNEXT:
 		return st->uidnext;
 	case UIDVALIDITY:
@@ -80,10 +80,13 @@ imap_put_status(struct imap_session *s, struct slice name, struct slice utf7,
     unsigned items)
 {
 	struct mails_status st;
+	uint32_t recent = 0;
 	const char *before = "";
 	int rc;
 
 	rc = mails_status(s->env->mails, s->account, name, &st);
+	if (rc == 0 && (items & 1U << RECENT) != 0)
+		rc = mails_recent(s->env->mails, s->account, name, &recent);
 	if (rc != 0)
 		return rc;
 	buf_put_str(&s->out, "* STATUS ");
@@ -95,7 +98,7 @@ imap_put_status(struct imap_session *s, struct slice name, struct slice utf7,
 		buf_put_str(&s->out, before);
 		buf_put_str(&s->out, names[i]);
 		buf_put_char(&s->out, ' ');
-		buf_put_u64(&s->out, value_of(s, &st, i));
+		buf_put_u64(&s->out, value_of(s, &st, recent, i));
 		before = " ";
 	}
 	buf_put_str(&s->out, ")\r\n");

@@ -40,30 +40,6 @@ mails_store(struct mails *m)
 	return m->s;
 }
 
-static int
-count_row(void *arg, struct slice key, struct slice val)
-{
-	uint32_t *n = arg;
-
-	(void)key, (void)val;
-	++*n;
-	return 0;
-}
-
-/* Messages that no session has been told of. */
-static int
-count_recent(struct box *x, const struct header *h, uint32_t *n)
-{
-	struct key from = key_uid('u', h->recent_uid);
-	struct key to = key_uid('u', h->uidnext);
-
-	*n = 0;
-	if (h->recent_uid >= h->uidnext)
-		return 0;
-	return store_scan(x->m->s, box_part(x), key_slice(&from),
-	    key_slice(&to), STORE_SCAN_KEYS, count_row, n);
-}
-
 int
 mails_status(struct mails *m, const char *account, struct slice name,
     struct mails_status *out)
@@ -71,17 +47,14 @@ mails_status(struct mails *m, const char *account, struct slice name,
 	struct header h;
 	struct box *x;
 	uint64_t id;
-	uint32_t recent;
 	int rc;
 
 	if ((rc = names_find(m, account, name, &id)) != 0)
 		return mails_error(rc);
 	if ((x = box_get(m, id)) == NULL)
 		return -ENOMEM;
-	if ((rc = box_read(x, &h)) == 0 &&
-	    (rc = count_recent(x, &h, &recent)) == 0)
+	if ((rc = box_read(x, &h)) == 0)
 		*out = (struct mails_status){
-			.recent = recent,
 			.uidvalidity = h.uidvalidity,
 			.uidnext = h.uidnext,
 			.messages = h.messages,
@@ -90,6 +63,59 @@ mails_status(struct mails *m, const char *account, struct slice name,
 			.octets = h.octets,
 			.highestmodseq = h.modseq,
 		};
+	box_put(&x);
+	return mails_error(rc);
+}
+
+struct recount {
+	uint32_t n, next; /* counted; the UID to go on with */
+};
+
+static int
+recount_row(void *arg, struct slice key, struct slice val)
+{
+	struct recount *r = arg;
+
+	(void)val;
+	if (key.n != 5)
+		return -EIO;
+	r->next = get_be32(key.p + 1) + 1;
+	return ++r->n % 1000 == 0; /* and then others have their turn */
+}
+
+static int
+recount(struct box *x, const struct header *h, uint32_t *n)
+{
+	struct recount r = { 0, h->recent_uid };
+	struct key from, to = key_uid('u', h->uidnext);
+	int rc = 1;
+
+	while (rc == 1 && r.next < h->uidnext) {
+		from = key_uid('u', r.next);
+		rc = store_scan(x->m->s, box_part(x), key_slice(&from),
+		    key_slice(&to), STORE_SCAN_KEYS, recount_row, &r);
+		if (rc == 1)
+			(void)co_yield ();
+	}
+	*n = r.n;
+	return rc > 0 ? 0 : rc;
+}
+
+int
+mails_recent(
+    struct mails *m, const char *account, struct slice name, uint32_t *n)
+{
+	struct header h;
+	struct box *x;
+	uint64_t id;
+	int rc;
+
+	if ((rc = names_find(m, account, name, &id)) != 0)
+		return mails_error(rc);
+	if ((x = box_get(m, id)) == NULL)
+		return -ENOMEM;
+	if ((rc = box_read(x, &h)) == 0)
+		rc = recount(x, &h, n);
 	box_put(&x);
 	return mails_error(rc);
 }

@@ -86,11 +86,14 @@ int mails_accounts(struct mails *m, struct arena *a, const char ***out,
 struct mails_status {
 	uint32_t uidvalidity, uidnext;
 	uint32_t messages, unseen, deleted;
-	uint32_t recent; /* not yet claimed: mails_view_claim_recent */
 	uint64_t octets, highestmodseq;
 };
 int mails_status(struct mails *m, const char *account, struct slice name,
     struct mails_status *out);
+/* Messages that no session has been told of (\Recent). Counted, so to be asked
+ * for only where it is wanted. */
+int mails_recent(
+    struct mails *m, const char *account, struct slice name, uint32_t *n);
 /* Sum over all mailboxes of the account: for quota. Kept, not counted. */
 int mails_usage(struct mails *m, const char *account, uint64_t *octets,
     uint64_t *messages);

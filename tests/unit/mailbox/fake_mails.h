@@ -316,10 +316,22 @@ mails_status(struct mails *m, const char *account, struct slice name,
 	for (uint32_t i = 0; i < b->n; i++) {
 		out->unseen += (b->v[i]->flags.system & MAILS_SEEN) == 0;
 		out->deleted += (b->v[i]->flags.system & MAILS_DELETED) != 0;
-		out->recent += b->v[i]->uid >= b->recent_from;
 		out->octets += b->v[i]->octets.n;
 	}
 	return 0;
+}
+
+int
+mails_recent(struct mails *m, const char *account, struct slice name,
+    uint32_t *n)
+{
+	struct fake_box *b = fake_find(m, name);
+
+	(void)account;
+	*n = 0;
+	for (uint32_t i = 0; b != NULL && i < b->n; i++)
+		*n += b->v[i]->uid >= b->recent_from;
+	return b == NULL ? -ENOENT : 0;
 }
 
 int
