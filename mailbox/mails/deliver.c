@@ -104,6 +104,7 @@ others_usage(struct mails *m, const struct mails_target *t, uint64_t box,
 /* What a target needs besides what its caller sees. */
 struct delivery {
 	struct mails_target *t;
+	struct mails_message *msg;
 	struct box *x;
 	struct row row;
 	struct keywords keywords;
@@ -128,8 +129,9 @@ delivery_find(struct mails *m, struct delivery *d)
 }
 
 static void
-delivery_row(struct delivery *d, const struct mails_message *msg, bool shared)
+delivery_row(struct delivery *d, bool shared)
 {
+	const struct mails_message *msg = d->msg;
 	int64_t now = clock_wall_s();
 
 	d->row = (struct row){
@@ -199,7 +201,7 @@ delivery_was_made(struct mails *m, struct delivery *d)
 	    ? -ENOENT
 	    : store_get(m->s, box_part(d->x), delivery_key(d, room), &uid);
 
-	if (rc == 0 && uid.n != 4)
+	if (rc == 0 && uid.n < 4)
 		rc = -EIO;
 	if (rc == 0) {
 		d->again = true;
@@ -228,7 +230,8 @@ old_key(void *arg, struct slice key, struct slice val)
 }
 
 /* Now and then some keys of long ago go in a delivery's batch. Trace ids
- * begin with their time, so the old ones stand first. */
+ * begin with their time, so the old ones stand first; keys that begin with a
+ * small letter stand behind them all, and stay. */
 static void
 delivery_old_keys(struct mails *m, struct delivery *d)
 {
@@ -247,15 +250,16 @@ delivery_old_keys(struct mails *m, struct delivery *d)
 static void
 delivery_put_key(struct delivery *d)
 {
-	char room[KEY_OCTETS + 1], uid[4];
-	struct slice key;
+	char room[KEY_OCTETS + 1], val[4 + MAILS_NOTE_MAX];
+	struct slice key, note = slice_head(d->t->note, MAILS_NOTE_MAX);
 
 	if (d->t->key.n == 0)
 		return;
 	key = delivery_key(d, room);
-	put_be32(uid, d->t->uid);
+	put_be32(val, d->t->uid);
+	memcpy(val + 4, note.p == NULL ? "" : note.p, note.n);
 	store_guard_absent(d->c.b, key);
-	store_put(d->c.b, key, slice(uid, sizeof(uid)));
+	store_put(d->c.b, key, slice(val, 4 + note.n));
 	if (d->old.n > 0)
 		store_del_range(d->c.b, SLICE_LIT("i"), buf_slice(&d->old));
 }
@@ -297,8 +301,9 @@ delivery_refuse(const struct delivery *d)
 
 /* Nothing here waits: what the header is now it still is at the seal. */
 static int
-delivery_build(struct delivery *d, const struct mails_message *msg)
+delivery_build(struct delivery *d)
 {
+	const struct mails_message *msg = d->msg;
 	struct change *c = &d->c;
 	struct key k;
 	int rc;
@@ -354,19 +359,24 @@ is_pending(const struct delivery *d)
 	return d->t->rc == STORE_ECONFLICT || d->t->rc == STORE_EUNKNOWN;
 }
 
-/* One attempt for all that are not done; true when some are left. */
+/*
+ * One attempt for all that are not done; true when some are left. `in_order`:
+ * what stands behind one that must wait for the next round waits too.
+ */
 static bool
-deliveries_round(struct mails_message *msg, struct delivery *d, size_t n)
+deliveries_round(struct mails *m, struct delivery *d, size_t n, bool in_order)
 {
-	bool left = false;
+	bool left = false, wait = false;
 
 	for (size_t i = 0; i < n; i++)
 		if (is_pending(&d[i]))
-			d[i].t->rc = delivery_prepare(msg->m, &d[i]);
-	for (size_t i = 0; i < n; i++)
+			d[i].t->rc = delivery_prepare(m, &d[i]);
+	for (size_t i = 0; i < n && !wait; i++) {
 		if (is_pending(&d[i]))
-			d[i].t->rc = delivery_build(&d[i], msg);
-	deliveries_commit(msg->m, d, n);
+			d[i].t->rc = delivery_build(&d[i]);
+		wait = in_order && is_pending(&d[i]) && !d[i].sealed;
+	}
+	deliveries_commit(m, d, n);
 	for (size_t i = 0; i < n; i++)
 		left |= is_pending(&d[i]);
 	return left;
@@ -398,6 +408,16 @@ deliveries_refs(
 }
 
 static void
+delivery_begin(struct delivery *d, bool shared)
+{
+	d->t->rc = delivery_find(d->msg->m, d);
+	if (d->t->rc == 0)
+		d->t->rc = STORE_ECONFLICT; /* to be done */
+	delivery_row(d, shared);
+}
+
+/* One message to all. */
+static void
 deliveries_run(struct mails_message *msg, struct delivery *d, size_t n)
 {
 	unsigned attempts = 0;
@@ -405,49 +425,83 @@ deliveries_run(struct mails_message *msg, struct delivery *d, size_t n)
 	int rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		d[i].t->rc = delivery_find(msg->m, &d[i]);
-		if (d[i].t->rc == 0)
-			d[i].t->rc = STORE_ECONFLICT; /* to be done */
-		delivery_row(&d[i], msg, shared);
+		d[i].msg = msg;
+		delivery_begin(&d[i], shared);
 	}
 	if (shared)
 		rc = deliveries_refs(msg, d, n, true);
 	for (size_t i = 0; i < n && rc != 0; i++)
 		if (is_pending(&d[i]))
 			d[i].t->rc = rc;
-	while (rc == 0 && deliveries_round(msg, d, n) &&
+	while (rc == 0 && deliveries_round(msg->m, d, n, false) &&
 	    try_again(STORE_ECONFLICT, &attempts))
 		;
 	if (shared && rc == 0)
 		(void)deliveries_refs(msg, d, n, false);
 }
 
-int
-mails_deliver(struct mails_message *msg, struct mails_target *targets, size_t n)
+static struct delivery *
+deliveries_new(struct mails_target *targets, size_t n)
 {
 	struct delivery *d = calloc(n + 1, sizeof(*d));
-	int rc = 0;
 
-	/* Without a token a blob belongs to one row: one delivery. */
-	assert(msg->ended && !msg->delivered);
 	for (size_t i = 0; i < n; i++) {
 		targets[i].rc = -ENOMEM;
 		if (d != NULL)
 			d[i].t = &targets[i];
 	}
-	if (d == NULL)
-		return -ENOMEM;
-	deliveries_run(msg, d, n);
+	return d;
+}
+
+/* The first error of all, or 0. */
+static int
+deliveries_end(struct delivery *d, size_t n)
+{
+	int rc = 0;
+
 	for (size_t i = 0; i < n; i++) {
-		if (targets[i].rc == 0)
-			msg->delivered = true;
-		targets[i].rc = mails_error(targets[i].rc);
+		if (d[i].t->rc == 0)
+			d[i].msg->delivered = true;
+		d[i].t->rc = mails_error(d[i].t->rc);
 		if (rc == 0)
-			rc = targets[i].rc;
+			rc = d[i].t->rc;
 		keywords_clear(&d[i].keywords);
 		buf_clear(&d[i].old);
 		box_put(&d[i].x);
 	}
 	free(d);
 	return rc;
+}
+
+int
+mails_deliver(struct mails_message *msg, struct mails_target *targets, size_t n)
+{
+	struct delivery *d = deliveries_new(targets, n);
+
+	/* Without a token a blob belongs to one row: one delivery. */
+	assert(msg->ended && !msg->delivered);
+	if (d == NULL)
+		return -ENOMEM;
+	deliveries_run(msg, d, n);
+	return deliveries_end(d, n);
+}
+
+int
+mails_deliver_each(
+    struct mails_message *const *msgs, struct mails_target *targets, size_t n)
+{
+	struct delivery *d = deliveries_new(targets, n);
+	unsigned attempts = 0;
+
+	if (d == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		assert(msgs[i]->ended && !msgs[i]->delivered);
+		d[i].msg = msgs[i];
+		delivery_begin(&d[i], false);
+	}
+	while (n > 0 && deliveries_round(msgs[0]->m, d, n, true) &&
+	    try_again(STORE_ECONFLICT, &attempts))
+		;
+	return deliveries_end(d, n);
 }

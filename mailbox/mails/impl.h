@@ -14,7 +14,7 @@
  *   u<uid>         message
  *   s<uid>         its summary
  *   c<modseq><uid> change: flags (one per message, the last) or expunge
- *   i<key>         UID that was delivered under this key (deliver.c)
+ *   i<key>         UID that was delivered under this key, and a note (keys.c)
  *   x<token>...    moves out of here that are under way (copy.c)
  *   y<token>       moves and copies into here (copy.c)
  *

@@ -67,7 +67,9 @@ struct mails_info {
  */
 int mails_list(struct mails *m, const char *account, struct arena *a,
     struct mails_info **out, size_t *n);
-/* Missing parents are made too (RFC 3501 6.3.3). `special`: one use or 0. */
+/* Missing parents are made too (RFC 3501 6.3.3). `special`: one use or 0; or
+ * MAILS_NOSELECT, which makes a name in the hierarchy only (for import: a
+ * mailbox may come to be there later). */
 int mails_create(struct mails *m, const char *account, struct slice name,
     unsigned special, uint64_t *id);
 /* -ENOTEMPTY never: with children it becomes NOSELECT (RFC 3501 6.3.4). */
@@ -128,6 +130,7 @@ uint64_t mails_message_size(const struct mails_message *msg);
 void mails_message_free(struct mails_message **msg);
 
 #define MAILS_KEY_DAYS 10 /* longer than qm.max_age */
+#define MAILS_NOTE_MAX 32 /* octets */
 
 struct mails_target {
 	const char *account;
@@ -144,9 +147,12 @@ struct mails_target {
 	 * appears twice. Kept as row "i<key>" in the mailbox's partition, guarded
 	 * absent in the batch of the delivery. Trace ids begin with the time
 	 * (clock.h), so rows older than MAILS_KEY_DAYS go by a range delete in
-	 * some later delivery's batch.
+	 * some later delivery's batch. A key that begins with a small letter
+	 * (which no trace id does) stays as long as the mailbox: so an import
+	 * knows for ever what it has brought in.
 	 */
 	struct slice key;
+	struct slice note; /* kept with the key, at most MAILS_NOTE_MAX octets */
 	/* results: */
 	int rc;
 	uint32_t uidvalidity, uid;
@@ -157,6 +163,21 @@ struct mails_target {
  */
 int mails_deliver(struct mails_message *msg, struct mails_target *targets,
     size_t n);
+/*
+ * n messages, each to its own target, in one group commit: for import. Those to
+ * one mailbox get ascending UIDs. Results as of mails_deliver.
+ */
+int mails_deliver_each(struct mails_message *const *msgs,
+    struct mails_target *targets, size_t n);
+/*
+ * What was put into the mailbox under `key`: its UID (that message may be
+ * expunged by now), and its note, appended to `note`. -ENOENT: nothing was.
+ */
+int mails_key_get(struct mails *m, const char *account, struct slice mailbox,
+    struct slice key, uint32_t *uid, struct buf *note);
+/* Another note; -ENOENT as above. */
+int mails_key_note(struct mails *m, const char *account, struct slice mailbox,
+    struct slice key, struct slice note);
 
 /* --- an opened mailbox --- */
 

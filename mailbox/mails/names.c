@@ -338,7 +338,8 @@ names_make(struct names *ns, struct slice name, uint32_t attrs)
 		return NULL;
 	n->id = mailbox_id_new();
 	n->attrs = (n->attrs & MAILS_SUBSCRIBED) | attrs;
-	n->fresh = n->changed = true;
+	n->fresh = (attrs & MAILS_NOSELECT) == 0;
+	n->changed = true;
 	return n;
 }
 
@@ -348,8 +349,9 @@ is_mailbox(const struct name *n)
 	return n != NULL && n->id != 0 && (n->attrs & MAILS_NOSELECT) == 0;
 }
 
+/* `attrs`: what a name that is missing is made with. */
 static int
-names_make_parents(struct names *ns, struct slice name)
+names_make_parents(struct names *ns, struct slice name, uint32_t attrs)
 {
 	struct slice parent;
 	struct name *n;
@@ -360,7 +362,7 @@ names_make_parents(struct names *ns, struct slice name)
 		parent = slice_head(name, i);
 		n = names_get(ns, parent);
 		if ((n == NULL || n->id == 0) &&
-		    names_make(ns, parent, 0) == NULL)
+		    names_make(ns, parent, attrs) == NULL)
 			return -ENOMEM;
 	}
 	return 0;
@@ -439,9 +441,11 @@ create_change(struct names *ns, void *arg)
 	struct name *n = names_get(ns, w->name);
 	int rc;
 
-	if (is_mailbox(n))
+	if (is_mailbox(n) ||
+	    (n != NULL && n->id != 0 && (w->attrs & MAILS_NOSELECT)))
 		return n->id == w->id ? 0 : -EEXIST;
-	if ((rc = names_make_parents(ns, w->name)) != 0)
+	if ((rc = names_make_parents(
+		 ns, w->name, w->attrs & MAILS_NOSELECT)) != 0)
 		return rc;
 	if ((n = names_make(ns, w->name, w->attrs)) == NULL)
 		return -ENOMEM;
@@ -459,7 +463,7 @@ mails_create(struct mails *m, const char *account, struct slice name,
 	/* CREATE "foo/" says that names below foo are to come (6.3.3). */
 	if (name.n > 1 && name.p[name.n - 1] == MAILS_SEPARATOR)
 		name.n--;
-	if ((rc = wanted_init(&w, name)) == 0 &&
+	if ((rc = wanted_init(&w, name)) == 0 && special != MAILS_NOSELECT &&
 	    (special & ~(unsigned)MAILS_SPECIAL_USES) != 0)
 		rc = -EINVAL;
 	w.attrs = special;
@@ -618,7 +622,7 @@ rename_change(struct names *ns, void *arg)
 		    (slice_eq(ns->v[i].name, w->name) ||
 			is_below(ns->v[i].name, w->name)))
 			rc = rename_one(ns, i, w->name, w->to);
-	return rc == 0 ? names_make_parents(ns, w->to) : rc;
+	return rc == 0 ? names_make_parents(ns, w->to, 0) : rc;
 }
 
 /* INBOX stays, its mail goes (RFC 3501 6.3.5). */
