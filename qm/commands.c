@@ -102,6 +102,8 @@ print_json(json_t *j)
 
 /* --- list --- */
 
+#define RECIPIENTS_SHOWN 10 /* of a message, in the table */
+
 struct entry {
 	struct queue_info info;
 	char *from;
@@ -149,22 +151,62 @@ by_arrival(const void *a, const void *b)
 	    ((const struct entry *)b)->info.id);
 }
 
+/* Who still waits for it, and what was said last. */
 static json_t *
-entry_json(const struct entry *e)
+waiting_json(const struct queue_message *m)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; m != NULL && i < m->n_rcpts; i++)
+		if (m->rcpts[i]->state == QUEUE_PENDING)
+			json_array_append_new(all,
+			    json_pack("{s:o, s:s, s:o}", "address",
+				json_slice(m->rcpts[i]->address), "status",
+				m->rcpts[i]->status, "reply",
+				json_slice(m->rcpts[i]->diagnostic)));
+	return all;
+}
+
+static json_t *
+entry_json(const struct entry *e, const struct queue_message *m)
 {
 	bool held = (e->info.flags & QUEUE_HELD) != 0;
 
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:o}", "id",
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "id",
 	    e->info.id, "from", json_slice(slice_str(e->from)), "octets",
 	    (json_int_t)e->info.size, "recipients",
 	    (json_int_t)e->info.recipients, "attempts",
 	    (json_int_t)e->info.attempts, "held", held, "arrived",
 	    json_time(e->info.arrival_ms), "next_attempt",
-	    held ? json_null() : json_time(e->info.due_ms));
+	    held ? json_null() : json_time(e->info.due_ms), "waiting",
+	    waiting_json(m));
 }
 
 static void
-entry_print(const struct entry *e, int64_t now_ms)
+waiting_print(const struct queue_message *m)
+{
+	size_t shown = 0, left = 0;
+
+	for (size_t i = 0; m != NULL && i < m->n_rcpts; i++) {
+		const struct queue_rcpt *r = m->rcpts[i];
+
+		if (r->state != QUEUE_PENDING)
+			continue;
+		if (shown == RECIPIENTS_SHOWN) {
+			left++;
+			continue;
+		}
+		shown++;
+		printf("    %s%s%s\n", log_q(r->address),
+		    r->diagnostic.n > 0 ? ": " : "", log_q(r->diagnostic));
+	}
+	if (left > 0)
+		printf("    and %zu more\n", left);
+}
+
+static void
+entry_print(
+    const struct entry *e, const struct queue_message *m, int64_t now_ms)
 {
 	char age[16], next[16];
 
@@ -177,6 +219,7 @@ entry_print(const struct entry *e, int64_t now_ms)
 					      : next,
 	    e->info.attempts, e->info.recipients,
 	    e->from[0] == '\0' ? "<>" : log_qs(e->from));
+	waiting_print(m);
 }
 
 static int
@@ -190,11 +233,17 @@ list_print(const struct run *r, const struct entries *e)
 	else if (!r->json)
 		printf("%-20s %10s %5s %5s %5s %4s  %s\n", "ID", "OCTETS",
 		    "AGE", "NEXT", "TRIED", "FOR", "SENDER");
-	for (size_t i = 0; i < e->n; i++)
+	for (size_t i = 0; i < e->n; i++) {
+		struct queue_message *m = NULL;
+
+		/* One that has gone since then is shown without recipients. */
+		(void)queue_load(r->queue, e->v[i].info.id, -1, &m);
 		if (r->json)
-			json_array_append_new(all, entry_json(&e->v[i]));
+			json_array_append_new(all, entry_json(&e->v[i], m));
 		else
-			entry_print(&e->v[i], now_ms);
+			entry_print(&e->v[i], m, now_ms);
+		queue_message_free(&m);
+	}
 	if (r->json)
 		return print_json(all);
 	json_decref(all);
