@@ -399,13 +399,10 @@ static int
 folder_open(struct emb *e, const char *name, int *fd)
 {
 	int at = e->dir_fd == -1 ? AT_FDCWD : e->dir_fd;
+	int rc = e->readonly ? 0 : store_io_mkdir(at, name, e->group);
 
-	if (!e->readonly && mkdirat(at, name, 0700) == 0) {
-		if (e->group && fchmodat(at, name, 0770, 0) == -1)
-			return -errno;
-	} else if (!e->readonly && errno != EEXIST) {
-		return -errno;
-	}
+	if (rc != 0)
+		return rc;
 	*fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return *fd == -1 ? -errno : 0;
 }

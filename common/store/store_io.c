@@ -2,6 +2,8 @@
 #include "common/store/store_io.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct store_io store_io = { pwritev, fdatasync, fsync, mdb_txn_commit };
@@ -30,5 +32,24 @@ store_io_write(int fd, struct iovec *iov, int n, off_t at)
 			iov->iov_len -= (size_t)done;
 		}
 	}
+	return 0;
+}
+
+int
+store_io_mkdir(int at, const char *name, bool group)
+{
+	struct stat st;
+
+	if (mkdirat(at, name, group ? 0770 : 0700) == -1)
+		return errno == EEXIST ? 0 : -errno;
+	if (!group)
+		return 0;
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -errno;
+	/* Only where the umask took something: a service that may not set the
+	 * bit (RestrictSUIDSGID=) inherits it, and runs with the umask 007. */
+	if ((st.st_mode & 0770) != 0770 &&
+	    fchmodat(at, name, (st.st_mode & 07000) | 0770, 0) == -1)
+		return -errno;
 	return 0;
 }

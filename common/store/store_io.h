@@ -7,6 +7,7 @@
 #define PNEU_STORE_STORE_IO_H
 
 #include <lmdb.h>
+#include <stdbool.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -21,5 +22,12 @@ extern struct store_io store_io;
 
 /* All of it, or -errno; `iov` is used up. */
 int store_io_write(int fd, struct iovec *iov, int n, off_t at);
+
+/*
+ * Make a folder for its owner, or for its group too; a setgid bit that it got
+ * from the folder above stays, so that what is made in it, by root too, belongs
+ * to that group. 0 (also when it is there), or -errno.
+ */
+int store_io_mkdir(int at, const char *name, bool group);
 
 #endif

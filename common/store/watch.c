@@ -22,6 +22,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/store/engine.h"
+#include "common/store/store_io.h"
 
 #define NOTE_ALL 0 /* a hash that no name has */
 /* Below any net.unix.max_dgram_qlen (10, often 512). */
@@ -304,8 +305,7 @@ socket_open(struct store *s, const char *dir, bool group)
 
 	if ((ws->dir = malloc(n)) != NULL) {
 		snprintf(ws->dir, n, "%s/watch", dir);
-		if (mkdir(ws->dir, 0700) == 0 && group)
-			rc = chmod(ws->dir, 0770);
+		(void)!store_io_mkdir(AT_FDCWD, ws->dir, group);
 		ws->dir_fd = open(ws->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		rc = ws->dir_fd == -1 ? -errno : socket_bind(s, group);
 	}

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "common/store/store_io.h"
 
@@ -991,6 +992,53 @@ a_drop_is_finished_at_open(void **state)
 	end();
 }
 
+/* --- folders for a group --- */
+
+static void
+group_store_open(void *arg)
+{
+	struct store_conf sc = { .engine = "embedded", .dir = arg,
+		.group = true };
+	struct buf err = BUF_INIT;
+	struct store *s = NULL;
+
+	CHECK(store_open(&s, &sc, &err) == 0);
+	store_close(&s);
+	buf_clear(&err);
+}
+
+static mode_t
+folder_mode(const char *name)
+{
+	char path[256];
+	struct stat info = { 0 };
+
+	snprintf(path, sizeof(path), "%s/store%s", test_dir, name);
+	return stat(path, &info) == 0 ? info.st_mode & 07777 : 0;
+}
+
+/* What an admin's 2770 says of the folder holds for those made in it. */
+static void
+folders_stay_of_the_group(void **state)
+{
+	static const char *const names[] = { "/blobs", "/watch" };
+	mode_t mask = umask(077), found[2];
+	char path[256];
+
+	(void)state;
+	begin();
+	snprintf(path, sizeof(path), "%s/store", test_dir);
+	mkdir(path, 0700);
+	chmod(path, 02770);
+	co_run(group_store_open, path);
+	umask(mask);
+	for (int i = 0; i < 2; i++)
+		found[i] = folder_mode(names[i]);
+	end();
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(found[i], 02770);
+}
+
 int
 main(void)
 {
@@ -1008,6 +1056,7 @@ main(void)
 		cmocka_unit_test(files_of_the_dead_are_collected),
 		cmocka_unit_test(backup_is_a_store),
 		cmocka_unit_test(a_drop_is_finished_at_open),
+		cmocka_unit_test(folders_stay_of_the_group),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
