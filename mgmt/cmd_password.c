@@ -162,7 +162,8 @@ scopes_text(struct arena *a, unsigned v)
 static int
 list(struct directory *d, void *arg)
 {
-	static const char *const head[] = { "PASSWORD", "SCOPE", "CREATED" };
+	static const char *const head[] = { "PASSWORD", "SCOPE", "CREATED",
+		"LAST USED" };
 	const struct password_args *in = arg;
 	struct accounts_credential *v = NULL;
 	json_t *j;
@@ -179,9 +180,10 @@ list(struct directory *d, void *arg)
 		j = json_array();
 		for (size_t i = 0; i < n; i++)
 			json_array_append_new(j,
-			    json_pack("{s:s, s:o, s:o}", "name", v[i].name,
-				"scopes", scopes_json(v[i].scopes), "created",
-				json_time(v[i].created_s)));
+			    json_pack("{s:s, s:o, s:o, s:o}", "name",
+				v[i].name, "scopes", scopes_json(v[i].scopes),
+				"created", json_time(v[i].created_s), "used",
+				json_time(v[i].used_s)));
 		return json_print(j);
 	}
 	if (n == 0) {
@@ -191,12 +193,14 @@ list(struct directory *d, void *arg)
 		    in->account, in->account);
 		return EX_OK;
 	}
-	table_init(&t, &d->arena, 3, head);
+	table_init(&t, &d->arena, 4, head);
 	for (size_t i = 0; i < n; i++)
 		table_row(&t,
 		    (const char *const[]){ v[i].name,
 			scopes_text(&d->arena, v[i].scopes),
-			time_text(&d->arena, v[i].created_s) });
+			time_text(&d->arena, v[i].created_s),
+			v[i].used_s == 0 ? NULL
+					 : time_text(&d->arena, v[i].used_s) });
 	table_print(&t);
 	return EX_OK;
 }

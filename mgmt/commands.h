@@ -57,6 +57,8 @@ int cmd_address_list(const struct conf *conf, int argc, char **argv);
 int cmd_address_remove(const struct conf *conf, int argc, char **argv);
 int cmd_address_set(const struct conf *conf, int argc, char **argv);
 int cmd_address_show(const struct conf *conf, int argc, char **argv);
+int cmd_auth_clear(const struct conf *conf, int argc, char **argv);
+int cmd_auth_list(const struct conf *conf, int argc, char **argv);
 int cmd_completion(const struct conf *conf, int argc, char **argv);
 int cmd_config_check(const struct conf *conf, int argc, char **argv);
 int cmd_config_show(const struct conf *conf, int argc, char **argv);

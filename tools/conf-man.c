@@ -29,6 +29,9 @@ static const struct {
 	{ "accounts", "Accounts",
 	    "The directory of domains, accounts and "
 	    "addresses." },
+	{ "auth", "Signing in",
+	    "What failed sign-ins cost, by address and by account, counted by "
+	    "all programs together." },
 	{ "mta", "pneu-mta", "Mail from other servers." },
 	{ "guard", "pneu-guard", "The decision about each recipient." },
 	{ "mailbox", "pneu-mailbox", "The mail store, IMAP and POP3." },

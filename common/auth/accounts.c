@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/auth/auth_cache.h"
+#include "common/auth/signins.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
@@ -181,6 +182,28 @@ meta_load(struct accounts *a, struct store *s, struct buf *err)
 	return rc;
 }
 
+/* Beside the database, where all who check passwords may write (LMDB's reader
+ * table is there too). Without it each process counts for itself. */
+static void
+share_signins(struct accounts *a)
+{
+	int rc = a->store_conf.dir != NULL &&
+		strcmp(a->store_conf.engine, "embedded") == 0
+	    ? throttle_share(a->throttle, a->dir)
+	    : 0;
+
+	if (rc != 0)
+		log_warning("failed sign-ins are not shared with others",
+		    "file=\"%s/%s\" error=\"%s\"", log_qs(a->dir),
+		    SIGNINS_FILE, strerror(-rc));
+}
+
+struct throttle *
+accounts_throttle(struct accounts *a)
+{
+	return a->throttle;
+}
+
 static int
 database_open(struct accounts *a, struct buf *err)
 {
@@ -194,6 +217,7 @@ database_open(struct accounts *a, struct buf *err)
 		return rc;
 	}
 	a->store = s;
+	share_signins(a);
 	return 0;
 }
 
@@ -234,10 +258,11 @@ hashers_wanted(void)
 }
 
 static int
-accounts_new(
-    struct accounts **out, const struct conf *conf, const struct store_conf *sc)
+accounts_new(struct accounts **out, const struct conf *conf,
+    const struct store_conf *sc, struct buf *err)
 {
 	struct accounts *a = calloc(1, sizeof(*a));
+	int rc;
 
 	if (a == NULL)
 		return -ENOMEM;
@@ -258,7 +283,8 @@ accounts_new(
 	a->scram = a->policy.scram;
 	a->hashers.free = hashers_wanted();
 	random_octets(a->secret, sizeof(a->secret));
-	throttle_init(&a->throttle);
+	if ((rc = throttle_new(&a->throttle, conf, err)) != 0)
+		return rc;
 	return password_setting(&a->policy, a->dummy);
 }
 
@@ -267,11 +293,12 @@ accounts_open_store(struct accounts **out, const struct conf *conf,
     const struct store_conf *sc, struct buf *err)
 {
 	struct accounts *a = NULL;
-	int rc = accounts_new(&a, conf, sc);
+	int rc = accounts_new(&a, conf, sc, err);
 
-	if (rc != 0)
+	if (rc != 0 && err->n == 0)
 		buf_printf(err, "accounts: %s", strerror(-rc));
-	else if ((rc = database_open(a, err)) == -ENOENT && sc->readonly)
+	else if (rc == 0 &&
+	    (rc = database_open(a, err)) == -ENOENT && sc->readonly)
 		rc = 0;
 	if (rc != 0) {
 		accounts_close(&a);
@@ -338,6 +365,7 @@ accounts_close(struct accounts **a)
 	*a = NULL;
 	store_close(&c->store);
 	auth_cache_free(&c->cache);
+	throttle_free(&c->throttle);
 	free(c->dir);
 	free(c->subaddress);
 	OPENSSL_cleanse(c, sizeof(*c));

@@ -101,6 +101,7 @@ struct accounts_credential {
 	const char *name; /* "password", "phone" */
 	unsigned scopes;  /* enum accounts_scope; 0: all */
 	int64_t created_s;
+	int64_t used_s; /* to the minute; 0: never, or very long ago */
 };
 enum accounts_scope {
 	ACCOUNTS_IMAP = 1,
@@ -162,6 +163,10 @@ int accounts_credential_remove(struct accounts *a, struct slice account,
 int accounts_authenticate(struct accounts *a, struct arena *arena,
     struct slice user, struct slice password, enum accounts_scope scope,
     const char *peer, const char **account);
+
+/* The table of failed sign-ins (common/auth/throttle.h), for the admin. */
+struct throttle;
+struct throttle *accounts_throttle(struct accounts *a);
 
 /* --- sending --- */
 

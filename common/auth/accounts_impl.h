@@ -40,7 +40,7 @@ struct accounts {
 	unsigned char secret[32];      /* of the database: for fake salts */
 	char dummy[PASSWORD_HASH_MAX]; /* what unknown users are checked with */
 
-	struct throttle throttle;
+	struct throttle *throttle;
 	struct auth_cache *cache;
 	size_t hashes; /* that wait or run */
 	bool flooded;  /* said so, until none does */
@@ -143,6 +143,24 @@ int accounts_login_load(struct accounts *a, struct arena *arena,
     struct slice user, struct accounts_login *out);
 /* Only those credentials that have this scope remain. */
 void accounts_login_scope(struct accounts_login *l, unsigned scope);
+/*
+ * Around each check: begin waits for as long as failures cost (0, or -EAGAIN
+ * and there is no check), `key` being the name in canonical form as far as it
+ * has one. End counts and logs how it went: `rc` 0 with `why` NULL for right
+ * (by `match`, if a credential was it), or words; it returns 0, -EACCES, or
+ * -EAGAIN where rc is an error.
+ */
+struct accounts_attempt {
+	struct slice key;
+	const char *peer, *mechanism;
+};
+int accounts_check_begin(
+    struct accounts *a, const struct accounts_attempt *at);
+int accounts_check_end(struct accounts *a, const struct accounts_attempt *at,
+    const struct accounts_login *l, const struct credential_record *match,
+    int rc, const char *why);
+struct slice accounts_attempt_key(
+    struct accounts *a, struct arena *arena, struct slice user);
 /* One log line about a refusal; names nobody who is not ours. */
 void accounts_log_refused(const struct accounts_login *l, const char *peer,
     const char *mechanism, const char *why);

@@ -221,35 +221,78 @@ check_run(struct check *c, struct arena *arena, struct slice user,
 	return verdict(c, why);
 }
 
+/* --- around any check --- */
+
+struct slice
+accounts_attempt_key(
+    struct accounts *a, struct arena *arena, struct slice user)
+{
+	struct accounts_name name;
+
+	if (accounts_user(a, arena, user, &name) != 0)
+		return slice_head(user, ADDRESS_MAX);
+	return name.address;
+}
+
+int
+accounts_check_begin(struct accounts *a, const struct accounts_attempt *at)
+{
+	int64_t wait =
+	    throttle_begin(a->throttle, at->peer, at->key, clock_wall_ms());
+
+	if (wait < 0) {
+		log_info("sign-in not checked", "peer=%s mechanism=%s reason=%s",
+		    at->peer, at->mechanism, "\"too many failed\"");
+		return -EAGAIN;
+	}
+	if (wait == 0 || co_sleep(wait) == 0)
+		return 0;
+	throttle_end(a->throttle, at->peer, at->key, THROTTLE_UNCHECKED,
+	    clock_wall_ms());
+	return -EAGAIN;
+}
+
+int
+accounts_check_end(struct accounts *a, const struct accounts_attempt *at,
+    const struct accounts_login *l, const struct credential_record *match,
+    int rc, const char *why)
+{
+	enum throttle_outcome outcome = THROTTLE_UNCHECKED;
+	int64_t now = clock_wall_ms();
+
+	if (rc == 0)
+		outcome = why == NULL ? THROTTLE_GOOD : THROTTLE_WRONG;
+	throttle_end(a->throttle, at->peer, at->key, outcome, now);
+	if (rc != 0)
+		return -EAGAIN;
+	if (why != NULL) {
+		accounts_log_refused(l, at->peer, at->mechanism, why);
+		return -EACCES;
+	}
+	if (match != NULL)
+		throttle_used(a->throttle, l->name.address, match->public.name,
+		    match->public.created_s, now);
+	return 0;
+}
+
 static int
 authenticate(struct check *c, struct arena *arena, struct slice user,
     struct slice password, const char *peer, const char **account)
 {
-	struct accounts *a = c->a;
 	struct arena scratch = ARENA_INIT_MAX((size_t)4 << 20);
-	enum throttle_outcome outcome = THROTTLE_UNCHECKED;
-	struct slice key = SLICE_EMPTY;
+	struct accounts_attempt at = { accounts_attempt_key(c->a, &scratch, user),
+		peer, "password" };
 	const char *why = NULL;
-	int64_t wait;
-	int rc;
+	int rc = accounts_check_begin(c->a, &at);
 
-	if (address_canonical(&scratch, user, &key) != 0)
-		key = slice_head(user, ADDRESS_MAX);
-	wait = throttle_begin(&a->throttle, peer, key, clock_mono_ms());
-	rc = wait > 0 ? co_sleep(wait) : 0;
-	if (rc == 0)
+	if (rc == 0) {
 		rc = check_run(c, &scratch, user, password, &why);
-	if (rc == 0)
-		outcome = why == NULL ? THROTTLE_GOOD : THROTTLE_WRONG;
-	throttle_end(&a->throttle, peer, key, outcome, clock_mono_ms());
-	if (rc == 0 && why != NULL) {
-		accounts_log_refused(&c->login, peer, "password", why);
-		rc = -EACCES;
-	} else if (rc == 0) {
+		rc = accounts_check_end(
+		    c->a, &at, &c->login, c->match, rc, why);
+	}
+	if (rc == 0) {
 		*account = arena_strdup(arena, c->login.name.address);
 		rc = *account == NULL ? -EAGAIN : 0;
-	} else {
-		rc = -EAGAIN;
 	}
 	arena_reset(&scratch);
 	return rc;

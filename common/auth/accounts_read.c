@@ -348,8 +348,11 @@ accounts_credential_list(struct accounts *a, struct arena *arena,
 		return rc;
 	if ((*out = arena_array(arena, *n + 1, sizeof(**out))) == NULL)
 		return -ENOMEM;
-	for (size_t i = 0; i < *n; i++)
+	for (size_t i = 0; i < *n; i++) {
 		(*out)[i] = v[i].public;
+		(*out)[i].used_s = throttle_last_used(a->throttle, name.address,
+		    v[i].public.name, v[i].public.created_s);
+	}
 	return 0;
 }
 

@@ -159,10 +159,20 @@ scram_first(struct sasl_server *s, struct slice in, struct buf *out)
 	return rc == 0 ? SASL_MORE : rc;
 }
 
+static const struct credential_record *
+record_of_keys(const struct accounts_login *l, const struct scram_keys *k)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (&l->credentials[i].scram == k)
+			return &l->credentials[i];
+	return NULL;
+}
+
 /* 0 with *why NULL for right, or words. */
 static int
 scram_verdict(struct sasl_server *s, struct arena *arena,
-    struct accounts_login *l, struct buf *out, const char **why)
+    struct accounts_login *l, struct buf *out,
+    const struct credential_record **record, const char **why)
 {
 	const struct scram_keys **keys;
 	struct scram_keys shown;
@@ -184,6 +194,8 @@ scram_verdict(struct sasl_server *s, struct arena *arena,
 		*why = "disabled";
 	else
 		rc = scram_server_final(&s->scram, keys[match], out);
+	if (match >= 0)
+		*record = record_of_keys(l, keys[match]);
 	return rc;
 }
 
@@ -191,28 +203,20 @@ static int
 scram_final(struct sasl_server *s, struct slice in, struct buf *out)
 {
 	struct arena scratch = ARENA_INIT_MAX((size_t)1 << 20);
-	struct throttle *t = &s->accounts->throttle;
-	enum throttle_outcome outcome = THROTTLE_UNCHECKED;
-	struct slice key = SLICE_EMPTY;
+	const struct credential_record *match = NULL;
+	struct accounts_attempt at;
 	struct accounts_login l = { 0 };
 	const char *why = NULL;
-	int64_t wait;
 	int rc;
 
 	if ((rc = scram_client_final(&s->scram, in)) != 0)
 		return rc;
-	if (address_canonical(&scratch, s->scram.user, &key) != 0)
-		key = slice_head(s->scram.user, ADDRESS_MAX);
-	wait = throttle_begin(t, s->peer, key, clock_mono_ms());
-	rc = wait > 0 ? co_sleep(wait) : 0;
-	if (rc == 0)
-		rc = scram_verdict(s, &scratch, &l, out, &why);
-	if (rc == 0)
-		outcome = why == NULL ? THROTTLE_GOOD : THROTTLE_WRONG;
-	throttle_end(t, s->peer, key, outcome, clock_mono_ms());
-	if (rc == 0 && why != NULL) {
-		accounts_log_refused(&l, s->peer, s->mechanism->name, why);
-		rc = -EACCES;
+	at = (struct accounts_attempt){ accounts_attempt_key(
+					    s->accounts, &scratch, s->scram.user),
+		s->peer, s->mechanism->name };
+	if ((rc = accounts_check_begin(s->accounts, &at)) == 0) {
+		rc = scram_verdict(s, &scratch, &l, out, &match, &why);
+		rc = accounts_check_end(s->accounts, &at, &l, match, rc, why);
 	}
 	if (rc == 0) {
 		s->account = arena_strdup(&s->arena, l.name.address);

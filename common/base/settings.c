@@ -65,6 +65,22 @@ const struct conf_setting conf_settings[] = {
 	{ "accounts.subaddress", CONF_STRING, "+", 0, 0, NULL,
 	    "Separator of subaddresses (bob+x@); empty: none" },
 
+	{ "auth.delay", CONF_DURATION, "1s", 0, 60 * S, NULL,
+	    "Wait before a sign-in is checked after a few failures of its "
+	    "address or account; doubles with each more" },
+	{ "auth.delay_max", CONF_DURATION, "15s", 0, 120 * S, NULL,
+	    "Longest such wait; half of it for an account" },
+	{ "auth.forget", CONF_DURATION, "1m", S, 24 * H, NULL,
+	    "One failed sign-in is forgotten each such time" },
+	{ "auth.block_address", CONF_INT, "50", 0, 10000, NULL,
+	    "Failures of an address (/64 for IPv6) until nothing is checked "
+	    "for it; 0: never" },
+	{ "auth.block_account", CONF_INT, "100", 0, 10000, NULL,
+	    "Failures on an account until nothing is checked but from where it "
+	    "signed in before; 0: never" },
+	{ "auth.exempt", CONF_LIST, "loopback", 0, 0, NULL,
+	    "Networks whose failed sign-ins cost nothing" },
+
 	{ "mta.listen", CONF_LIST, "*:25", 0, 0, NULL,
 	    "Where SMTP is served: address:port, [v6]:port, *:port, "
 	    "unix:path" },

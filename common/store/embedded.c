@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/store/store_io.h"
 
 #define KEEP_EVERY_MINUTES 10
 

@@ -2,6 +2,7 @@
 """Signing in, at every door, and by our own client at our own door."""
 import base64
 import imaplib
+import json
 import os
 import poplib
 import smtplib
@@ -127,6 +128,58 @@ class Doors(unittest.TestCase):
         until(lambda: "sign-in refused" in self.s.log("mailbox"), "the log")
         for program in ("mailbox", "msa", "qm", "mta", "guard"):
             self.assertNotIn("Xyzzy", self.s.log(program), program)
+
+
+class Failures(unittest.TestCase):
+    """What fails at one door costs at all of them."""
+
+    def test_counted_by_all_programs_together(self):
+        with System(workers=2, conf={"auth": {
+                "exempt": [], "delay": "1ms", "block_address": 6}}) as s:
+            doors = Doors()
+            doors.s = s
+            self.assertTrue(doors.imap(PASSWORD))
+            before = json.loads(s.pneu("password", "list", "--json",
+                                       "bob@example.test"))
+            self.assertIsNone(before[0]["used"])
+            for _ in range(3):
+                self.assertFalse(doors.imap("wrong"))
+                self.assertFalse(doors.submission("wrong"))
+            # The wrong ones took away that this address did well before.
+            for door in (doors.imap, doors.pop3, doors.submission):
+                self.assertFalse(door(PASSWORD))
+            self.assertIn("too many failed", s.log("mailbox"))
+            self.assertIn("too many failed", s.log("msa"))
+            # It outlives the programs, however they end.
+            s.kill("mailbox")
+            s.start("mailbox")
+            self.assertFalse(doors.imap(PASSWORD))
+
+            seen = json.loads(s.pneu("auth", "list", "--json"))
+            self.assertEqual([(x["who"], x["failed"])
+                              for x in seen["addresses"]], [("127.0.0.1", 6)])
+            self.assertGreater(seen["addresses"][0]["blocked_ms"], 0)
+            self.assertEqual([(x["who"], x["failed"])
+                              for x in seen["accounts"]],
+                             [("alice@example.test", 6)])
+            self.assertIn("alice@example.test", s.pneu("auth", "list"))
+            s.pneu("auth", "clear", "127.0.0.1")
+            for door in (doors.imap, doors.pop3, doors.submission):
+                self.assertTrue(door(PASSWORD))
+            s.pneu("auth", "clear", "ALICE@example.test")
+            seen = json.loads(s.pneu("auth", "list", "--json"))
+            self.assertEqual(seen, {"addresses": [], "accounts": [],
+                                    "unknown_names": 0})
+            self.assertFalse(doors.imap("wrong"))
+            s.pneu("auth", "clear", "--all")
+            self.assertEqual(json.loads(s.pneu("auth", "list", "--json")),
+                             seen)
+            used = json.loads(s.pneu("password", "list", "--json",
+                                     "alice@example.test"))
+            self.assertRegex(used[0]["used"], "^20..-")
+            for bad in (("auth", "clear"), ("auth", "clear", "--all", "x"),
+                        ("auth", "list", "x")):
+                self.assertEqual(s.pneu(*bad, check=False).returncode, 64)
 
 
 if __name__ == "__main__":
