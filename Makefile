@@ -175,6 +175,10 @@ bench: all
 	@tools/deps peers
 	@tests/bench/bench.py $(BENCH)
 
+# Mails alone: build/bench-mails DIR [WRITERS] [MESSAGES]
+$(B)/bench-mails: $(B)/obj/tests/bench/bench_mails.o $(B)/mailbox.a $(LIB)
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
 .PHONY: format check-style
 SOURCES = $(shell git ls-files '*.c' '*.h')
 format:
