@@ -145,9 +145,10 @@ guard_start(const struct conf *conf)
 		.hostname = service_hostname(),
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
-		    SMTP_EXT_DSN | SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE,
+		    SMTP_EXT_DSN | SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE |
+		    SMTP_EXT_LIMITS,
 		.max_size = (uint64_t)1 << 40, /* mta's limit is the one */
-		.max_recipients = 1000000,
+		.max_recipients = 999999,
 		.max_errors = 100,
 		.timeout_ms = 3600000,
 		.spool_dir = "/nonexistent",

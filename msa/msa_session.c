@@ -500,12 +500,14 @@ msa_reload(const struct conf *conf)
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
-		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH,
+		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
+		    SMTP_EXT_LIMITS,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,
 		.max_size = conf_size(conf, "msa.max_size"),
 		.max_recipients = (size_t)conf_int(conf, "msa.max_recipients"),
+		.max_mails = (unsigned)conf_int(conf, "msa.max_mails"),
 		.max_errors = 20,
 		.timeout_ms = 300000,
 		.spool_dir = conf_file(conf, "msa.spool_dir"),

@@ -16,7 +16,7 @@
 
 #include "common/base/log.h"
 
-#define TRANSACTION_MAX 1000 /* recipients that our LMTP servers take at once */
+#define TRANSACTION_MAX 1000 /* recipients at once, where no limit is named */
 
 struct delivery {
 	struct smtp_session *session;
@@ -46,12 +46,13 @@ keep_reply(struct arena *a, const struct smtp_reply *r)
 }
 
 /*
- * One LMTP transaction for n targets: each gets its reply. A peer that is
+ * One LMTP transaction for the first of n targets, as many as the other side
+ * takes at once; how many: each of them gets its reply. A peer that is
  * down or dies gives 451 for those that have none yet; when it died after the
  * dot they may have been delivered, and the same trace id at the next try
  * keeps mailbox from doing it twice.
  */
-static void
+static size_t
 hand_over_some(struct smtp_pool *pool, const struct delivery *d,
     struct mta_target *t, size_t n)
 {
@@ -64,11 +65,12 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 	    t, n, SMTP_REPLY(451, "4.4.2", "delivery failed, try again later"));
 	rcpts = arena_array(d->arena, n, sizeof(*rcpts));
 	if (rcpts == NULL || smtp_pool_get(pool, &c) != 0)
-		return;
+		return n;
 	for (size_t i = 0; i < n; i++)
 		rcpts[i] = (struct smtp_client_rcpt){ .address = t[i].address,
 			.notify = t[i].notify,
 			.orcpt = t[i].orcpt };
+	n = smtp_client_fit(c, rcpts, n);
 	rc = smtp_client_deliver(c, &d->mail, rcpts, n, d->prefix, d->body,
 	    &opened, &whole);
 	/* After an error a 250 may be RCPT's own: only refusals are sure. */
@@ -81,15 +83,16 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 		log_warning("handing over failed", "peer=%s error=\"%s\"",
 		    smtp_client_remote(c), strerror(-rc));
 	smtp_pool_put(pool, c, rc == 0);
+	return n;
 }
 
-/* All n, in as many transactions as our own programs' limits want. */
+/* All n, in as many transactions as the other side's limits want. */
 static void
 hand_over(struct smtp_pool *pool, const struct delivery *d,
     struct mta_target *t, size_t n)
 {
-	for (size_t at = 0; at < n; at += TRANSACTION_MAX)
-		hand_over_some(pool, d, t + at,
+	for (size_t at = 0; at < n;)
+		at += hand_over_some(pool, d, t + at,
 		    n - at < TRANSACTION_MAX ? n - at : TRANSACTION_MAX);
 }
 

@@ -361,10 +361,12 @@ mta_reload(const struct conf *conf)
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
-		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN,
+		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
 		.max_recipients = (size_t)conf_int(conf, "mta.max_recipients"),
+		.max_mails = (unsigned)conf_int(conf, "mta.max_mails"),
+		.greet_pause_ms = conf_duration_ms(conf, "mta.greet_pause"),
 		.max_errors = (unsigned)conf_int(conf, "mta.max_errors"),
 		.timeout_ms = conf_duration_ms(conf, "mta.timeout"),
 		.spool_dir = conf_file(conf, "mta.spool_dir"),

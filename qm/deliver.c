@@ -351,11 +351,12 @@ struct transaction {
 	struct queue_rcpt **rcpts; /* those of the job that are left */
 	size_t n;
 	struct smtp_client_rcpt *wire; /* the same, on the wire */
+	size_t n_wire; /* how many of them the server takes at once */
 	bool delivered; /* at least one was accepted to the end */
 };
 
 static void
-wire_set(const struct transaction *t)
+wire_set(struct transaction *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const struct queue_rcpt *r = t->rcpts[i];
@@ -365,6 +366,7 @@ wire_set(const struct transaction *t)
 			.notify = t->l->local ? SMTP_NOTIFY_UNSET : r->notify,
 			.orcpt = r->orcpt };
 	}
+	t->n_wire = smtp_client_fit(t->l->client, t->wire, t->n);
 }
 
 /*
@@ -385,7 +387,8 @@ settle(struct transaction *t)
 	size_t left = 0;
 
 	for (size_t i = 0; i < t->n; i++) {
-		if (t->delivered && is_one_too_many(&t->wire[i]))
+		if (i >= t->n_wire ||
+		    (t->delivered && is_one_too_many(&t->wire[i])))
 			t->rcpts[left++] = t->rcpts[i];
 		else
 			deliver_outcome(t->j->m, t->rcpts[i], &t->wire[i].reply,
@@ -421,7 +424,7 @@ source_fault(const struct queue_message *m, int rc)
 static void
 not_sent(struct transaction *t, const struct smtp_reply *reply, bool all)
 {
-	for (size_t i = 0; i < t->n; i++)
+	for (size_t i = 0; i < t->n_wire; i++)
 		if (all || t->wire[i].accepted || t->wire[i].reply.code == 0)
 			t->wire[i].reply = *reply;
 }
@@ -431,14 +434,14 @@ send_body(struct transaction *t, struct smtp_reply *whole)
 {
 	struct source s = { .queue = t->d->queue, .m = t->j->m };
 	int rc = smtp_client_send_from(t->l->client, SLICE_EMPTY, source_read,
-	    &s, t->j->m->size, t->wire, t->n, whole);
+	    &s, t->j->m->size, t->wire, t->n_wire, whole);
 
 	if (s.rc != 0) {
 		*whole = source_fault(t->j->m, s.rc);
 		not_sent(t, whole, false);
 		return 0;
 	}
-	for (size_t i = 0; i < t->n; i++)
+	for (size_t i = 0; i < t->n_wire; i++)
 		if (t->wire[i].accepted &&
 		    smtp_reply_is_positive(&t->wire[i].reply))
 			t->delivered = true;
@@ -458,7 +461,7 @@ exchange(struct transaction *t, struct smtp_reply *whole,
 	int rc;
 
 	*whole = (struct smtp_reply){ 0 };
-	rc = smtp_client_mail(t->l->client, &mail, t->wire, t->n, whole);
+	rc = smtp_client_mail(t->l->client, &mail, t->wire, t->n_wire, whole);
 	if (rc != 0) {
 		not_sent(t, lost, false);
 		return rc;
@@ -467,7 +470,7 @@ exchange(struct transaction *t, struct smtp_reply *whole,
 		not_sent(t, whole, true);
 		return 0;
 	}
-	for (size_t i = 0; i < t->n; i++)
+	for (size_t i = 0; i < t->n_wire; i++)
 		any = any || t->wire[i].accepted;
 	return any ? send_body(t, whole) : 0;
 }
@@ -478,7 +481,7 @@ is_trouble(const struct transaction *t, const struct smtp_reply *whole)
 {
 	if (whole->code == 421)
 		return true;
-	for (size_t i = 0; i < t->n; i++)
+	for (size_t i = 0; i < t->n_wire; i++)
 		if (t->wire[i].reply.code == 421)
 			return true;
 	return false;

@@ -305,7 +305,7 @@ qm_session_server(
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME | SMTP_EXT_DSN |
-		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE,
+		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS,
 		.max_size = conf_size(conf, "qm.max_size"),
 		.max_recipients = (size_t)conf_int(conf, "qm.max_recipients"),
 		.max_errors = 100,

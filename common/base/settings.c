@@ -99,6 +99,12 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.max_per_address", CONF_INT, "50", 1, 1000000, NULL,
 	    "Connections at once from one client address (/64 for IPv6), per "
 	    "worker" },
+	{ "mta.max_mails", CONF_INT, "10000", 0, 999999, NULL,
+	    "Transactions in a session, announced as MAILMAX (RFC 9422); 0: no "
+	    "limit" },
+	{ "mta.greet_pause", CONF_DURATION, "0", 0, 300 * S, NULL,
+	    "Wait before the banner; who sends something meanwhile is no mail "
+	    "client and is sent away (500ms catches many)" },
 	{ "mta.max_errors", CONF_INT, "10", 1, 1000, NULL,
 	    "Protocol errors until the connection is closed" },
 	{ "mta.max_hops", CONF_INT, "50", 10, 1000, NULL,
@@ -141,6 +147,9 @@ const struct conf_setting conf_settings[] = {
 	    "Largest message" },
 	{ "msa.max_recipients", CONF_INT, "1000", 100, 1000000, NULL,
 	    "Recipients in a transaction" },
+	{ "msa.max_mails", CONF_INT, "10000", 0, 999999, NULL,
+	    "Transactions in a session, announced as MAILMAX (RFC 9422); 0: no "
+	    "limit" },
 	{ "msa.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Offer AUTH without TLS" },
 	{ "msa.spool_dir", CONF_STRING, "spool/msa", 0, 0, NULL,

@@ -96,7 +96,36 @@ static const struct {
 	{ "AUTH", SMTP_EXT_AUTH },
 	{ "XFORWARD", SMTP_EXT_XFORWARD },
 	{ "XTRACE", SMTP_EXT_XTRACE },
+	{ "LIMITS", SMTP_EXT_LIMITS },
+	{ "PRDR", SMTP_EXT_PRDR },
 };
+
+/* RFC 9422 4.1: what is not understood is passed over. */
+static void
+learn_limits(struct smtp_client *c, struct slice args)
+{
+	const struct {
+		const char *name;
+		size_t *value;
+	} limits[] = {
+		{ "MAILMAX", &c->mail_max },
+		{ "RCPTMAX", &c->rcpt_max },
+		{ "RCPTDOMAINMAX", &c->domain_max },
+	};
+
+	while (args.n > 0) {
+		struct slice value = slice_split(&args, ' ');
+		struct slice name = slice_split(&value, '=');
+		uint64_t n;
+
+		/* Six digits at most, and not 0. */
+		if (slice_u64(value, 999999, &n) != 0 || n == 0)
+			continue;
+		for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++)
+			if (slice_eq_str_nocase(name, limits[i].name))
+				*limits[i].value = (size_t)n;
+	}
+}
 
 static void
 learn_extension(struct smtp_client *c, struct slice line)
@@ -110,6 +139,8 @@ learn_extension(struct smtp_client *c, struct slice line)
 	c->ext |= ext;
 	if (ext == SMTP_EXT_SIZE)
 		slice_u64(slice_trim(args), UINT64_MAX, &c->max_size);
+	if (ext == SMTP_EXT_LIMITS)
+		learn_limits(c, args);
 	if (ext == SMTP_EXT_AUTH)
 		c->mechanisms = arena_dup(&c->arena, args);
 }
@@ -119,6 +150,7 @@ learn_extensions(struct smtp_client *c, struct slice text)
 {
 	c->ext = 0;
 	c->max_size = 0;
+	c->mail_max = c->rcpt_max = c->domain_max = 0;
 	c->mechanisms = SLICE_EMPTY;
 	slice_split(&text, '\n'); /* the name */
 	while (text.n > 0)
@@ -233,6 +265,7 @@ disconnect(struct smtp_client *c)
 	arena_reset(&c->tx);
 	c->banner = c->mechanisms = SLICE_EMPTY;
 	c->out_of_step = c->needs_reset = c->reused = false;
+	c->n_mails = 0;
 }
 
 static int
@@ -388,7 +421,41 @@ bool
 smtp_client_is_alive(struct smtp_client *c)
 {
 	return !c->out_of_step &&
+	    (c->mail_max == 0 || c->n_mails < c->mail_max) &&
 	    conn_wait_input(c->conn, NULL, 0) == -ETIMEDOUT;
+}
+
+static struct slice
+domain_of(struct slice address)
+{
+	ssize_t at = slice_rfind(address, '@');
+
+	return at < 0 ? SLICE_EMPTY : slice_from(address, (size_t)at + 1);
+}
+
+static bool
+is_new_domain(const struct smtp_client_rcpt *rcpts, size_t i)
+{
+	struct slice domain = domain_of(rcpts[i].address);
+
+	for (size_t j = 0; j < i; j++)
+		if (slice_eq_nocase(domain_of(rcpts[j].address), domain))
+			return false;
+	return true;
+}
+
+size_t
+smtp_client_fit(
+    const struct smtp_client *c, const struct smtp_client_rcpt *rcpts, size_t n)
+{
+	size_t domains = 0;
+
+	if (c->rcpt_max > 0 && n > c->rcpt_max)
+		n = c->rcpt_max;
+	for (size_t i = 0; i < n && c->domain_max > 0; i++)
+		if (is_new_domain(rcpts, i) && ++domains > c->domain_max)
+			return i;
+	return n;
 }
 
 unsigned

@@ -18,6 +18,7 @@
 #include "common/smtp/spool.h"
 
 struct smtp_client;
+struct smtp_client_rcpt;
 
 enum smtp_client_tls {
 	SMTP_TLS_NONE,
@@ -71,11 +72,15 @@ int smtp_client_open_conn(struct smtp_client **out, struct conn *c,
 void smtp_client_free(struct smtp_client **c);
 
 /* Between transactions: the other side has not gone meanwhile, as far as can
- * be seen without asking. */
+ * be seen without asking, and takes one more (MAILMAX of RFC 9422). */
 bool smtp_client_is_alive(struct smtp_client *c);
 
 unsigned smtp_client_extensions(const struct smtp_client *c);
 uint64_t smtp_client_max_size(const struct smtp_client *c); /* 0: not said */
+/* How many of these, from the first on, the other side takes in a transaction
+ * (LIMITS, RFC 9422); at least one. */
+size_t smtp_client_fit(const struct smtp_client *c,
+    const struct smtp_client_rcpt *rcpts, size_t n);
 struct slice smtp_client_banner(const struct smtp_client *c);
 bool smtp_client_is_tls(const struct smtp_client *c);
 const char *smtp_client_tls_version(const struct smtp_client *c); /* or "" */
@@ -121,7 +126,8 @@ int smtp_client_rcpt(struct smtp_client *c, struct smtp_client_rcpt *rcpt);
  * The message: `prefix` (header fields to put on top, each with CRLF) and the
  * body, by BDAT where offered, else DATA with dot-stuffing. Then the final
  * replies: LMTP one for each accepted recipient, in `rcpts` (the same array,
- * in order, as given to mail/rcpt); SMTP one for all. *reply: that of DATA when
+ * in order, as given to mail/rcpt), as does SMTP where the server has PRDR and
+ * there are several; else one for all. *reply: that of DATA when
  * it was refused, else the (first) final one. At least one recipient must have
  * been accepted (-EINVAL). Bare CR and LF go out as CRLF, but for BINARYMIME.
  * On an error the replies that came stand in `rcpts`, and the other accepted

@@ -17,6 +17,10 @@ struct smtp_client {
 	struct slice banner, mechanisms;
 	unsigned ext;
 	uint64_t max_size;
+	/* LIMITS; 0: not said. */
+	size_t mail_max, rcpt_max, domain_max;
+	size_t n_mails; /* since the connection was opened */
+	bool prdr;	/* of the transaction */
 	enum smtp_body body; /* of the transaction */
 	/* Something is under way, or has gone wrong: whatever comes next would
 	 * be taken for something else. */

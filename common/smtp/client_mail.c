@@ -73,6 +73,8 @@ put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
 		buf_put_str(b, " ENVID=");
 		smtp_xtext_encode(m->envid, b);
 	}
+	if (c->prdr)
+		buf_put_str(b, " PRDR");
 	if (m->trace.n > 0 && (c->ext & SMTP_EXT_XTRACE)) {
 		buf_put_str(b, " XTRACE=");
 		buf_put_slice(b, m->trace);
@@ -286,6 +288,9 @@ envelope_once(struct envelope *e)
 	if (refuse_here(c, e->mail, e->mail_reply))
 		return 0;
 	c->body = e->mail->body;
+	c->n_mails++;
+	/* One recipient's reply is that of the message. */
+	c->prdr = (c->ext & SMTP_EXT_PRDR) && !c->conf.lmtp && e->n > 1;
 	e->has_reset = c->needs_reset;
 	e->has_xforward =
 	    e->mail->xforward != NULL && (c->ext & SMTP_EXT_XFORWARD);

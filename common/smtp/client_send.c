@@ -160,18 +160,11 @@ read_final_reply(struct sending *s, struct smtp_reply *r)
 }
 
 static int
-read_final_replies(struct sending *s)
+read_replies_of_recipients(struct sending *s)
 {
 	bool first = true;
 	int rc;
 
-	s->c->needs_reset = false;
-	if (!s->c->conf.lmtp) {
-		if ((rc = read_final_reply(s, s->reply)) != 0)
-			return lose(s, 0, rc);
-		set_reply(s, s->reply);
-		return 0;
-	}
 	for (size_t i = 0; i < s->n; i++) {
 		if (!s->rcpts[i].accepted)
 			continue;
@@ -181,6 +174,44 @@ read_final_replies(struct sending *s)
 			*s->reply = s->rcpts[i].reply;
 		first = false;
 	}
+	return 0;
+}
+
+/* 353, a reply for each recipient, and one about the whole: a refusal of that
+ * is everybody's. */
+static int
+read_prdr_replies(struct sending *s)
+{
+	struct smtp_reply whole;
+	int rc = read_replies_of_recipients(s);
+
+	if (rc == 0)
+		rc = read_final_reply(s, &whole);
+	if (rc != 0)
+		return lose(s, 0, rc);
+	for (size_t i = 0; i < s->n; i++)
+		if (s->rcpts[i].accepted && whole.code >= 400 &&
+		    smtp_reply_is_positive(&s->rcpts[i].reply))
+			s->rcpts[i].reply = whole;
+	*s->reply = whole;
+	return 0;
+}
+
+static int
+read_final_replies(struct sending *s)
+{
+	int rc;
+
+	s->c->needs_reset = false;
+	if (s->c->conf.lmtp)
+		return read_replies_of_recipients(s);
+	if ((rc = client_read_reply(s->c, &s->c->tx, s->reply)) != 0)
+		return lose(s, 0, rc);
+	if (s->c->prdr && s->reply->code == 353)
+		return read_prdr_replies(s);
+	if (s->reply->code >= 300 && s->reply->code < 400)
+		return lose(s, 0, -EPROTO);
+	set_reply(s, s->reply);
 	return 0;
 }
 

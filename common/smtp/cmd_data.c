@@ -113,11 +113,37 @@ reply_to_all(struct smtp_session *s, const struct smtp_reply *r)
 	return rc;
 }
 
+/* A reply for each recipient: LMTP (RFC 2033 4.2); PRDR, but for a single
+ * recipient, whose reply is that of the message. */
+static size_t
+reply_count(const struct smtp_session *s)
+{
+	if (session_is_lmtp(s) || s->mail.prdr)
+		return s->n_rcpts;
+	return 1;
+}
+
+/* The last word of PRDR, about the message as a whole. */
+static int
+reply_to_whole(struct smtp_session *s, unsigned accepted, size_t n)
+{
+	struct smtp_reply r;
+
+	if (accepted == 0)
+		return session_say(
+		    s, 550, "5.0.0", "Nobody has taken the message");
+	r = smtp_reply_f(&s->tx, 250, "2.0.0",
+	    "Message %s taken for %u of %zu recipients", s->id, accepted, n);
+	return session_reply(s, &r);
+}
+
 static int
 send_replies(struct smtp_session *s, struct smtp_reply *replies, size_t n)
 {
+	bool prdr = n > 1 && !session_is_lmtp(s);
 	unsigned accepted = 0;
-	int rc = 0;
+	int rc =
+	    prdr ? session_say(s, 353, "", "A reply for each recipient") : 0;
 
 	for (size_t i = 0; i < n; i++) {
 		/* A handler that said nothing has not accepted. */
@@ -130,10 +156,11 @@ send_replies(struct smtp_session *s, struct smtp_reply *replies, size_t n)
 		if (rc == 0)
 			rc = session_reply(s, &replies[i]);
 	}
+	if (rc == 0 && prdr)
+		rc = reply_to_whole(s, accepted, n);
 	if (accepted > 0) {
 		s->n_messages++;
-		s->n_recipients +=
-		    session_is_lmtp(s) ? accepted : (unsigned)s->n_rcpts;
+		s->n_recipients += n > 1 ? accepted : (unsigned)s->n_rcpts;
 		s->n_errors = s->n_rejects = s->n_junk = 0;
 	}
 	return rc;
@@ -142,7 +169,7 @@ send_replies(struct smtp_session *s, struct smtp_reply *replies, size_t n)
 static int
 ask_handler(struct smtp_session *s)
 {
-	size_t n = session_is_lmtp(s) ? s->n_rcpts : 1;
+	size_t n = reply_count(s);
 	struct smtp_reply *replies = arena_array(&s->tx, n, sizeof(*replies));
 	struct smtp_reply trouble;
 	int rc;

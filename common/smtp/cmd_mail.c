@@ -63,6 +63,9 @@ cmd_mail(struct smtp_session *s, struct slice args)
 	struct slice params;
 	int rc;
 
+	if (s->srv->max_mails > 0 && s->n_mails++ >= s->srv->max_mails)
+		return session_close(s, 421, "4.7.0",
+		    "Too many transactions, please connect again");
 	rc = session_path(s, args, "FROM:", &s->mail.from, &params);
 	/* A sender without domain could not be answered. */
 	if (rc == 0 && s->mail.from.local.n > 0 && s->mail.from.domain.n == 0)

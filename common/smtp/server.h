@@ -40,8 +40,9 @@ struct smtp_handler {
 	/* Optional, just before 354: the last chance to refuse. */
 	int (*data)(struct smtp_session *s, struct smtp_reply *reply);
 	/*
-	 * The message is complete. ESMTP: one reply. LMTP: n replies, one per
-	 * accepted recipient in order (smtp_session_rcpts). No default.
+	 * The message is complete. ESMTP: one reply. LMTP, and ESMTP with PRDR
+	 * in use: n replies, one per accepted recipient in order
+	 * (smtp_session_rcpts). No default.
 	 */
 	int (*message)(struct smtp_session *s, struct spool *body,
 	    struct smtp_reply *replies, size_t n);
@@ -95,6 +96,7 @@ struct smtp_server {
 	bool auth_required;	     /* 530 5.7.0 to MAIL before AUTH */
 	uint64_t max_size;
 	size_t max_recipients;
+	unsigned max_mails; /* MAIL commands in a session; 0: no limit */
 	unsigned max_errors;
 	int64_t timeout_ms;	/* for a command; for progress of a message */
 	int64_t session_ms;	/* whole session; 0: no limit */

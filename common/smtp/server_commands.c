@@ -73,10 +73,23 @@ static const struct {
 	{ SMTP_EXT_CHUNKING, "CHUNKING" },
 	{ SMTP_EXT_BINARYMIME, "BINARYMIME" },
 	{ SMTP_EXT_DSN, "DSN" },
+	{ SMTP_EXT_PRDR, "PRDR" },
 	{ SMTP_EXT_XFORWARD,
 	    "XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT" },
 	{ SMTP_EXT_XTRACE, "XTRACE" },
 };
+
+/* RFC 9422 4 */
+static void
+put_limits(const struct smtp_server *srv, struct buf *b)
+{
+	buf_put_str(b, "\nLIMITS");
+	if (srv->max_mails > 0 && srv->max_mails < 1000000)
+		buf_printf(b, " MAILMAX=%u", srv->max_mails);
+	/* At most six digits. */
+	if (srv->max_recipients < 1000000)
+		buf_printf(b, " RCPTMAX=%zu", srv->max_recipients);
+}
 
 static void
 put_ehlo_lines(struct smtp_session *s, struct buf *b)
@@ -90,6 +103,8 @@ put_ehlo_lines(struct smtp_session *s, struct buf *b)
 	for (size_t i = 0; i < sizeof(ehlo_lines) / sizeof(*ehlo_lines); i++)
 		if (ext & ehlo_lines[i].ext)
 			buf_printf(b, "\n%s", ehlo_lines[i].line);
+	if (ext & SMTP_EXT_LIMITS)
+		put_limits(s->srv, b);
 	if (ext & SMTP_EXT_AUTH)
 		buf_printf(b, "\nAUTH %s", s->srv->handler->auth_mechanisms(s));
 	for (; extra != NULL && *extra != NULL; extra++)

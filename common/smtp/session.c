@@ -53,6 +53,9 @@ session_offered(struct smtp_session *s)
 	/* RFC 3030 3: only together. */
 	if (!(ext & SMTP_EXT_CHUNKING))
 		ext &= ~(unsigned)SMTP_EXT_BINARYMIME;
+	/* In LMTP every recipient has a reply anyway. */
+	if (session_is_lmtp(s))
+		ext &= ~(unsigned)SMTP_EXT_PRDR;
 	/* Both speak for somebody else: from our own programs only. */
 	if (!session_is_lmtp(s) || !net_addr_is_loopback(conn_peer(s->conn)))
 		ext &= ~(unsigned)(SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE);

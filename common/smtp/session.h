@@ -60,7 +60,7 @@ struct smtp_session {
 	unsigned n_rejects; /* refused recipients */
 	unsigned n_junk;    /* commands that bring mail no nearer */
 	/* In the session. */
-	unsigned n_messages, n_recipients;
+	unsigned n_messages, n_recipients, n_mails;
 };
 
 /* --- commands --- */

@@ -26,6 +26,8 @@ enum smtp_ext {
 	SMTP_EXT_AUTH = 1 << 9,		 /* RFC 4954 */
 	SMTP_EXT_XFORWARD = 1 << 10,	 /* Postfix XFORWARD_README */
 	SMTP_EXT_XTRACE = 1 << 11, /* ours: XTRACE=<id> parameter of MAIL */
+	SMTP_EXT_LIMITS = 1 << 12,   /* RFC 9422 */
+	SMTP_EXT_PRDR = 1 << 13,     /* draft-hall-prdr */
 };
 
 /* A Reverse-path or Forward-path. The slices are in the arena. */
@@ -95,6 +97,7 @@ struct smtp_mail {
 	struct slice envid; /* decoded from xtext */
 	struct slice auth;  /* AUTH=, decoded; RFC 4954 5 */
 	struct slice trace; /* XTRACE=: the message's id so far, or empty */
+	bool prdr;	    /* a reply for each recipient is wanted */
 };
 
 /* What RCPT TO said, and what became of it. */

@@ -127,6 +127,14 @@ set_auth(struct parse *p, struct slice value)
 }
 
 static int
+set_prdr(struct parse *p, struct slice value)
+{
+	(void)value;
+	p->mail->prdr = true;
+	return 0;
+}
+
+static int
 set_trace(struct parse *p, struct slice value)
 {
 	if (value.n != ID_LEN)
@@ -146,6 +154,7 @@ static const struct param mail_params[] = {
 	{ "ENVID", SMTP_EXT_DSN, set_envid, false },
 	{ "AUTH", SMTP_EXT_AUTH, set_auth, false },
 	{ "XTRACE", SMTP_EXT_XTRACE, set_trace, false },
+	{ "PRDR", SMTP_EXT_PRDR, set_prdr, true },
 	{ NULL, 0, NULL, false },
 };
 

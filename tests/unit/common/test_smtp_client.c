@@ -11,6 +11,7 @@
 
 #include "common/auth/sasl.h"
 #include "common/smtp/client.h"
+#include "common/smtp/client_impl.h"
 #include "tests/unit/common/smtp_dialogue.h"
 
 /* --- against our own --- */
@@ -225,17 +226,19 @@ delivery(enum smtp_server_kind kind, unsigned extensions)
 	return d;
 }
 
+#define EXTENSIONS 14
+
 static void
 small_bodies_with_each_extension(void **state)
 {
-	unsigned all = (1U << 12) - 1;
+	unsigned all = (1U << EXTENSIONS) - 1;
 
 	(void)state;
 	for (int kind = 0; kind < 2; kind++)
-		for (unsigned bit = 0; bit < 14; bit++) {
-			unsigned ext = bit == 12 ? all
-			    : bit == 13          ? 0
-						 : all & ~(1U << bit);
+		for (unsigned bit = 0; bit < EXTENSIONS + 2; bit++) {
+			unsigned ext = bit == EXTENSIONS ? all
+			    : bit == EXTENSIONS + 1      ? 0
+							 : all & ~(1U << bit);
 			for (size_t i = 0;
 			     i < 3 * sizeof(bodies) / sizeof(*bodies); i++) {
 				struct delivery d =
@@ -616,7 +619,10 @@ bad_client(void *arg)
 	buf_printf(&r->outcome, "open=%s/%d", name_of(rc), reply.code);
 	if (rc == 0) {
 		bad_transaction(r, c);
-		if (strchr(r->bad->outcome, ';') != NULL) {
+		if (strstr(r->bad->outcome, "used up") != NULL) {
+			buf_put_str(&r->outcome,
+			    smtp_client_is_alive(c) ? "" : "; used up");
+		} else if (strchr(r->bad->outcome, ';') != NULL) {
 			buf_put_str(&r->outcome, ";");
 			bad_transaction(r, c);
 		}
@@ -648,7 +654,35 @@ bad_client(void *arg)
 	    "C: RCPT TO:<c@c>", "S: 250 ok"
 #define GOOD "open=ok/250 mail=ok/250 rcpt=250,250 "
 
+#define OPEN_PRDR                                                              \
+	"S: 220 x", "C: EHLO *", "S: 250-x", "S: 250 PRDR",                    \
+	    "C: MAIL FROM:<a@a> PRDR", "S: 250 ok", "C: RCPT *", "S: 250 ok",  \
+	    "C: RCPT *", "S: 250 ok", "C: DATA", "S: 354 ok", "D:"
+
 static const struct bad bads[] = {
+	{ "PRDR", false,
+	    SCRIPT(OPEN_PRDR, "S: 353 each", "S: 250 ok", "S: 452 full",
+		"S: 250 ok", "E:"),
+	    GOOD "send=ok/250 rcpt=250,452; mail=reset/0 rcpt=0,0" },
+	{ "PRDR, and the message is refused as a whole", false,
+	    SCRIPT(OPEN_PRDR, "S: 353 each", "S: 250 ok", "S: 452 full",
+		"S: 550 no", "E:"),
+	    GOOD "send=ok/550 rcpt=550,452; mail=reset/0 rcpt=0,0" },
+	{ "PRDR offered and not used", false,
+	    SCRIPT(OPEN_PRDR, "S: 250 all", "E:"),
+	    GOOD "send=ok/250 rcpt=250,250; mail=reset/0 rcpt=0,0" },
+	{ "PRDR, cut off", false,
+	    SCRIPT(OPEN_PRDR, "S: 353 each", "S: 250 ok", "E:"),
+	    GOOD "send=reset/451 rcpt=451,451" },
+	{ "353 that was not asked for", false,
+	    SCRIPT(OPEN, ENVELOPE, "C: DATA", "S: 354 go", "D:", "S: 353 each"),
+	    GOOD "send=proto/451 rcpt=451,451" },
+	{ "MAILMAX (RFC 9422): the second transaction is not begun", false,
+	    SCRIPT("S: 220 x", "C: EHLO *", "S: 250-x",
+		"S: 250 LIMITS MAILMAX=1 RCPTMAX=0 FOO RCPTDOMAINMAX=x",
+		ENVELOPE, "C: DATA", "S: 354 go", "D:", "S: 250 stored",
+		"C: QUIT"),
+	    GOOD "send=ok/250 rcpt=250,250; used up" },
 	{ "a good one", false,
 	    SCRIPT(OPEN, ENVELOPE, "C: DATA", "S: 354 go",
 		"D:", "S: 250 stored", ENVELOPE, "C: DATA", "S: 354 go",
@@ -1107,6 +1141,30 @@ teardown(void **state)
 	return 0;
 }
 
+/* RFC 9422 4: RCPTMAX, RCPTDOMAINMAX */
+static void
+what_fits_in_a_transaction(void **state)
+{
+	const struct smtp_client_rcpt rcpts[] = {
+		{ .address = SLICE_LIT("a@x") },
+		{ .address = SLICE_LIT("b@X") },
+		{ .address = SLICE_LIT("c@y") },
+		{ .address = SLICE_LIT("d@x") }, { .address = SLICE_LIT("e@z") }
+	};
+	static const struct {
+		size_t rcpt_max, domain_max, fit;
+	} cases[] = { { 0, 0, 5 }, { 3, 0, 3 }, { 5, 0, 5 }, { 9, 0, 5 },
+		{ 0, 1, 2 }, { 0, 2, 4 }, { 0, 3, 5 }, { 1, 2, 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct smtp_client c = { .rcpt_max = cases[i].rcpt_max,
+			.domain_max = cases[i].domain_max };
+
+		assert_int_equal(smtp_client_fit(&c, rcpts, 5), cases[i].fit);
+	}
+}
+
 int
 main(void)
 {
@@ -1120,6 +1178,7 @@ main(void)
 		cmocka_unit_test(binary_mail),
 		cmocka_unit_test(tls_and_auth),
 		cmocka_unit_test(bad_servers),
+		cmocka_unit_test(what_fits_in_a_transaction),
 		cmocka_unit_test(pool_reuses_connections),
 		cmocka_unit_test(pool_is_bounded),
 		cmocka_unit_test(pool_tries_again_when_the_connection_was_dead),

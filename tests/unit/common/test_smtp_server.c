@@ -30,13 +30,13 @@ struct scene {
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
 	    "S: 250-XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT",          \
-	    "S: 250-XTRACE", "S: 250 HELP"
+	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250 HELP"
 #define EHELLO                                                                 \
 	"S: 220 mx.test ESMTP pneu", "C: EHLO a", "S: 250-mx.test",            \
 	    "S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",        \
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
-	    "S: 250 HELP"
+	    "S: 250-PRDR", "S: 250-LIMITS RCPTMAX=4", "S: 250 HELP"
 #define REFUSED10                                                              \
 	"C: MAIL FROM:<>", "S: 250 *", NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, \
 	    NOBODY, NOBODY, NOBODY, NOBODY, "C: RCPT TO:<nobody@b>",           \
@@ -78,6 +78,19 @@ static const struct smtp_server submission = {
 	.timeout_ms = 60000,
 	.spool_dir = "/tmp",
 };
+
+static const struct smtp_server two_mails = {
+	.kind = SMTP_SERVER_ESMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_LIMITS,
+	.max_mails = 2,
+	.max_recipients = 4,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+
+#define PRDR_TO(who) "C: RCPT TO:<" who "@b.example>", "S: 250 2.1.5 *"
 
 static const struct scene scenes[] = {
 	{ "one message", &esmtp,
@@ -398,6 +411,34 @@ static const struct scene scenes[] = {
 	    "message with=LMTP from=diskfull@a.example size=0 body=0 utf8=0 "
 	    "ret=0 envid= auth= 8bit=0\n" RCPT_B
 	    "rcpt c@b.example notify=0 orcpt=\n--\n" },
+	{ "PRDR: a reply for each recipient", &esmtp,
+	    SCRIPT(EHELLO, "C: MAIL FROM:<a@a.example> PRDR", "S: 250 *",
+		PRDR_TO("b"), NOBODY, PRDR_TO("full"), "C: DATA", "S: 354 *",
+		"C: .", "S: 353 *", "S: 250 2.0.0 Stored", "S: 452 4.2.2 *",
+		"S: 250 2.0.0 *", BYE),
+	    MESSAGE("ESMTP") RCPT_B
+	    "rcpt full@b.example notify=0 orcpt=\n--\n" },
+	{ "PRDR when nobody takes it", &esmtp,
+	    SCRIPT(EHELLO, "C: MAIL FROM:<a@a.example> PRDR", "S: 250 *",
+		PRDR_TO("full"), PRDR_TO("full"), "C: BDAT 0 LAST",
+		"S: 353 *", "S: 452 4.2.2 *", "S: 452 4.2.2 *",
+		"S: 550 5.0.0 *", BYE),
+	    MESSAGE("ESMTP") "rcpt full@b.example notify=0 orcpt=\n"
+	    "rcpt full@b.example notify=0 orcpt=\n--\n" },
+	{ "PRDR of one recipient, of a refused message, with a value", &esmtp,
+	    SCRIPT(EHELLO, "C: MAIL FROM:<a@a.example> PRDR=1", "S: 501 *",
+		"C: MAIL FROM:<a@a.example> PRDR", "S: 250 *", PRDR_TO("full"),
+		"C: DATA", "S: 354 *", "C: .", "S: 452 4.2.2 *",
+		"C: MAIL FROM:<a@a.example> PRDR", "S: 250 *", PRDR_TO("b"),
+		PRDR_TO("b"), "C: DATA", "S: 354 *", "R: a\nb\r\n.\r\n",
+		"S: 550 5.6.0 *", BYE),
+	    MESSAGE("ESMTP") "rcpt full@b.example notify=0 orcpt=\n--\n" },
+	{ "MAILMAX (RFC 9422)", &two_mails,
+	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test",
+		"S: 250-LIMITS MAILMAX=2 RCPTMAX=4", "S: 250 HELP",
+		"C: MAIL FROM:<>", "S: 250 *", AGAIN, "C: MAIL FROM:<>",
+		"S: 250 *", AGAIN, "C: MAIL FROM:<>", "S: 421 4.7.0 *", "E:"),
+	    NULL },
 	{ "XFORWARD is for one transaction", &lmtp,
 	    SCRIPT(LHELLO, "C: XFORWARD NAME=spike.example ADDR=192.0.2.1",
 		"S: 250 *", "C: xforward helo=a+2Bb PROTO=ESMTP", "S: 250 *",
@@ -420,7 +461,8 @@ static const struct scene scenes[] = {
 		"S: 250-mx.test", "S: 250-SIZE *", "S: 250-PIPELINING",
 		"S: 250-8BITMIME", "S: 250-SMTPUTF8",
 		"S: 250-ENHANCEDSTATUSCODES", "S: 250-CHUNKING",
-		"S: 250-BINARYMIME", "S: 250-DSN", "S: 250 HELP",
+		"S: 250-BINARYMIME", "S: 250-DSN",
+		"S: 250-LIMITS RCPTMAX=4", "S: 250 HELP",
 		"C: XFORWARD NAME=x", "S: 550 5.7.1 *",
 		"C: MAIL FROM:<> XTRACE=01JABCDEFGHJKMNPQR", "S: 555 5.5.4 *",
 		BYE),
