@@ -21,6 +21,7 @@ struct mta_target {
 	struct slice address; /* on the wire, no brackets */
 	struct slice orcpt;   /* "rfc822;..": what the client asked for */
 	unsigned notify;
+	size_t owner;            /* index of the accepted recipient */
 	bool relay;              /* not an account of ours: to qm */
 	struct smtp_reply reply; /* the fate, once tried */
 };
@@ -41,15 +42,21 @@ int mta_targets_of_251(struct arena *a, const struct smtp_reply *r,
 /* Sort, relayed ones first, and drop those whose address came before; the new
  * count. */
 size_t mta_targets_unique(struct mta_target *t, size_t n);
+/* The one of t (as mta_targets_unique left it) that stands for `like`. */
+struct mta_target *mta_targets_find(
+    struct mta_target *t, size_t n, const struct mta_target *like);
 
 /*
  * Hand the message to all targets and say the one reply that SMTP has (design
  * section 3, "mta end of data"). What failed while other targets did not is
  * handed to qm, which tries again, and reports what cannot be. Waits.
+ *
+ * With PRDR, n_replies over 1, each recipient hears of its own fate; qm gets
+ * only what failed of one that has several targets, some of which did not.
  */
 void mta_deliver(const struct mta_peers *peers, struct smtp_session *s,
     struct slice prefix, struct spool *body, struct mta_target *targets,
-    size_t n, struct smtp_reply *reply);
+    size_t n, struct smtp_reply *replies, size_t n_replies);
 
 /* How many connections each client prefix has, in this worker. */
 struct mta_clients;

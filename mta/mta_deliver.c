@@ -8,6 +8,9 @@
  *  2. Local targets go to mailbox.
  *  3. All fine: 250. Nothing fine: the reply, 4xx before 5xx. Mixed: what
  *     failed goes to qm, which tries again or reports to the sender: then 250.
+ *
+ * Where the client uses PRDR each recipient has its reply, and nothing of this
+ * is needed but for aliases that lead to several places.
  */
 #include "mta/mta.h"
 
@@ -71,8 +74,8 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 			.notify = t[i].notify,
 			.orcpt = t[i].orcpt };
 	n = smtp_client_fit(c, rcpts, n);
-	rc = smtp_client_deliver(c, &d->mail, rcpts, n, d->prefix, d->body,
-	    &opened, &whole);
+	rc = smtp_client_deliver(
+	    c, &d->mail, rcpts, n, d->prefix, d->body, &opened, &whole);
 	/* After an error a 250 may be RCPT's own: only refusals are sure. */
 	for (size_t i = 0; i < n; i++)
 		if (rcpts[i].reply.code >= (rc == 0 ? 200 : 400))
@@ -171,10 +174,96 @@ deliver_all(const struct mta_peers *peers, const struct delivery *d,
 	return SMTP_REPLY(250, "2.0.0", "accepted");
 }
 
+/* --- PRDR: a reply for each recipient --- */
+
+/* Of one recipient, whose targets are a run of `all`. */
+struct fate {
+	size_t good, bad;
+	struct smtp_reply refusal; /* 4xx before 5xx */
+};
+
+static struct fate
+fate_of(const struct mta_target *all, size_t n_all, size_t owner,
+    struct mta_target *t, size_t n)
+{
+	struct fate f = { 0 };
+
+	for (size_t i = 0; i < n_all && all[i].owner <= owner; i++) {
+		const struct mta_target *of;
+
+		if (all[i].owner != owner)
+			continue;
+		of = mta_targets_find(t, n, &all[i]);
+		if (smtp_reply_is_positive(&of->reply)) {
+			f.good++;
+			continue;
+		}
+		if (f.bad++ == 0 || smtp_reply_is_temporary(&of->reply))
+			f.refusal = of->reply;
+	}
+	return f;
+}
+
+/* What failed of recipients of which another part was delivered goes to qm. */
+static void
+leave_mixed_to_qm(const struct mta_peers *peers, const struct delivery *d,
+    const struct mta_target *all, size_t n_all, struct mta_target *t, size_t n)
+{
+	struct mta_target *left = arena_array(d->arena, n, sizeof(*left));
+	size_t n_left = 0;
+
+	for (size_t i = 0; i < n_all && left != NULL; i++) {
+		struct mta_target *of = mta_targets_find(t, n, &all[i]);
+		struct fate f;
+
+		if (smtp_reply_is_positive(&of->reply) || of->relay)
+			continue;
+		f = fate_of(all, n_all, all[i].owner, t, n);
+		if (f.good > 0 && n_left < n)
+			left[n_left++] = *of;
+	}
+	n_left = mta_targets_unique(left, n_left);
+	hand_over(peers->qm, d, left, n_left);
+	for (size_t i = 0; i < n_left; i++) {
+		mta_targets_find(t, n, &left[i])->reply = left[i].reply;
+		left[i].relay = true;
+	}
+	log_fates(left, n_left);
+}
+
+static struct smtp_reply
+reply_of(const struct fate *f)
+{
+	if (f->bad == 0)
+		return SMTP_REPLY(250, "2.1.5", "accepted");
+	if (f->good == 0)
+		return f->refusal;
+	return SMTP_REPLY(
+	    451, "4.3.0", "not all of it could be served, try again later");
+}
+
+static void
+deliver_each(const struct mta_peers *peers, const struct delivery *d,
+    const struct mta_target *all, size_t n_all, struct mta_target *t, size_t n,
+    size_t relayed, struct smtp_reply *replies, size_t n_replies)
+{
+	hand_over(peers->qm, d, t, relayed);
+	hand_over(peers->mailbox, d, t + relayed, n - relayed);
+	log_fates(t, n);
+	leave_mixed_to_qm(peers, d, all, n_all, t, n);
+	for (size_t i = 0; i < n_replies; i++) {
+		struct fate f = fate_of(all, n_all, i, t, n);
+
+		replies[i] = reply_of(&f);
+	}
+}
+
+/* --- the call --- */
+
 void
 mta_deliver(const struct mta_peers *peers, struct smtp_session *s,
     struct slice prefix, struct spool *body, struct mta_target *targets,
-    size_t n, struct smtp_reply *reply)
+    size_t n, struct smtp_reply *replies, size_t n_replies)
 {
 	const struct smtp_mail *m = smtp_session_mail(s);
 	struct delivery d = {
@@ -193,13 +282,29 @@ mta_deliver(const struct mta_peers *peers, struct smtp_session *s,
 		.body = body,
 		.arena = smtp_session_tx_arena(s),
 	};
-	size_t relayed = 0;
+	struct mta_target *all = NULL;
+	size_t relayed = 0, n_all = n;
 
+	if (n_replies > 1) {
+		all = arena_array(d.arena, n, sizeof(*all));
+		if (all == NULL) {
+			for (size_t i = 0; i < n_replies; i++)
+				replies[i] =
+				    SMTP_REPLY(452, "4.3.1", "out of memory");
+			return;
+		}
+		memcpy(all, targets, n * sizeof(*all));
+	}
 	n = mta_targets_unique(targets, n);
 	while (relayed < n && targets[relayed].relay)
 		relayed++;
-	*reply = deliver_all(peers, &d, targets, n, relayed);
-	if (reply->code == 250)
-		*reply = smtp_reply_f(d.arena, 250, "2.0.0",
+	if (all != NULL) {
+		deliver_each(peers, &d, all, n_all, targets, n, relayed,
+		    replies, n_replies);
+		return;
+	}
+	*replies = deliver_all(peers, &d, targets, n, relayed);
+	if (replies->code == 250)
+		*replies = smtp_reply_f(d.arena, 250, "2.0.0",
 		    "message %s accepted", smtp_session_id(s));
 }

@@ -168,20 +168,29 @@ static int
 add_targets(struct smtp_session *s, struct session *m,
     const struct smtp_rcpt *r, const struct smtp_reply *said)
 {
-	size_t lines = 1;
+	size_t lines = 1, before = m->n_targets, owner;
+	int rc;
 
+	smtp_session_rcpts(s, &owner); /* the index that it is to have */
 	for (size_t i = 0; i < said->text.n && said->code == 251; i++)
 		lines += said->text.p[i] == '\n';
 	if (targets_room(s, m, lines) == NULL)
 		return -E2BIG;
-	if (said->code == 251)
-		return mta_targets_of_251(smtp_session_tx_arena(s), said,
+	if (said->code == 251) {
+		rc = mta_targets_of_251(smtp_session_tx_arena(s), said,
 		    original(s, r), r->notify, m->targets, &m->n_targets,
 		    m->max_targets);
+		if (rc != 0) /* all or none */
+			m->n_targets = before;
+		for (size_t i = before; i < m->n_targets; i++)
+			m->targets[i].owner = owner;
+		return rc;
+	}
 	m->targets[m->n_targets++] = (struct mta_target){
 		.address = r->to.text,
 		.orcpt = r->orcpt,
 		.notify = r->notify,
+		.owner = owner,
 	};
 	return 0;
 }
@@ -196,6 +205,8 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	int rc = ask_guard(s, m, &ask);
 
 	if (rc != 0) { /* doubt means try later (promise 2) */
+		log_warning(
+		    "guard does not answer", "error=\"%s\"", strerror(-rc));
 		guard_release(m, false);
 		m->guard_failed = true;
 		*reply = SMTP_REPLY(451, "4.3.0",
@@ -295,19 +306,19 @@ on_message(struct smtp_session *s, struct spool *body,
 	bool looping;
 	int rc;
 
-	(void)n;
 	if ((rc = is_looping(body, &looping)) != 0)
 		return rc;
 	if (looping) {
-		replies[0] = SMTP_REPLY(
-		    554, "5.4.6", "too many hops, the message is looping");
+		for (size_t i = 0; i < n; i++)
+			replies[i] = SMTP_REPLY(554, "5.4.6",
+			    "too many hops, the message is looping");
 		return 0;
 	}
 	prefix = received(s);
 	if (prefix.p == NULL)
 		return -ENOMEM;
 	mta_deliver(
-	    &mta.peers, s, prefix, body, m->targets, m->n_targets, &replies[0]);
+	    &mta.peers, s, prefix, body, m->targets, m->n_targets, replies, n);
 	return 0;
 }
 
@@ -361,7 +372,8 @@ mta_reload(const struct conf *conf)
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
-		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS,
+		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS |
+		    SMTP_EXT_PRDR,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
 		.max_recipients = (size_t)conf_int(conf, "mta.max_recipients"),

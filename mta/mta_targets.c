@@ -55,6 +55,13 @@ target_cmp(const void *a, const void *b)
 	return slice_cmp(x->address, y->address);
 }
 
+struct mta_target *
+mta_targets_find(
+    struct mta_target *t, size_t n, const struct mta_target *like)
+{
+	return n == 0 ? NULL : bsearch(like, t, n, sizeof(*t), target_cmp);
+}
+
 size_t
 mta_targets_unique(struct mta_target *t, size_t n)
 {

@@ -365,6 +365,63 @@ class Trouble(unittest.TestCase):
             s.wait_message("bob", b"Subject: mixed")
             self.assertEqual(len(s.messages("alice")), 1)
 
+    def test_prdr_tells_of_each_recipient(self):
+        """bob is over quota: he is refused alone, and nothing waits in qm; an
+        alias of both is taken, and qm has what bob's part of it needs."""
+        with System() as s:
+            s.pneu("account", "set", "bob@example.test", "--quota", "5K")
+            s.pneu("address", "add", "both@example.test", "bob@example.test",
+                   "alice@example.test")
+            for rcpts, codes in ((("alice", "bob"), (353, 250, 452, 250)),
+                                 (("bob", "bob"), (353, 452, 452, 550)),
+                                 (("bob",), (452,)),
+                                 (("both", "alice"), (353, 250, 250, 250))):
+                self.assertEqual(
+                    json.loads(s.pneu("queue", "list", "--json")), [])
+                with Raw(s.port["smtp"]) as c:
+                    self.assertIn("PRDR", c.cmd("EHLO x.test")[1].split("\n"))
+                    c.cmd("MAIL FROM:<a@b.test> PRDR")
+                    for to in rcpts:
+                        self.assertEqual(
+                            c.cmd("RCPT TO:<%s@example.test>" % to)[0], 250)
+                    c.cmd("DATA")
+                    c.send("Subject: prdr", "", "y" * 9000, ".")
+                    got = tuple(c.reply()[0] for _ in codes)
+                    self.assertEqual(got, codes, rcpts)
+                    self.assertEqual(c.cmd("NOOP")[0], 250)
+            s.wait_message("alice", b"Subject: prdr")
+            self.assertEqual(len(s.messages("alice")), 2)
+            queue = until(lambda: json.loads(s.pneu("queue", "list", "--json")),
+                          "a queued message")
+            shown = s.pneu("queue", "show", queue[0]["id"])
+            self.assertIn("bob@example.test", shown)
+            self.assertNotIn("alice@example.test", shown)
+
+    def test_early_talkers_are_sent_away(self):
+        with System(conf={"mta": {"greet_pause": "300ms"}}) as s:
+            with Raw(s.port["smtp"], banner=False) as c:
+                c.send("EHLO x.test")
+                self.assertEqual(c.reply()[0], 554)
+                self.assertIsNone(c.reply())
+            with Raw(s.port["smtp"]) as c:
+                self.assertEqual(c.banner[0], 220)
+                self.assertEqual(c.cmd("EHLO x.test")[0], 250)
+
+    def test_limits_are_announced_and_hold(self):
+        with System(conf={"mta": {"max_mails": 2, "max_recipients": 100},
+                          "msa": {"max_mails": 7}}) as s:
+            with Raw(s.port["submission"]) as c:
+                self.assertIn("LIMITS MAILMAX=7 RCPTMAX=1000",
+                              c.cmd("EHLO x.test")[1].split("\n"))
+            with Raw(s.port["smtp"]) as c:
+                self.assertIn("LIMITS MAILMAX=2 RCPTMAX=100",
+                              c.cmd("EHLO x.test")[1].split("\n"))
+                for _ in range(2):
+                    self.assertEqual(c.cmd("MAIL FROM:<a@b.test>")[0], 250)
+                    self.assertEqual(c.cmd("RSET")[0], 250)
+                self.assertEqual(c.cmd("MAIL FROM:<a@b.test>")[0], 421)
+                self.assertIsNone(c.reply())
+
 
 if __name__ == "__main__":
     unittest.main()
