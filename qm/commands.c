@@ -72,8 +72,8 @@ json_slice(struct slice s)
 {
 	json_t *j = json_stringn(s.p, s.n);
 
-	/* A damaged row, or an old one: never nothing at all. */
-	return j != NULL ? j : json_string("?");
+	/* What a server said need not be UTF-8. */
+	return j != NULL ? j : json_string(log_q(s));
 }
 
 static json_t *

@@ -3,6 +3,7 @@
 #ifndef PNEU_QM_QM_SESSION_H
 #define PNEU_QM_QM_SESSION_H
 
+#include "common/smtp/server.h"
 #include "qm/qm.h"
 
 /* What smtp_serve needs; `server->app` is the struct qm. */

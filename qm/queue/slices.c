@@ -248,7 +248,7 @@ struct sweep {
 static void
 sweep_take(struct sweep *s, struct queue_slice *sl)
 {
-	if (sl->held || sl->taking || s->room == 0)
+	if (sl->held || sl->taking || s->room == 0 || s->q->stopping)
 		return;
 	s->room--;
 	slice_take(s->q, sl);
