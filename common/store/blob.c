@@ -24,6 +24,7 @@
 #include "common/store/store_io.h"
 
 #define LIST_PAGE 256
+#define ROOM_FOR_ROWS ((uint64_t)32 << 20)
 
 static struct emb_writer *
 sealed_find(const struct emb *e, const struct store_blob_id *id)
@@ -51,6 +52,25 @@ locate(struct emb *e, const struct store_blob_id *id, struct location *l)
 
 /* --- writing --- */
 
+/*
+ * Deleting needs room too: LMDB writes pages anew before the old ones are
+ * free. So the last of a disk is kept for rows; else what fills it could never
+ * be removed from it.
+ */
+static bool
+has_room(struct emb *e)
+{
+	struct statvfs v;
+	uint64_t reserve;
+
+	if (store_io.fstatvfs(e->dir_fd, &v) == -1)
+		return true;
+	reserve = (uint64_t)v.f_blocks * v.f_frsize / 16;
+	if (reserve > ROOM_FOR_ROWS)
+		reserve = ROOM_FOR_ROWS;
+	return (uint64_t)v.f_bavail * v.f_frsize >= reserve;
+}
+
 int
 emb_blob_begin(struct store *s, const struct store_blob_id *id,
     struct store_blob_writer **out)
@@ -64,6 +84,8 @@ emb_blob_begin(struct store *s, const struct store_blob_id *id,
 		return -EEXIST;
 	if ((rc = locate(e, id, &l)) != -ENOENT)
 		return rc == 0 ? -EEXIST : rc;
+	if (!has_room(e))
+		return -ENOSPC;
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		return -ENOMEM;
 	w->fd = -1;

@@ -6,7 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct store_io store_io = { pwritev, fdatasync, fsync, mdb_txn_commit };
+struct store_io store_io = { pwritev, fdatasync, fsync, mdb_txn_commit,
+	fstatvfs };
 
 int
 store_io_write(int fd, struct iovec *iov, int n, off_t at)

@@ -8,6 +8,7 @@
 
 #include <lmdb.h>
 #include <stdbool.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -17,6 +18,7 @@ struct store_io {
 	int (*fsync)(int fd); /* of folders */
 	/* An LMDB error or errno; the transaction is over in either case. */
 	int (*txn_commit)(MDB_txn *txn);
+	int (*fstatvfs)(int fd, struct statvfs *out); /* what room is left */
 };
 extern struct store_io store_io;
 

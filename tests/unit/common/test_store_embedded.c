@@ -666,6 +666,48 @@ a_full_disk_is_enospc(void **state)
 	end();
 }
 
+static uint64_t room_mib;
+
+static int
+test_fstatvfs(int fd, struct statvfs *out)
+{
+	(void)fd;
+	*out = (struct statvfs){ .f_frsize = 1 << 20,
+		.f_blocks = 100000,
+		.f_bavail = room_mib };
+	return 0;
+}
+
+/* The last of a disk is for rows, so that what fills it can be deleted. */
+static void
+room_run(void)
+{
+	struct store_blob_writer *w = NULL;
+	struct store_blob_id kept, refused;
+
+	store_io.fstatvfs = test_fstatvfs;
+	room_mib = 40;
+	CHECK_INT(test_blob_store(&kept, 5000, 1), 0);
+	room_mib = 10;
+	store_blob_id_new(&refused);
+	CHECK_INT(store_blob_begin(st, &refused, &w), -ENOSPC);
+	test_put("room", "row", "still");
+	CHECK(test_row_is("room", "row", "still"));
+	CHECK_INT(store_blob_del(st, &kept), 0);
+	room_mib = 40;
+	CHECK_INT(test_blob_store(&kept, 5000, 1), 0);
+	store_io.fstatvfs = fstatvfs;
+}
+
+static void
+rows_have_room_when_blobs_have_none(void **state)
+{
+	(void)state;
+	begin();
+	here(room_run);
+	end();
+}
+
 /* --- damage --- */
 
 static struct store_blob_id damage_id[4];
@@ -1050,6 +1092,7 @@ main(void)
 		cmocka_unit_test(a_dead_process_holds_no_lease),
 		cmocka_unit_test(a_failing_disk_costs_what_failed),
 		cmocka_unit_test(a_full_disk_is_enospc),
+		cmocka_unit_test(rows_have_room_when_blobs_have_none),
 		cmocka_unit_test(damage_costs_one_blob),
 		cmocka_unit_test(a_torn_tail_is_cut),
 		cmocka_unit_test(compaction_moves_what_lives),
