@@ -196,6 +196,9 @@ def parse(data):
 
 # --- the peer ---
 
+SCRIPT = os.path.join(TOP, "tests/peers/dovecot.sh")
+
+
 def free_ports(n):
     held = []
     for _ in range(n):
@@ -218,41 +221,54 @@ class Dovecot:
     NAMES = ("IMAP", "IMAPS", "POP3", "POP3S", "LMTP")
 
     def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="dovecot-", dir="/tmp")
-        os.chmod(self.dir, 0o755)
-        for attempt in range(5): # somebody may take a free port before it
-            ports = free_ports(len(self.NAMES))
-            self.port = dict(zip((n.lower() for n in self.NAMES), ports))
-            self.env = dict(os.environ, USERS="4", MAIL_FORMAT="mdbox", **{
-                n + "_PORT": str(p) for n, p in zip(self.NAMES, ports)})
+        for attempt in range(5):  # somebody may take a free port before it
             try:
-                self.run("start")
-                break
+                self.start()
+                return
             except AssertionError:
                 if attempt == 4:
                     raise
-        end = time.monotonic() + 30
+
+    def start(self):
+        self.dir = tempfile.mkdtemp(prefix="dovecot-", dir="/tmp")
+        os.chmod(self.dir, 0o755)
+        ports = free_ports(len(self.NAMES))
+        self.port = dict(zip((n.lower() for n in self.NAMES), ports))
+        self.env = dict(os.environ, USERS="4", MAIL_FORMAT="mdbox", **{
+            n + "_PORT": str(p) for n, p in zip(self.NAMES, ports)})
+        # Stops it when this process ends, however that happens.
+        self.keeper = subprocess.Popen(
+            ["sh", "-c", 'cat >/dev/null; "$0" stop "$1"; rm -rf "$1"',
+             SCRIPT, self.dir], stdin=subprocess.PIPE, env=self.env,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
+        try:
+            self.run("start")
+            self.wait()
+        except BaseException:
+            self.close()
+            raise
+
+    def wait(self):
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
                 Imap(self.port["imap"]).close()
                 return
             except (OSError, Closed):
                 time.sleep(0.05)
-        self.close()
         raise AssertionError("Dovecot does not answer")
 
     def run(self, verb):
         # To a file: the daemon would keep a pipe open.
         with tempfile.TemporaryFile("w+") as out:
             rc = subprocess.call(
-                [os.path.join(TOP, "tests/peers/dovecot.sh"), verb, self.dir],
+                [SCRIPT, verb, self.dir],
                 env=self.env, stdin=subprocess.DEVNULL, stdout=out,
                 stderr=out, timeout=60)
             out.seek(0)
             assert rc == 0, out.read()
 
     def close(self):
-        try:
-            self.run("stop")
-        finally:
-            shutil.rmtree(self.dir, ignore_errors=True)
+        self.keeper.stdin.close()
+        self.keeper.wait(PATIENCE)
