@@ -27,7 +27,6 @@ struct queue {
 	 * commit touches few pages. */
 	unsigned current, current_left;
 	struct co *keeper; /* renews leases, takes free ones */
-	struct co *upkeep; /* gives back the room of what has been delivered */
 	bool stopping;
 	struct co *stopper;
 	unsigned share;
@@ -47,9 +46,6 @@ unsigned queue_slice_pick(struct queue *q);
 int queue_slice_fence(struct queue *q, struct queue_slice *sl);
 /* Somebody else has it: forget it. */
 void queue_slice_lost(struct queue *q, struct queue_slice *sl);
-
-/* A coroutine's main; ends when it is cancelled. */
-void queue_upkeep_main(void *q);
 
 /* Guard the batch with our fence where we hold the slice. */
 void queue_guard_fence(struct store_batch *b, const struct queue_slice *sl);

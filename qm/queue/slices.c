@@ -355,8 +355,7 @@ queue_hold_start(
 	q->wake_arg = arg;
 	q->current = random_below(QUEUE_SLICES);
 	q->keeper = co_spawn(keeper_main, q);
-	q->upkeep = co_spawn(queue_upkeep_main, q);
-	return q->keeper == NULL || q->upkeep == NULL ? -ENOMEM : 0;
+	return q->keeper == NULL ? -ENOMEM : 0;
 }
 
 void
@@ -364,9 +363,7 @@ queue_hold_stop(struct queue *q)
 {
 	q->stopping = true;
 	co_wake(q->keeper);
-	if (q->upkeep != NULL)
-		co_cancel(q->upkeep);
-	while (q->keeper != NULL || q->upkeep != NULL) {
+	while (q->keeper != NULL) {
 		q->stopper = co_self();
 		co_park_uncancelable();
 	}
