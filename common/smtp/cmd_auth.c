@@ -110,6 +110,7 @@ cmd_auth(struct smtp_session *s, struct slice args)
 	    SMTP_REPLY(535, "5.7.8", "Authentication failed");
 	int rc = 0;
 
+	s->at.kind = TRACE_AUTH;
 	if (!(session_offered(s) & SMTP_EXT_AUTH))
 		return s->srv->handler->auth != NULL && !conn_is_tls(s->conn)
 		    ? session_refuse(s, 538, "5.7.11", "Use STARTTLS first")
@@ -120,6 +121,7 @@ cmd_auth(struct smtp_session *s, struct slice args)
 		return session_refuse(s, 501, "5.5.4", "Which mechanism?");
 	if (!pick_mechanism(s, name, mechanism))
 		return session_refuse(s, 504, "5.5.4", "No such mechanism");
+	smtp_session_because(s, "%s", mechanism);
 	s->auth_error = (struct smtp_reply){ 0 };
 	s->auth_rc = 0;
 	/* RFC 4954 4: "=" is an initial response of no octets. Copied, because

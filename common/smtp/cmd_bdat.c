@@ -56,6 +56,7 @@ read_chunk(struct smtp_session *s, struct chunk *c)
 	while (rc == 0 && c->left > 0) {
 		if (body_is_absurd(s)) {
 			conn_discard_input(s->conn);
+			session_setting(s, "max_size");
 			return session_close(
 			    s, 552, "5.3.4", "Message too big");
 		}
@@ -103,6 +104,7 @@ cmd_bdat(struct smtp_session *s, struct slice args)
 	struct chunk c = { 0 };
 	int rc;
 
+	s->at.kind = TRACE_MESSAGE;
 	if (!parse(args, &c)) {
 		/* Where the octets end is not known. */
 		conn_discard_input(s->conn);

@@ -21,8 +21,18 @@ body_fail(struct smtp_session *s, struct smtp_reply why)
 	if (s->body_error.code != 0)
 		return;
 	s->body_error = why;
+	if (s->at.rule[0] != '\0')
+		s->body_rule = arena_strdup(&s->tx, slice_str(s->at.rule));
+	session_find_message_id(s);
 	/* What cannot be accepted is not kept. */
 	spool_free(&s->body);
+}
+
+static void
+body_fail_size(struct smtp_session *s)
+{
+	session_setting(s, "max_size");
+	body_fail(s, SMTP_REPLY(552, "5.3.4", "Message too big"));
 }
 
 int
@@ -33,7 +43,7 @@ body_take(void *session, struct slice octets)
 
 	s->octets += octets.n;
 	if (s->srv->max_size > 0 && s->octets > s->srv->max_size)
-		body_fail(s, SMTP_REPLY(552, "5.3.4", "Message too big"));
+		body_fail_size(s);
 	if (s->body_error.code != 0)
 		return 0;
 	if ((rc = spool_write(s->body, octets)) != 0)
@@ -101,6 +111,14 @@ check_faults(struct smtp_session *s)
 	}
 }
 
+/* The next reply is about that one of n. */
+static void
+about_recipient(struct smtp_session *s, size_t i, size_t n)
+{
+	if (session_is_lmtp(s) || n > 1)
+		s->at.recipient = s->rcpts[i]->to.text;
+}
+
 static int
 reply_to_all(struct smtp_session *s, const struct smtp_reply *r)
 {
@@ -108,8 +126,10 @@ reply_to_all(struct smtp_session *s, const struct smtp_reply *r)
 	int rc = 0;
 
 	s->final_code = r->code;
-	for (size_t i = 0; rc == 0 && i < n; i++)
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		about_recipient(s, i, n);
 		rc = session_reply(s, r);
+	}
 	return rc;
 }
 
@@ -129,6 +149,7 @@ reply_to_whole(struct smtp_session *s, unsigned accepted, size_t n)
 {
 	struct smtp_reply r;
 
+	s->at.recipient = (struct slice){ NULL, 0 };
 	if (accepted == 0)
 		return session_say(
 		    s, 550, "5.0.0", "Nobody has taken the message");
@@ -153,6 +174,7 @@ send_replies(struct smtp_session *s, struct smtp_reply *replies, size_t n)
 			accepted++;
 		if (i == 0 || replies[i].code > s->final_code)
 			s->final_code = replies[i].code;
+		about_recipient(s, i, n);
 		if (rc == 0)
 			rc = session_reply(s, &replies[i]);
 	}
@@ -191,7 +213,11 @@ body_finish(struct smtp_session *s)
 {
 	int rc;
 
+	s->at.kind = TRACE_MESSAGE;
 	check_faults(s);
+	session_find_message_id(s);
+	if (s->body_rule != NULL)
+		smtp_session_because(s, "%s", s->body_rule);
 	if (s->body_error.code != 0)
 		rc = reply_to_all(s, &s->body_error);
 	else
@@ -229,8 +255,7 @@ read_message(struct smtp_session *s)
 		end = smtp_decode(&s->decoder, in, &used, body_take, s);
 		conn_consume(s->conn, used);
 		if (end == 0 && body_is_absurd(s)) {
-			body_fail(
-			    s, SMTP_REPLY(552, "5.3.4", "Message too big"));
+			body_fail_size(s);
 			conn_discard_input(s->conn);
 			session_set_state(s, STATE_CLOSING);
 			break;
@@ -246,6 +271,7 @@ cmd_data(struct smtp_session *s, struct slice args)
 	int rc;
 
 	(void)args;
+	s->at.kind = TRACE_MESSAGE;
 	if (s->state != STATE_RCPT || s->mail.body == SMTP_BODY_BINARYMIME)
 		return refuse_early(s);
 	body_begin(s);

@@ -13,7 +13,7 @@ name_transaction(struct smtp_session *s)
 	else
 		id_new(s->id);
 	s->id[ID_LEN] = '\0';
-	co_log_context("conn=%s id=%s", conn_id(s->conn), s->id);
+	session_name(s);
 }
 
 static int
@@ -22,6 +22,7 @@ ask_handler(struct smtp_session *s)
 	struct smtp_reply reply = SMTP_REPLY(250, "2.1.0", "Sender OK");
 	int rc = 0;
 
+	s->asked = true;
 	if (s->srv->handler->mail != NULL)
 		rc = s->srv->handler->mail(s, &s->mail, &reply);
 	if (rc != 0)
@@ -42,7 +43,8 @@ ask_handler(struct smtp_session *s)
 	return rc;
 }
 
-/* Refused before the handler was asked: nothing has begun. */
+/* Refused before the handler was asked. It has an id all the same, to be asked
+ * for by. */
 static int
 refuse(struct smtp_session *s, struct smtp_reply error)
 {
@@ -51,6 +53,8 @@ refuse(struct smtp_session *s, struct smtp_reply error)
 	s->mail_refused = true;
 	if (error.code >= 500)
 		s->n_errors++;
+	name_transaction(s);
+	s->final_code = error.code;
 	rc = session_reply(s, &error);
 	session_reset(s);
 	return rc;
@@ -63,9 +67,12 @@ cmd_mail(struct smtp_session *s, struct slice args)
 	struct slice params;
 	int rc;
 
-	if (s->srv->max_mails > 0 && s->n_mails++ >= s->srv->max_mails)
+	s->at.kind = TRACE_MAIL;
+	if (s->srv->max_mails > 0 && s->n_mails++ >= s->srv->max_mails) {
+		session_setting(s, "max_mails");
 		return session_close(s, 421, "4.7.0",
 		    "Too many transactions, please connect again");
+	}
 	rc = session_path(s, args, "FROM:", &s->mail.from, &params);
 	/* A sender without domain could not be answered. */
 	if (rc == 0 && s->mail.from.local.n > 0 && s->mail.from.domain.n == 0)
@@ -80,8 +87,10 @@ cmd_mail(struct smtp_session *s, struct slice args)
 		    SMTP_REPLY(550, "5.6.7",
 			"Address is not ASCII, and SMTPUTF8 was not asked "
 			"for"));
-	if (s->srv->max_size > 0 && s->mail.size > s->srv->max_size)
+	if (s->srv->max_size > 0 && s->mail.size > s->srv->max_size) {
+		session_setting(s, "max_size");
 		return refuse(s, SMTP_REPLY(552, "5.3.4", "Message too big"));
+	}
 	name_transaction(s);
 	return ask_handler(s);
 }

@@ -58,9 +58,13 @@ cmd_rcpt(struct smtp_session *s, struct slice args)
 	struct slice params;
 	int rc;
 
+	s->at.kind = TRACE_RCPT;
+	s->at.recipient = args; /* for want of better */
 	/* First, so that a flood of them costs nothing. */
-	if (s->n_rcpts >= s->srv->max_recipients)
+	if (s->n_rcpts >= s->srv->max_recipients) {
+		session_setting(s, "max_recipients");
 		return session_say(s, 452, "4.5.3", "Too many recipients");
+	}
 	if (!rcpts_reserve(s) || (r = arena_alloc(&s->tx, sizeof(*r))) == NULL)
 		return session_say(s, 452, "4.3.1", "Out of memory");
 	rc = session_path(s, args, "TO:", &r->to, &params);
@@ -68,6 +72,7 @@ cmd_rcpt(struct smtp_session *s, struct slice args)
 		rc = SMTP_PATH_SYNTAX; /* <> is for MAIL */
 	if (rc != 0)
 		return refuse(s, session_path_error(rc, "5.1.3"));
+	s->at.recipient = r->to.text;
 	if (r->to.utf8 && !s->mail.smtputf8)
 		return refuse(s,
 		    SMTP_REPLY(553, "5.6.7",

@@ -93,6 +93,8 @@ dispatch(struct smtp_session *s, struct slice line)
 		    s, 500, "5.5.2", "Control characters in a command");
 	args = slice_trim(args);
 	c = session_command_find(verb);
+	if (c != NULL)
+		s->at.verb = c->verb;
 	if (line.n > COMMAND_LINE_MAX && (c == NULL || c->run != cmd_auth))
 		return session_refuse(s, 500, "5.5.2", "Line too long");
 	if (c == NULL ||
@@ -115,6 +117,8 @@ serve_command(struct smtp_session *s)
 			return rc;
 	}
 	rc = conn_read_line(s->conn, AUTH_LINE_MAX, &line, &bare_lf);
+	if (rc == 0 || rc == -EMSGSIZE)
+		session_at(s, TRACE_COMMAND, NULL);
 	if (rc == -EMSGSIZE)
 		return session_refuse(s, 500, "5.5.2", "Line too long");
 	if (rc != 0)
@@ -144,8 +148,11 @@ serve_commands(struct smtp_session *s)
 
 	while (rc == 0 && s->state != STATE_CLOSING) {
 		rc = serve_command(s);
-		if (rc == 0 && s->state != STATE_CLOSING && is_nuisance(s))
+		if (rc == 0 && s->state != STATE_CLOSING && is_nuisance(s)) {
+			session_at(s, TRACE_COMMAND, NULL);
+			session_setting(s, "max_errors");
 			rc = session_close(s, 421, "4.7.0", "Too many errors");
+		}
 	}
 	return rc;
 }
@@ -177,6 +184,7 @@ greet(struct smtp_session *s)
 	struct buf text = BUF_INIT;
 	int rc = 0;
 
+	session_at(s, TRACE_CONNECT, NULL);
 	if (s->srv->handler->connect != NULL)
 		rc = s->srv->handler->connect(s, &reply);
 	if (rc != 0) {
@@ -202,6 +210,10 @@ greet(struct smtp_session *s)
 static void
 say_goodbye(struct smtp_session *s, int rc)
 {
+	s->at.kind = TRACE_NONE; /* the end itself is told */
+	s->at.rule[0] = '\0';
+	if (rc == -ETIMEDOUT)
+		session_setting(s, "timeout");
 	if (rc == -ETIMEDOUT)
 		session_close(s, 421, "4.4.2", "You were silent for too long");
 	else if (rc == -ECANCELED)
@@ -265,15 +277,17 @@ smtp_serve(const struct smtp_server *srv, struct conn *c)
 	s->state = STATE_START;
 	s->started_ms = clock_mono_ms();
 	settle(s, srv);
-	co_log_context("conn=%s", conn_id(s->conn));
+	session_name(s);
 
 	rc = greet(s);
 	if (rc == 0)
 		rc = serve_commands(s);
+	s->end_rc = rc;
 	if (rc != 0)
 		say_goodbye(s, rc);
 	session_reset(s);
 	session_log(s, rc);
+	session_tell_end(s);
 	if (srv->handler->disconnect != NULL)
 		srv->handler->disconnect(s);
 	arena_reset(&s->tx);

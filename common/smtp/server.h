@@ -83,7 +83,8 @@ struct smtp_handler {
  *    the last message that was accepted. Not counted in LMTP: refused
  *    recipients.
  *  - XFORWARD and XTRACE= are taken in LMTP from loopback and Unix peers only.
- *  - 4xx and 5xx within a transaction get " [ref ID]" where it lacks one.
+ *  - 4xx and 5xx get " [ref ID]" where it lacks one: the transaction's id, or
+ *    outside of any the connection's.
  */
 struct smtp_server {
 	enum smtp_server_kind kind;
@@ -140,6 +141,16 @@ struct smtp_xforward {
 	struct slice name, addr, port, proto, helo, source, ident;
 };
 const struct smtp_xforward *smtp_session_xforward(const struct smtp_session *s);
+/*
+ * What decides the reply that the running hook gives: a setting, a record, what
+ * another program said. For the trace; cut at TRACE_TEXT_MAX. In LMTP a good
+ * reply is only traced where this was said.
+ */
+void smtp_session_because(struct smtp_session *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Of the message, without brackets, for records of the message hook; .p NULL
+ * when it has none, or there is no trace. */
+struct slice smtp_session_message_id(const struct smtp_session *s);
 /*
  * For auth: send "334 <base64 of challenge>", wait for the answer, give it
  * decoded (valid until the next call). 0; -ECANCELED for "*"; -EBADMSG for

@@ -78,12 +78,19 @@ session_reset(struct smtp_session *s)
 
 	if (begun) {
 		transaction_log(s);
-		if (s->srv->handler->reset != NULL)
+		if (s->final_code == 0)
+			session_tell_abort(s);
+		if (s->asked && s->srv->handler->reset != NULL)
 			s->srv->handler->reset(s);
-		co_log_context("conn=%s", conn_id(s->conn));
 	}
 	spool_free(&s->body);
 	s->id[0] = '\0';
+	if (begun)
+		session_name(s);
+	s->asked = false;
+	s->message_id = (struct slice){ NULL, 0 };
+	s->body_rule = NULL;
+	s->at.recipient = (struct slice){ NULL, 0 };
 	s->mail = (struct smtp_mail){ 0 };
 	s->rcpts = NULL;
 	s->n_rcpts = s->cap_rcpts = s->n_refused = 0;
@@ -100,17 +107,18 @@ session_reset(struct smtp_session *s)
 
 /* --- replies --- */
 
-/* A refusal within a transaction names its id, by which an admin finds the
- * rest in the log; one that a program behind us has named already is left. */
+/* A refusal names the id of its transaction (or connection), by which an admin
+ * finds the rest (`pneu why`); one that a program behind us has named already
+ * is left. */
 static struct slice
 text_with_reference(
     struct smtp_session *s, const struct smtp_reply *r, struct buf *room)
 {
-	if (r->code < 400 || s->id[0] == '\0' ||
-	    slice_find_slice(r->text, SLICE_LIT("[ref ")) >= 0)
+	if (r->code < 400 || slice_find_slice(r->text, SLICE_LIT("[ref ")) >= 0)
 		return r->text;
 	buf_put_slice(room, r->text);
-	buf_printf(room, " [ref %s]", s->id);
+	buf_printf(
+	    room, " [ref %s]", s->id[0] != '\0' ? s->id : conn_id(s->conn));
 	return room->failed ? r->text : buf_slice(room);
 }
 
@@ -144,6 +152,7 @@ session_reply(struct smtp_session *s, const struct smtp_reply *r)
 	struct smtp_reply named = *r;
 	int rc;
 
+	session_tell(s, r);
 	named.text = text_with_reference(s, r, &text);
 	downgrade(s, &named, &plain);
 	s->out.max = REPLY_MAX;
@@ -212,6 +221,8 @@ session_trouble(struct smtp_session *s, const char *hook, int rc)
 	}
 	log_warning(
 	    "smtp hook failed", "hook=%s error=%s", hook, strerror(-rc));
+	if (s->at.rule[0] == '\0')
+		smtp_session_because(s, "%s: %s", hook, strerror(-rc));
 	if (rc == -ENOSPC || rc == -EDQUOT)
 		return SMTP_REPLY(452, "4.3.1", "Out of storage, try later");
 	return SMTP_REPLY(451, "4.3.0", "Something here is down, try later");

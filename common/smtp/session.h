@@ -8,6 +8,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/clock.h"
+#include "common/base/trace.h"
 #include "common/smtp/data.h"
 #include "common/smtp/server.h"
 
@@ -53,6 +54,19 @@ struct smtp_session {
 	struct smtp_reply body_error; /* code 0: it can be accepted so far */
 	int final_code;
 	struct smtp_xforward xforward;
+	bool asked; /* the handler knows of the transaction */
+	struct slice message_id; /* for the trace; .p NULL: not looked for */
+	const char *body_rule;	 /* what decided body_error; NULL: its text */
+
+	/* Of the command that runs, for the trace. */
+	struct {
+		enum trace_kind kind; /* NONE: its reply is no news */
+		int64_t began_us;
+		struct slice recipient; /* .p NULL: about none */
+		const char *verb; /* or NULL */
+		char rule[TRACE_TEXT_MAX + 1]; /* what decided, or "" */
+	} at;
+	int end_rc; /* the error that ends the session */
 
 	bool mail_refused; /* and nothing has begun since */
 	/* Since the last message that was accepted. */
@@ -116,6 +130,24 @@ int session_close(struct smtp_session *s, int code, const char *enhanced,
 /* The reply for what a hook could not do: `rc` is its negative errno. */
 struct smtp_reply session_trouble(struct smtp_session *s, const char *hook,
     int rc);
+
+/* --- the trace (session_trace.c) --- */
+
+/* Who this is, to the log and the trace: after each change of the id. */
+void session_name(struct smtp_session *s);
+/* A command begins, and nothing is decided yet. `verb` is one of ours or NULL:
+ * what is not known may be a password, said where none was asked for. */
+void session_at(struct smtp_session *s, enum trace_kind kind,
+    const char *verb);
+/* The setting of the program's section that decides the reply to come. */
+void session_setting(struct smtp_session *s, const char *name);
+/* By session_reply: a record, if the reply deserves one. */
+void session_tell(struct smtp_session *s, const struct smtp_reply *r);
+/* Looks into the body, once. */
+void session_find_message_id(struct smtp_session *s);
+/* The transaction ended without its message; the session ended. */
+void session_tell_abort(struct smtp_session *s);
+void session_tell_end(struct smtp_session *s);
 
 /* --- state --- */
 

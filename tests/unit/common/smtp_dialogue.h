@@ -379,6 +379,17 @@ matches(const char *want, const char *got)
 	return strcmp(want, got) == 0;
 }
 
+/* Every refusal ends with what to ask the admin for. */
+static bool
+has_reference(const char *line)
+{
+	const char *at = strstr(line, " [ref ");
+
+	if ((line[0] != '4' && line[0] != '5') || line[3] != ' ')
+		return true;
+	return at != NULL && strchr(at, ']') == line + strlen(line) - 1;
+}
+
 static void
 dialogue_expect(struct dialogue *d, const char *want)
 {
@@ -393,7 +404,7 @@ dialogue_expect(struct dialogue *d, const char *want)
 	}
 	memcpy(got, line.p, line.n);
 	got[line.n] = '\0';
-	if (bare_lf || !matches(want, got))
+	if (bare_lf || !matches(want, got) || !has_reference(got))
 		dialogue_fail(d, got);
 }
 

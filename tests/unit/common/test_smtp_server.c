@@ -282,7 +282,7 @@ static const struct scene scenes[] = {
 	    NULL },
 	{ "the helo hook", &esmtp,
 	    SCRIPT("S: 220 *", "C: EHLO refused.example",
-		"S: 550 5.7.1 Not you", "C: EHLO broken.example",
+		"S: 550 5.7.1 Not you [ref *", "C: EHLO broken.example",
 		"S: 451 4.3.0 *", "C: MAIL FROM:<>", "S: 503 *", BYE),
 	    NULL },
 	{ "replies are ASCII (RFC 6531 3.7.4)", &esmtp,
@@ -763,7 +763,7 @@ limits_of_time(void **state)
 static void
 the_connect_hook(void **state)
 {
-	const char *const refused[] = { "S: 554 5.7.1 Not you", "E:", NULL };
+	const char *const refused[] = { "S: 554 5.7.1 Not you [ref *", "E:", NULL };
 	const char *const broken[] = { "S: 421 4.3.0 *", "E:", NULL };
 	struct smtp_server server = esmtp;
 	struct dialogue d = {
