@@ -14,6 +14,7 @@ import imaplib
 import json
 import os
 import poplib
+import re
 import shutil
 import signal
 import smtplib
@@ -106,13 +107,7 @@ class System:
                 self.port[name] = s.getsockname()[1]
         self.write_conf(conf or {}, workers)
         if start:
-            try:
-                self.setup_accounts()
-                for program in programs:
-                    self.start(program)
-            except BaseException:
-                self.close()
-                raise
+            self.start_all()
 
     # --- configuration ---
 
@@ -151,6 +146,15 @@ class System:
             raise AssertionError("pneu %s: exit %d: %s%s" % (
                 " ".join(args), r.returncode, r.stdout, r.stderr))
         return r.stdout if check else r
+
+    def start_all(self):
+        try:
+            self.setup_accounts()
+            for program in self.programs:
+                self.start(program)
+        except BaseException:
+            self.close()
+            raise
 
     def setup_accounts(self):
         self.pneu("domain", "add", self.domain)
@@ -357,3 +361,12 @@ def children(pid):
             return [int(x) for x in f.read().split()]
     except FileNotFoundError:
         return []
+
+
+def pss(pid):
+    """KiB of the process and its workers."""
+    total = 0
+    for p in [pid] + children(pid):
+        with open("/proc/%d/smaps_rollup" % p) as f:
+            total += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M)[1])
+    return total
