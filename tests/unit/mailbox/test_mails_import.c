@@ -16,7 +16,7 @@ bring_in(char kind, int *rcs, uint32_t *uids)
 		{ "k9" } };
 	struct mails_message *msgs[N];
 	struct mails_target targets[N];
-	char text[N][8], keys[N][4];
+	char text[N][24], keys[N][24];
 
 	for (int i = 0; i < N; i++) {
 		snprintf(text[i], sizeof(text[i]), "X: %d\r\n", i);
@@ -42,7 +42,7 @@ many_in_order(void)
 {
 	struct mails_view *v;
 	uint32_t uids[N], again[N];
-	char text[8];
+	char text[24];
 	int rcs[N];
 
 	bring_in('m', rcs, uids);
