@@ -450,6 +450,43 @@ new_recipients_count_with_the_last_batch(void *arg)
 	queue_close(&q);
 }
 
+/* A crash between the batches of an expansion: rows above next_index. */
+static void
+rows_of_a_cut_expansion_do_not_count(void *arg)
+{
+	struct queue_message *m = make(11, 1), *l;
+	struct record_key part, key;
+	struct store_batch *b;
+	struct buf row = BUF_INIT;
+	bool gone;
+	int rc;
+
+	(void)arg;
+	CHECK(open_queue(true));
+	CHECK(put(m, 11) == 0);
+	part = record_part(m->slice);
+	key = record_rcpt_key(m->id, 1);
+	record_rcpt_put(&row, m->rcpts[0]);
+	do {
+		b = store_batch_new(q->store, record_slice(&part));
+		store_put(b, record_slice(&key), buf_slice(&row));
+		rc = store_commit_one(q->store, b);
+		store_batch_free(&b);
+	} while (rc == STORE_ECONFLICT || rc == STORE_EUNKNOWN);
+	CHECK(queue_load(q, m->id, -1, &l) == 0 && l->n_rcpts == 1);
+	/* And they go with the message. */
+	l->rcpts[0]->state = QUEUE_DONE;
+	queue_rcpt_touch(l->rcpts[0]);
+	CHECK(queue_update(q, l, NULL, NULL, &gone) == 0 && gone);
+	buf_reset(&row);
+	CHECK(store_get(q->store, record_slice(&part), record_slice(&key),
+		  &row) == -ENOENT);
+	buf_clear(&row);
+	queue_message_free(&l);
+	queue_message_free(&m);
+	queue_close(&q);
+}
+
 /* The rows that a crash leaves of a message that comes in several batches. */
 static void
 a_part_of_a_message_is_swept_away(void *arg)
@@ -519,6 +556,7 @@ static void (*const cases[])(void *) = {
 	orders_meet_a_delivery_under_way,
 	who_lost_the_slice_writes_nothing,
 	new_recipients_count_with_the_last_batch,
+	rows_of_a_cut_expansion_do_not_count,
 	a_part_of_a_message_is_swept_away,
 	nobody_holds_it_and_it_waits,
 };
