@@ -278,9 +278,9 @@ accounts_new(struct accounts **out, const struct conf *conf,
 		.cost = (unsigned)conf_int(conf, "accounts.hash_cost"),
 		.scram_iterations =
 		    (unsigned)conf_int(conf, "accounts.scram_iterations"),
-		.scram = conf_bool(conf, "accounts.scram"),
 	};
-	a->scram = a->policy.scram;
+	a->scram[SCRAM_SHA_256] = conf_bool(conf, "accounts.scram");
+	a->scram[SCRAM_SHA_1] = conf_bool(conf, "accounts.scram_sha1");
 	a->hashers.free = hashers_wanted();
 	random_octets(a->secret, sizeof(a->secret));
 	if ((rc = throttle_new(&a->throttle, conf, err)) != 0)

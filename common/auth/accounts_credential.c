@@ -54,6 +54,18 @@ credential_fill(struct change *c, const void *arg)
 	return change_put(c, key, rc, &json);
 }
 
+static void
+scram_salt_choose(struct accounts *a, const struct credential_record *other,
+    enum scram_digest digest, struct scram_keys *k)
+{
+	k->salt_n = SCRAM_SALT_LEN;
+	k->iterations = a->policy.scram_iterations;
+	random_octets(k->salt, SCRAM_SALT_LEN);
+	if (other != NULL && other->has_scram[digest])
+		*k = other->scram[digest];
+	k->digest = digest;
+}
+
 /*
  * All credentials of an account have one salt, so that one hash tells which of
  * them a password is, in the same time whether there is one or thirty; and so
@@ -70,14 +82,8 @@ salts_choose(struct accounts *a, const struct accounts_login *l,
 	for (size_t i = 0; i < l->n; i++)
 		if (!slice_eq_str(credential, l->credentials[i].public.name))
 			other = &l->credentials[i];
-	r->scram.salt_n = SCRAM_SALT_LEN;
-	r->scram.iterations = a->policy.scram_iterations;
-	random_octets(r->scram.salt, SCRAM_SALT_LEN);
-	if (other != NULL && other->has_scram) {
-		r->scram.salt_n = other->scram.salt_n;
-		r->scram.iterations = other->scram.iterations;
-		memcpy(r->scram.salt, other->scram.salt, other->scram.salt_n);
-	}
+	for (size_t d = 0; d < SCRAM_DIGESTS; d++)
+		scram_salt_choose(a, other, d, &r->scram[d]);
 	if (other == NULL || strlen(other->hash) >= PASSWORD_HASH_MAX)
 		return password_setting(&a->policy, setting);
 	memcpy(setting, other->hash, strlen(other->hash) + 1);
@@ -97,8 +103,10 @@ set_work(void *arg)
 	struct set_job *j = arg;
 
 	j->rc = password_hash(&j->password, j->setting, j->hash);
-	if (j->rc == 0 && j->r->has_scram)
-		j->rc = scram_keys_derive(&j->password, &j->r->scram);
+	for (size_t d = 0; d < SCRAM_DIGESTS && j->rc == 0; d++)
+		if (j->r->has_scram[d])
+			j->rc =
+			    scram_keys_derive(&j->password, &j->r->scram[d]);
 }
 
 static int
@@ -144,7 +152,7 @@ accounts_password_set(struct accounts *a, struct slice account,
 	}
 	ch.r.public.scopes = scopes;
 	ch.r.public.created_s = clock_wall_s();
-	ch.r.has_scram = a->policy.scram;
+	memcpy(ch.r.has_scram, a->scram, sizeof(a->scram));
 	if (rc == 0) {
 		j->r = &ch.r;
 		rc = set_prepare(a, &arena, &ch, password, j, err);

@@ -36,7 +36,7 @@ struct accounts {
 
 	char *subaddress;
 	struct password_policy policy;
-	bool scram;
+	bool scram[SCRAM_DIGESTS]; /* offered, and kept of new passwords */
 	unsigned char secret[32];      /* of the database: for fake salts */
 	char dummy[PASSWORD_HASH_MAX]; /* what unknown users are checked with */
 
@@ -93,8 +93,8 @@ struct name_record {
 struct credential_record {
 	struct accounts_credential public; /* name not set */
 	const char *hash;                  /* crypt(5) */
-	bool has_scram;
-	struct scram_keys scram;
+	bool has_scram[SCRAM_DIGESTS];
+	struct scram_keys scram[SCRAM_DIGESTS];
 	struct slice raw; /* the row, for the cache */
 };
 

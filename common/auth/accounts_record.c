@@ -233,15 +233,22 @@ record_name_decode(
 	return r.rc;
 }
 
-static void
-decode_scram(struct reader *parent, struct scram_keys *out)
+static const char *const scram_fields[SCRAM_DIGESTS] = { "scram_sha_256",
+	"scram_sha_1" };
+
+/* False: it has none. */
+static bool
+decode_scram(
+    struct reader *parent, enum scram_digest digest, struct scram_keys *out)
 {
-	struct reader r = { field(parent, "scram_sha_256", JSON_OBJECT),
+	struct reader r = { field(parent, scram_fields[digest], JSON_OBJECT),
 		parent->arena, 0 };
+	size_t n = scram_key_len(digest);
 	uint64_t iterations;
 
 	if (r.o == NULL)
-		return;
+		return false;
+	out->digest = digest;
 	iterations = field_u64(&r, "iterations");
 	if (iterations < SCRAM_ITERATIONS_MIN ||
 	    iterations > SCRAM_ITERATIONS_MAX)
@@ -250,13 +257,12 @@ decode_scram(struct reader *parent, struct scram_keys *out)
 	out->salt_n =
 	    (uint32_t)field_octets(&r, "salt", out->salt, sizeof(out->salt));
 	if (out->salt_n == 0 ||
-	    field_octets(&r, "stored_key", out->stored_key, SCRAM_KEY_LEN) !=
-		SCRAM_KEY_LEN ||
-	    field_octets(&r, "server_key", out->server_key, SCRAM_KEY_LEN) !=
-		SCRAM_KEY_LEN)
+	    field_octets(&r, "stored_key", out->stored_key, n) != n ||
+	    field_octets(&r, "server_key", out->server_key, n) != n)
 		r.rc = -EIO;
 	if (r.rc != 0)
 		parent->rc = r.rc;
+	return true;
 }
 
 static unsigned
@@ -290,8 +296,8 @@ record_credential_decode(
 	out->public.scopes = decode_scopes(&r);
 	out->public.created_s = (int64_t)field_u64(&r, "created");
 	out->hash = field_text(&r, "hash");
-	out->has_scram = json_object_get(r.o, "scram_sha_256") != NULL;
-	decode_scram(&r, &out->scram);
+	for (size_t d = 0; d < SCRAM_DIGESTS; d++)
+		out->has_scram[d] = decode_scram(&r, d, &out->scram[d]);
 	out->raw = json;
 	json_decref(r.o);
 	return r.rc;
@@ -433,12 +439,13 @@ record_name_encode(
 static json_t *
 encode_scram(const struct scram_keys *k, bool *ok)
 {
+	size_t n = scram_key_len(k->digest);
 	json_t *o = json_object();
 
 	set_number(o, "iterations", k->iterations, ok);
 	set_octets(o, "salt", k->salt, k->salt_n, ok);
-	set_octets(o, "stored_key", k->stored_key, SCRAM_KEY_LEN, ok);
-	set_octets(o, "server_key", k->server_key, SCRAM_KEY_LEN, ok);
+	set_octets(o, "stored_key", k->stored_key, n, ok);
+	set_octets(o, "server_key", k->server_key, n, ok);
 	return o;
 }
 
@@ -458,7 +465,9 @@ record_credential_encode(const struct credential_record *r, struct buf *out)
 		set_texts(o, "scopes", scopes, n, &ok);
 	set_number(o, "created", (uint64_t)r->public.created_s, &ok);
 	set(o, "hash", json_string(r->hash), &ok);
-	if (r->has_scram)
-		set(o, "scram_sha_256", encode_scram(&r->scram, &ok), &ok);
+	for (size_t d = 0; d < SCRAM_DIGESTS; d++)
+		if (r->has_scram[d])
+			set(o, scram_fields[d], encode_scram(&r->scram[d], &ok),
+			    &ok);
 	return finish(&o, ok, out);
 }

@@ -127,27 +127,34 @@ password_hash_eq(const char *a, const char *b)
 
 /* --- SCRAM --- */
 
-static bool
-hmac(const unsigned char key[static SCRAM_KEY_LEN], const char *text,
-    unsigned char out[static SCRAM_KEY_LEN])
+size_t
+scram_key_len(enum scram_digest digest)
 {
-	return HMAC(EVP_sha256(), key, SCRAM_KEY_LEN,
-		   (const unsigned char *)text, strlen(text), out,
-		   NULL) != NULL;
+	return digest == SCRAM_SHA_1 ? 20 : 32;
+}
+
+static bool
+hmac(const EVP_MD *md, const unsigned char *key, const char *text,
+    unsigned char *out)
+{
+	return HMAC(md, key, EVP_MD_get_size(md), (const unsigned char *)text,
+		   strlen(text), out, NULL) != NULL;
 }
 
 int
 scram_keys_derive(const struct password *p, struct scram_keys *k)
 {
 	unsigned char salted[SCRAM_KEY_LEN], client[SCRAM_KEY_LEN];
+	const EVP_MD *md =
+	    k->digest == SCRAM_SHA_1 ? EVP_sha1() : EVP_sha256();
+	size_t n = scram_key_len(k->digest);
 	bool ok;
 
 	ok = PKCS5_PBKDF2_HMAC(p->text, (int)p->n, k->salt, (int)k->salt_n,
-		 (int)k->iterations, EVP_sha256(), sizeof(salted), salted) == 1;
-	ok = ok && hmac(salted, "Client Key", client) &&
-	    hmac(salted, "Server Key", k->server_key) &&
-	    EVP_Digest(client, sizeof(client), k->stored_key, NULL,
-		EVP_sha256(), NULL) == 1;
+		 (int)k->iterations, md, (int)n, salted) == 1;
+	ok = ok && hmac(md, salted, "Client Key", client) &&
+	    hmac(md, salted, "Server Key", k->server_key) &&
+	    EVP_Digest(client, n, k->stored_key, NULL, md, NULL) == 1;
 	OPENSSL_cleanse(salted, sizeof(salted));
 	OPENSSL_cleanse(client, sizeof(client));
 	return ok ? 0 : -EIO;

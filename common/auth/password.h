@@ -10,7 +10,7 @@
 #include "common/base/slice.h"
 
 #define PASSWORD_HASH_MAX 192
-#define SCRAM_KEY_LEN 32 /* SHA-256 */
+#define SCRAM_KEY_LEN 32 /* the longest, of SHA-256 */
 #define SCRAM_SALT_LEN 16
 #define SCRAM_SALT_MAX 64
 #define SCRAM_ITERATIONS_MIN 4096 /* RFC 7677 4 */
@@ -19,7 +19,6 @@
 struct password_policy {
 	unsigned cost;
 	unsigned scram_iterations;
-	bool scram;
 };
 
 /* NUL-terminated, prepared. */
@@ -47,15 +46,19 @@ int password_hash(const struct password *p, const char *setting,
 /* In the same time, wherever they differ. */
 bool password_hash_eq(const char *a, const char *b);
 
-/* What the server keeps of a password for SCRAM-SHA-256 (RFC 5802 3). */
+enum scram_digest { SCRAM_SHA_256, SCRAM_SHA_1, SCRAM_DIGESTS };
+
+/* What the server keeps of a password for SCRAM (RFC 5802 3, RFC 7677). */
 struct scram_keys {
+	enum scram_digest digest; /* says how long the keys are */
 	uint32_t iterations;
 	uint32_t salt_n;
 	unsigned char salt[SCRAM_SALT_MAX];
 	unsigned char stored_key[SCRAM_KEY_LEN];
 	unsigned char server_key[SCRAM_KEY_LEN];
 };
-/* Slow. From salt and iterations, make the rest. 0 or -EIO. */
+size_t scram_key_len(enum scram_digest digest);
+/* Slow. From digest, salt and iterations, make the rest. 0 or -EIO. */
 int scram_keys_derive(const struct password *p, struct scram_keys *k);
 
 /* A password that nobody can guess and a person can type: 100 bits, as

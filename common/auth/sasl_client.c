@@ -35,7 +35,9 @@ struct sasl_client {
  * password itself is the lesser evil: the server is the one we mean. */
 static const struct choice choices[] = {
 	{ "SCRAM-SHA-256-PLUS", false, false, true, true },
+	{ "SCRAM-SHA-1-PLUS", false, false, true, true },
 	{ "SCRAM-SHA-256", false, false, true, false },
+	{ "SCRAM-SHA-1", false, false, true, false },
 	{ "PLAIN", true, false, false, false },
 	{ "LOGIN", true, true, false, false },
 	{ "CRAM-MD5", false, true, false, false },

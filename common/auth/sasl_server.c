@@ -34,7 +34,8 @@ struct sasl_server {
 struct mechanism {
 	const char *name;
 	int (*step)(struct sasl_server *s, struct slice in, struct buf *out);
-	bool scram, plus;
+	bool plus;
+	enum scram_digest digest;
 };
 
 /* --- PLAIN and LOGIN --- */
@@ -118,17 +119,19 @@ scram_candidates(struct sasl_server *s, struct arena *arena,
     struct accounts_login *l, struct scram_keys *shown,
     const struct scram_keys ***keys, size_t *n)
 {
+	enum scram_digest d = s->scram.digest;
 	int rc = accounts_login_load(s->accounts, arena, s->scram.user, l);
 
 	*n = 0;
 	if (rc != 0)
 		return rc;
 	memset(shown, 0, sizeof(*shown));
+	shown->digest = d;
 	shown->iterations = s->accounts->policy.scram_iterations;
 	scram_fake_salt(s->accounts->secret, l->name.address, shown);
 	for (size_t i = 0; i < l->n; i++) {
-		if (l->credentials[i].has_scram) {
-			*shown = l->credentials[i].scram;
+		if (l->credentials[i].has_scram[d]) {
+			*shown = l->credentials[i].scram[d];
 			break;
 		}
 	}
@@ -136,9 +139,9 @@ scram_candidates(struct sasl_server *s, struct arena *arena,
 	if ((*keys = arena_array(arena, l->n + 1, sizeof(**keys))) == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < l->n; i++)
-		if (l->credentials[i].has_scram &&
-		    fits(&l->credentials[i].scram, shown))
-			(*keys)[(*n)++] = &l->credentials[i].scram;
+		if (l->credentials[i].has_scram[d] &&
+		    fits(&l->credentials[i].scram[d], shown))
+			(*keys)[(*n)++] = &l->credentials[i].scram[d];
 	return 0;
 }
 
@@ -163,7 +166,7 @@ static const struct credential_record *
 record_of_keys(const struct accounts_login *l, const struct scram_keys *k)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (&l->credentials[i].scram == k)
+		if (&l->credentials[i].scram[k->digest] == k)
 			return &l->credentials[i];
 	return NULL;
 }
@@ -236,11 +239,13 @@ step_scram(struct sasl_server *s, struct slice in, struct buf *out)
 /* --- mechanisms, best first --- */
 
 static const struct mechanism mechanisms[] = {
-	{ "SCRAM-SHA-256-PLUS", step_scram, true, true },
-	{ "SCRAM-SHA-256", step_scram, true, false },
-	{ "PLAIN", step_plain, false, false },
-	{ "LOGIN", step_login, false, false },
-	{ NULL, NULL, false, false },
+	{ "SCRAM-SHA-256-PLUS", step_scram, true, SCRAM_SHA_256 },
+	{ "SCRAM-SHA-1-PLUS", step_scram, true, SCRAM_SHA_1 },
+	{ "SCRAM-SHA-256", step_scram, false, SCRAM_SHA_256 },
+	{ "SCRAM-SHA-1", step_scram, false, SCRAM_SHA_1 },
+	{ "PLAIN", step_plain, false, 0 },
+	{ "LOGIN", step_login, false, 0 },
+	{ NULL, NULL, false, 0 },
 };
 
 static void
@@ -262,7 +267,7 @@ static bool
 is_offered(const struct mechanism *m, const struct accounts *a,
     const struct scram_channel *ch)
 {
-	if (m->scram && !a->scram)
+	if (m->step == step_scram && !a->scram[m->digest])
 		return false;
 	return !m->plus || ch->exporter.n > 0 || ch->unique.n > 0;
 }
@@ -316,8 +321,8 @@ sasl_server_new(struct sasl_server **out, struct accounts *a, struct conn *c,
 	s->accounts = a;
 	s->scope = scope;
 	net_addr_prefix(conn_peer(c), s->peer);
-	if (m->scram)
-		scram_init(&s->scram, &s->arena, m->plus, &ch);
+	if (m->step == step_scram)
+		scram_init(&s->scram, &s->arena, m->digest, m->plus, &ch);
 	*out = s;
 	return 0;
 }

@@ -14,11 +14,13 @@
 #define NONCE_OCTETS 18 /* ours, before base64 */
 
 void
-scram_init(struct scram *s, struct arena *arena, bool plus,
-    const struct scram_channel *channel)
+scram_init(struct scram *s, struct arena *arena, enum scram_digest digest,
+    bool plus, const struct scram_channel *channel)
 {
-	*s =
-	    (struct scram){ .arena = arena, .plus = plus, .channel = *channel };
+	*s = (struct scram){ .arena = arena,
+		.digest = digest,
+		.plus = plus,
+		.channel = *channel };
 }
 
 /* --- reading (RFC 5802 7) --- */
@@ -195,13 +197,14 @@ check_binding(const struct scram *s, struct slice c)
 static int
 read_proof(struct scram *s, struct slice p)
 {
-	struct buf b = BUF_INIT_MAX(SCRAM_KEY_LEN);
+	size_t n = scram_key_len(s->digest);
+	struct buf b = BUF_INIT_MAX(n);
 	int rc = base64_decode(&b, p);
 
 	/* Too long is -ENOMEM there. */
-	rc = rc == 0 && b.n == SCRAM_KEY_LEN ? 0 : -EBADMSG;
+	rc = rc == 0 && b.n == n ? 0 : -EBADMSG;
 	if (rc == 0)
-		memcpy(s->proof, b.p, SCRAM_KEY_LEN);
+		memcpy(s->proof, b.p, n);
 	buf_clear(&b);
 	return rc;
 }
@@ -249,11 +252,17 @@ scram_client_final(struct scram *s, struct slice in)
 
 /* --- the proof (RFC 5802 3) --- */
 
+static const EVP_MD *
+digest_of(const struct scram *s)
+{
+	return s->digest == SCRAM_SHA_1 ? EVP_sha1() : EVP_sha256();
+}
+
 static bool
 sign(const struct scram *s, const unsigned char key[static SCRAM_KEY_LEN],
     unsigned char out[static SCRAM_KEY_LEN])
 {
-	return HMAC(EVP_sha256(), key, SCRAM_KEY_LEN,
+	return HMAC(digest_of(s), key, (int)scram_key_len(s->digest),
 		   (const unsigned char *)s->auth_message.p, s->auth_message.n,
 		   out, NULL) != NULL;
 }
@@ -262,14 +271,15 @@ static bool
 proves(const struct scram *s, const struct scram_keys *k)
 {
 	unsigned char client_key[SCRAM_KEY_LEN], stored_key[SCRAM_KEY_LEN];
+	size_t n = scram_key_len(s->digest);
 	bool ok = sign(s, k->stored_key, client_key);
 
-	for (size_t i = 0; i < SCRAM_KEY_LEN; i++)
+	for (size_t i = 0; ok && i < n; i++)
 		client_key[i] ^= s->proof[i];
 	ok = ok &&
-	    EVP_Digest(client_key, sizeof(client_key), stored_key, NULL,
-		EVP_sha256(), NULL) == 1;
-	ok = ok && CRYPTO_memcmp(stored_key, k->stored_key, SCRAM_KEY_LEN) == 0;
+	    EVP_Digest(client_key, n, stored_key, NULL, digest_of(s), NULL) ==
+		1;
+	ok = ok && CRYPTO_memcmp(stored_key, k->stored_key, n) == 0;
 	/* With it and a stored key one could sign in as the client. */
 	OPENSSL_cleanse(client_key, sizeof(client_key));
 	return ok;
@@ -295,7 +305,7 @@ scram_server_final(
 	if (!sign(s, k->server_key, signature))
 		return -ENOMEM;
 	buf_put_str(out, "v=");
-	base64_encode(out, slice(signature, sizeof(signature)));
+	base64_encode(out, slice(signature, scram_key_len(s->digest)));
 	return out->failed ? -ENOMEM : 0;
 }
 
@@ -304,9 +314,14 @@ scram_fake_salt(const unsigned char secret[static 32], struct slice account,
     struct scram_keys *out)
 {
 	unsigned char mac[EVP_MAX_MD_SIZE] = { 0 };
+	struct buf b = BUF_INIT;
 
-	HMAC(EVP_sha256(), secret, 32, (const unsigned char *)account.p,
-	    account.n, mac, NULL);
+	buf_put_slice(&b, account);
+	if (out->digest != SCRAM_SHA_256) /* whose real ones differ too */
+		buf_put_char(&b, (char)out->digest);
+	HMAC(EVP_sha256(), secret, 32, (const unsigned char *)b.p, b.n, mac,
+	    NULL);
+	buf_clear(&b);
 	out->salt_n = SCRAM_SALT_LEN;
 	memcpy(out->salt, mac, SCRAM_SALT_LEN);
 }

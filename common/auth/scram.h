@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The server's side of SCRAM-SHA-256 and -PLUS (RFC 5802, 7677), without any
+ * The server's side of SCRAM-SHA-256, SCRAM-SHA-1 and -PLUS (RFC 5802, 7677), without any
  * look-up or waiting: messages in, messages out.
  *
  * libgsasl, which the client's side uses, checks a proof against one key. Here
@@ -23,7 +23,8 @@ struct scram_channel {
 
 struct scram {
 	struct arena *arena; /* of all that follows */
-	bool plus;           /* the mechanism is -PLUS */
+	enum scram_digest digest;
+	bool plus; /* the mechanism is -PLUS */
 	struct scram_channel channel;
 	struct slice gs2_header, client_first_bare, server_first, nonce;
 	struct slice binding; /* the channel data that the client chose */
@@ -33,13 +34,13 @@ struct scram {
 	unsigned char proof[SCRAM_KEY_LEN];
 };
 
-void scram_init(struct scram *s, struct arena *arena, bool plus,
-    const struct scram_channel *channel);
+void scram_init(struct scram *s, struct arena *arena, enum scram_digest digest,
+    bool plus, const struct scram_channel *channel);
 
 /* The client's first message; then s->user and s->authzid are set. 0,
  * -EBADMSG, -EACCES (channel binding of the wrong kind, RFC 5802 6), -ENOMEM. */
 int scram_client_first(struct scram *s, struct slice in);
-/* Make the answer, from salt and iterations of `k`. 0 or -ENOMEM. */
+/* Make the answer, all keys being of s->digest, from salt and iterations of `k`. 0 or -ENOMEM. */
 int scram_server_first(
     struct scram *s, const struct scram_keys *k, struct buf *out);
 /* The client's final message: form, nonce and channel binding. 0, -EBADMSG,
@@ -55,7 +56,7 @@ int scram_server_final(
 
 /*
  * The salt of one who does not exist (or has no keys): the same at each
- * question, as if it were stored.
+ * question, as if it were stored. By out->digest.
  */
 void scram_fake_salt(const unsigned char secret[static 32],
     struct slice account, struct scram_keys *out);

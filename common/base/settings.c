@@ -59,6 +59,9 @@ const struct conf_setting conf_settings[] = {
 	{ "accounts.scram", CONF_BOOL, "true", 0, 0, NULL,
 	    "Offer SCRAM-SHA-256, and keep its keys beside new password "
 	    "hashes" },
+	{ "accounts.scram_sha1", CONF_BOOL, "false", 0, 0, NULL,
+	    "The same for SCRAM-SHA-1, for old clients; passwords set before "
+	    "do not know it" },
 	{ "accounts.scram_iterations", CONF_INT, "65536", 4096, 600000, NULL,
 	    "PBKDF2 rounds of new SCRAM keys, the client's work at each "
 	    "login; Cyrus SASL (mbsync) refuses more than 65536" },

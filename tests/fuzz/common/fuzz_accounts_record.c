@@ -84,14 +84,14 @@ fuzz_credential(struct arena *a, struct slice in)
 
 	if (record_credential_decode(a, in, &one) != 0)
 		return;
-	need(!one.has_scram ||
-	    (one.scram.iterations >= SCRAM_ITERATIONS_MIN &&
-		one.scram.salt_n <= SCRAM_SALT_MAX));
+	need(!one.has_scram[0] ||
+	    (one.scram[0].iterations >= SCRAM_ITERATIONS_MIN &&
+		one.scram[0].salt_n <= SCRAM_SALT_MAX));
 	one.public.scopes &= ~(1U << 31);
 	if (is_written(record_credential_encode(&one, &out))) {
 		need(record_credential_decode(a, buf_slice(&out), &two) == 0);
 		need(one.public.scopes == two.public.scopes);
-		need(one.has_scram == two.has_scram);
+		need(memcmp(one.has_scram, two.has_scram, sizeof(one.has_scram)) == 0);
 		need(memcmp(&one.scram, &two.scram, sizeof(one.scram)) == 0);
 		need_same(one.hash, two.hash);
 	}

@@ -26,7 +26,8 @@ static char fixture_fault[512];
 #define FIXTURE_WORDS 16
 
 static const char fixture_conf[] =
-    "{ \"accounts\": { \"hash_cost\": 1, \"scram_iterations\": 4096 } }";
+    "{ \"accounts\": { \"hash_cost\": 1, \"scram_iterations\": 4096, "
+    "\"scram_sha1\": true } }";
 
 static inline void
 fixture_note(const char *line, int rc, const struct buf *err)

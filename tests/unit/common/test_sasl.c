@@ -500,6 +500,21 @@ static const struct pair_case {
 	    "server refused" },
 	{ "SCRAM-SHA-256", "ren\xc3\xa9", "e\xcc\x81te\xcc\x81", false, NULL,
 	    ACCOUNTS_IMAP, "SCRAM-SHA-256 ren\xc3\xa9@example.org" },
+	{ "SCRAM-SHA-1", "bob@example.org", "p=a,s", false, NULL,
+	    ACCOUNTS_IMAP, "SCRAM-SHA-1 bob@example.org" },
+	{ "SCRAM-SHA-1", "alice", "wrong", false, NULL, ACCOUNTS_IMAP,
+	    "server refused" },
+	{ "SCRAM-SHA-1", "nobody", "secret", false, NULL, ACCOUNTS_IMAP,
+	    "server refused" },
+	{ "SCRAM-SHA-1", "alice", "2-app-2", false, NULL, ACCOUNTS_IMAP,
+	    "SCRAM-SHA-1 alice@example.org" },
+	{ "SCRAM-SHA-1 SCRAM-SHA-256", "alice", "secret", false, NULL,
+	    ACCOUNTS_IMAP, "SCRAM-SHA-256 alice@example.org" },
+	{ "SCRAM-SHA-1-PLUS SCRAM-SHA-256", "alice", "secret", true,
+	    "192.0.2.1:25", ACCOUNTS_IMAP,
+	    "SCRAM-SHA-1-PLUS alice@example.org" },
+	{ "SCRAM-SHA-1", "alice", "secret", true, "192.0.2.1:25",
+	    ACCOUNTS_IMAP, "SCRAM-SHA-1 alice@example.org" },
 	/* An app password, for what it is for. */
 	{ "SCRAM-SHA-256", "alice", "2-app-2", false, NULL, ACCOUNTS_IMAP,
 	    "SCRAM-SHA-256 alice@example.org" },
@@ -663,7 +678,7 @@ run_offers(void *arg)
 	offer(false, "192.0.2.1:25", false, offers[1]);
 	offer(false, "192.0.2.1:25", true, offers[2]);
 	offer(false, NULL, false, offers[3]);
-	a->scram = false;
+	memset(a->scram, 0, sizeof(a->scram));
 	offer(true, "192.0.2.1:25", false, offers[4]);
 	accounts_close(&a);
 }
@@ -674,10 +689,13 @@ mechanisms_follow_from_the_connection(void **state)
 	(void)state;
 	co_run(run_offers, NULL);
 	assert_string_equal(offers[0],
-	    "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN");
+	    "SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 "
+	    "SCRAM-SHA-1 PLAIN LOGIN");
 	assert_string_equal(offers[1], "");
-	assert_string_equal(offers[2], "SCRAM-SHA-256 PLAIN LOGIN");
-	assert_string_equal(offers[3], "SCRAM-SHA-256 PLAIN LOGIN");
+	assert_string_equal(offers[2],
+	    "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
+	assert_string_equal(offers[3],
+	    "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
 	assert_string_equal(offers[4], "PLAIN LOGIN");
 }
 
