@@ -73,5 +73,9 @@ mailbox_paths(const struct conf *conf, struct service_path *out, size_t max)
 	for (; n < sizeof(names) / sizeof(names[0]) && n < max; n++)
 		out[n] =
 		    (struct service_path){ conf_file(conf, names[n]), true };
+	if (*conf_str(conf, "accounts.key") != '\0' && n < max)
+		out[n++] = (struct service_path){ conf_file(
+						      conf, "accounts.key"),
+			false };
 	return n;
 }

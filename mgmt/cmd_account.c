@@ -16,6 +16,7 @@ struct account_args {
 	bool has_octets, has_messages;
 	uint64_t octets, messages;
 	bool enable, disable, admin, no_admin, json;
+	bool cram, no_cram;
 	bool generate, no_password;
 	struct secret secret;
 };
@@ -51,6 +52,8 @@ parse(struct account_args *in, int argc, char **argv)
 		{ "disable", no_argument, NULL, 'd' },
 		{ "admin", no_argument, NULL, 'a' },
 		{ "no-admin", no_argument, NULL, 'A' },
+		{ "allow-cram-md5", no_argument, NULL, 'c' },
+		{ "no-cram-md5", no_argument, NULL, 'C' },
 		{ "generate", no_argument, NULL, 'g' },
 		{ "no-password", no_argument, NULL, 'P' },
 		{ NULL, 0, NULL, 0 },
@@ -79,6 +82,12 @@ parse(struct account_args *in, int argc, char **argv)
 		case 'A':
 			in->no_admin = true;
 			break;
+		case 'c':
+			in->cram = true;
+			break;
+		case 'C':
+			in->no_cram = true;
+			break;
 		case 'g':
 			in->generate = true;
 			break;
@@ -93,7 +102,7 @@ parse(struct account_args *in, int argc, char **argv)
 		complain("a password is never an argument: other users and "
 			 "the shell's history would see it");
 	if (argc - optind != 1 || (in->enable && in->disable) ||
-	    (in->admin && in->no_admin) || (in->generate && in->no_password))
+	    (in->admin && in->no_admin) || (in->cram && in->no_cram) || (in->generate && in->no_password))
 		return false;
 	in->address = argv[optind];
 	return true;
@@ -112,6 +121,8 @@ apply(const struct account_args *in, struct accounts_account *v)
 		v->disabled = in->disable;
 	if (in->admin || in->no_admin)
 		v->admin = in->admin;
+	if (in->cram || in->no_cram)
+		v->cram_md5 = in->cram;
 }
 
 /* --- add --- */
@@ -191,7 +202,8 @@ cmd_account_add(const struct conf *conf, int argc, char **argv)
 	struct account_args in = { 0 };
 	int status;
 
-	if (!parse(&in, argc, argv) || in.enable || in.no_admin)
+	if (!parse(&in, argc, argv) || in.enable || in.no_admin ||
+	    in.no_cram)
 		return command_usage();
 	status = directory_run(conf, true, add, &in);
 	secret_wipe(&in.secret);
@@ -205,6 +217,7 @@ set(struct directory *d, void *arg)
 {
 	const struct account_args *in = arg;
 	struct accounts_account v;
+	bool had_cram;
 	int rc =
 	    accounts_account_get(d->a, &d->arena, slice_str(in->address), &v);
 
@@ -212,8 +225,14 @@ set(struct directory *d, void *arg)
 		return no_such_account(d, in->address);
 	if (rc != 0)
 		return directory_failed(d, rc);
+	had_cram = v.cram_md5;
 	apply(in, &v);
 	rc = accounts_account_put(d->a, &v, false, &d->err);
+	if (rc == 0 && v.cram_md5 && !had_cram)
+		fprintf(stderr,
+		    "passwords of %s do CRAM-MD5 and APOP once they are set "
+		    "again; next: pneu password set %s\n",
+		    v.address, v.address);
 	return rc == 0 ? EX_OK : directory_failed(d, rc);
 }
 
@@ -225,7 +244,8 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 	if (!parse(&in, argc, argv) || in.generate || in.no_password)
 		return command_usage();
 	if (in.name == NULL && !in.has_octets && !in.has_messages &&
-	    !in.enable && !in.disable && !in.admin && !in.no_admin)
+	    !in.enable && !in.disable && !in.admin && !in.no_admin &&
+	    !in.cram && !in.no_cram)
 		return command_usage();
 	return directory_run(conf, true, set, &in);
 }
@@ -235,9 +255,9 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 static json_t *
 account_json(const struct accounts_account *v)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:I, s:I, s:o}", "address",
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o}", "address",
 	    v->address, "name", v->name, "disabled", v->disabled, "admin",
-	    v->admin, "quota_octets", (json_int_t)v->quota_octets,
+	    v->admin, "cram_md5", v->cram_md5, "quota_octets", (json_int_t)v->quota_octets,
 	    "quota_messages", (json_int_t)v->quota_messages, "created",
 	    json_time(v->created_s));
 }
@@ -345,6 +365,8 @@ show(struct directory *d, void *arg)
 	show_line("account", v.address);
 	show_line("name", v.name);
 	show_line("state", state_text(&v));
+	if (v.cram_md5)
+		show_line("sign-in", "CRAM-MD5 and APOP too");
 	show_line("quota", size_text(&d->arena, v.quota_octets));
 	show_line("messages", count_text(&d->arena, v.quota_messages));
 	for (size_t i = 0; i < n; i++)

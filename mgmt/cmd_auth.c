@@ -41,11 +41,8 @@ static void
 list_add(struct auth_list *l, json_t *to, const char *who,
     const struct throttle_state *st)
 {
-	char failed[16];
-
-	snprintf(failed, sizeof(failed), "%u", st->failed);
 	table_row(&l->t,
-	    (const char *const[]){ who, failed,
+	    (const char *const[]){ who, count_text(l->arena, st->failed),
 		span_text(l->arena, st->delay_ms),
 		span_text(l->arena, st->blocked_ms),
 		span_text(l->arena, st->free_ms) });

@@ -18,7 +18,7 @@ const struct command commands[] = {
 	    cmd_domain_remove, false },
 	{ "account add",
 	    "[--name NAME] [--quota SIZE] [--quota-messages N] [--admin] "
-	    "[--disable] [--generate|--no-password] ADDRESS",
+	    "[--allow-cram-md5] [--disable] [--generate|--no-password] ADDRESS",
 	    "Add an account; its password is asked for, or read from input",
 	    cmd_account_add, false },
 	{ "account list", "[--json] [DOMAIN]", "List the accounts",
@@ -27,7 +27,8 @@ const struct command commands[] = {
 	    cmd_account_show, false },
 	{ "account set",
 	    "[--name NAME] [--quota SIZE|none] [--quota-messages N|none] "
-	    "[--admin|--no-admin] [--enable|--disable] ADDRESS",
+	    "[--admin|--no-admin] [--allow-cram-md5|--no-cram-md5] "
+	    "[--enable|--disable] ADDRESS",
 	    "Change an account", cmd_account_set, false },
 	{ "account remove", "ADDRESS", "Remove an account; its mail stays",
 	    cmd_account_remove, false },

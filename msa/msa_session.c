@@ -546,14 +546,20 @@ msa_stop(void)
 size_t
 msa_paths(const struct conf *conf, struct service_path *out, size_t max)
 {
-	if (max < 3)
+	size_t n = 3;
+
+	if (max < 4)
 		return 0;
 	out[0] =
 	    (struct service_path){ conf_file(conf, "msa.spool_dir"), true };
 	out[1] = (struct service_path){ conf_file(conf, "run_dir"), true };
 	/* LMDB's reader table is written by readers too. */
 	out[2] = (struct service_path){ conf_file(conf, "accounts.dir"), true };
-	return 3;
+	if (*conf_str(conf, "accounts.key") != '\0')
+		out[n++] = (struct service_path){ conf_file(
+						      conf, "accounts.key"),
+			false };
+	return n;
 }
 
 void

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -257,6 +258,27 @@ hashers_wanted(void)
 	return cpus > 2 ? (size_t)cpus - 1 : 1;
 }
 
+/* Without files (tests) there is a key, too. */
+static int
+key_choose(struct accounts *a, const struct conf *conf)
+{
+	int n = 0;
+
+	if (*conf_str(conf, "accounts.key") != '\0')
+		a->key_path = strdup(conf_file(conf, "accounts.key"));
+	else
+		n = asprintf(&a->key_path, "%s/key", a->dir);
+	if (n == -1 || a->key_path == NULL) {
+		a->key_path = NULL;
+		return -ENOMEM;
+	}
+	if (strcmp(a->store_conf.engine, "embedded") != 0) {
+		random_octets(a->key, sizeof(a->key));
+		a->has_key = true;
+	}
+	return 0;
+}
+
 static int
 accounts_new(struct accounts **out, const struct conf *conf,
     const struct store_conf *sc, struct buf *err)
@@ -271,7 +293,13 @@ accounts_new(struct accounts **out, const struct conf *conf,
 	a->dir = strdup(sc->dir != NULL ? sc->dir : "memory");
 	a->subaddress = strdup(conf_str(conf, "accounts.subaddress"));
 	a->cache = auth_cache_new();
-	if (a->dir == NULL || a->subaddress == NULL || a->cache == NULL)
+	a->hostname = strdup(*conf_str(conf, "hostname") != '\0'
+		? conf_str(conf, "hostname")
+		: "pneu");
+	if ((rc = key_choose(a, conf)) != 0)
+		return rc;
+	if (a->dir == NULL || a->subaddress == NULL || a->cache == NULL ||
+	    a->hostname == NULL)
 		return -ENOMEM;
 	a->store_conf.dir = a->dir;
 	a->policy = (struct password_policy){
@@ -368,6 +396,8 @@ accounts_close(struct accounts **a)
 	throttle_free(&c->throttle);
 	free(c->dir);
 	free(c->subaddress);
+	free(c->hostname);
+	free(c->key_path);
 	OPENSSL_cleanse(c, sizeof(*c));
 	free(c);
 }

@@ -81,6 +81,9 @@ struct accounts_account {
 	const char *name;    /* display name, or "" */
 	bool disabled;
 	bool admin;
+	/* Passwords set from now on are kept, sealed, for CRAM-MD5 and APOP;
+	 * switched off, what was kept is gone. */
+	bool cram_md5;
 	uint64_t quota_octets, quota_messages; /* 0: none */
 	int64_t created_s;
 };
@@ -163,6 +166,21 @@ int accounts_credential_remove(struct accounts *a, struct slice account,
 int accounts_authenticate(struct accounts *a, struct arena *arena,
     struct slice user, struct slice password, enum accounts_scope scope,
     const char *peer, const char **account);
+
+/*
+ * The same for CRAM-MD5 (RFC 2195) and APOP (RFC 1939 7), which only passwords
+ * of accounts with `cram_md5` can do: `digest` is what the client made of the
+ * challenge, in hexadecimal.
+ */
+enum accounts_digest { ACCOUNTS_CRAM_MD5, ACCOUNTS_APOP };
+int accounts_authenticate_digest(struct accounts *a, struct arena *arena,
+    struct slice user, enum accounts_digest kind, struct slice challenge,
+    struct slice digest, enum accounts_scope scope, const char *peer,
+    const char **account);
+/* Is there any such password? Else neither is offered. */
+bool accounts_have_secrets(struct accounts *a);
+/* "<...@host>", another each time; NULL: out of memory. */
+char *accounts_challenge(struct accounts *a, struct arena *arena);
 
 /* The table of failed sign-ins (common/auth/throttle.h), for the admin. */
 struct throttle;

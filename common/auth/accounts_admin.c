@@ -147,6 +147,26 @@ name_present(struct change *c, const struct name_change *in, struct slice *row,
 	return rc;
 }
 
+/* Nothing of the passwords in plain text stays. */
+static int
+forget_secrets(struct change *c, const struct accounts_name *name)
+{
+	struct accounts_login l;
+	int rc = accounts_login_load(c->a, &c->arena, name->address, &l);
+
+	for (size_t i = 0; i < l.n && rc == 0; i++) {
+		struct buf json = BUF_INIT;
+
+		l.credentials[i].sealed = SLICE_EMPTY;
+		rc = record_credential_encode(&l.credentials[i], &json);
+		rc = change_put(c,
+		    accounts_credential_key(&c->arena, name->local,
+			slice_str(l.credentials[i].public.name)),
+		    rc, &json);
+	}
+	return rc;
+}
+
 static int
 name_fill(struct change *c, const void *arg)
 {
@@ -166,6 +186,9 @@ name_fill(struct change *c, const void *arg)
 	if (rc != 0 && rc != -ENOENT)
 		return rc;
 	if (rc == -ENOENT && !in->add)
+		return rc;
+	if (!in->add && old.account.cram_md5 && !r.account.cram_md5 &&
+	    (rc = forget_secrets(c, &in->name)) != 0)
 		return rc;
 	r.account.created_s = in->add ? clock_wall_s() : old.account.created_s;
 	rc = record_name_encode(row, &r, &json);
@@ -219,6 +242,8 @@ accounts_account_put(struct accounts *a, const struct accounts_account *in,
 	ch.r.account.created_s = clock_wall_s();
 	if (rc == 0)
 		accounts_meta_postmaster(a, &ch.r.account);
+	if (rc == 0 && !add && !in->cram_md5 && accounts_have_secrets(a))
+		accounts_meta_secrets(a);
 	arena_reset(&arena);
 	return rc;
 }
@@ -235,6 +260,8 @@ accounts_account_remove(
 		rc = accounts_change(a, ch.name.domain, name_unfill, &ch, err);
 	if (rc == 0)
 		accounts_meta_postmaster(a, NULL);
+	if (rc == 0 && accounts_have_secrets(a))
+		accounts_meta_secrets(a);
 	arena_reset(&arena);
 	return rc;
 }

@@ -45,6 +45,7 @@ int check_targets(struct arena *arena, const char *const *in, size_t n,
 /* Bring what partition "m" repeats up to date, after a change that may matter
  * for it; `account` may be NULL: look at all of them. */
 void accounts_meta_domain(struct accounts *a);
+void accounts_meta_secrets(struct accounts *a);
 void accounts_meta_postmaster(
     struct accounts *a, const struct accounts_account *account);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/auth/accounts_change.h"
+#include "common/auth/secret.h"
 #include "common/base/clock.h"
 
 struct credential_change {
@@ -19,6 +20,7 @@ credential_fill(struct change *c, const void *arg)
 {
 	const struct credential_change *in = arg;
 	struct slice key, row = SLICE_EMPTY;
+	struct credential_record r;
 	struct accounts_login l;
 	struct buf json = BUF_INIT;
 	bool exists;
@@ -50,7 +52,10 @@ credential_fill(struct change *c, const void *arg)
 		    "%.*s has %zu passwords; remove "
 		    "one first",
 		    (int)in->name.address.n, in->name.address.p, l.n);
-	rc = record_credential_encode(&in->r, &json);
+	r = in->r;
+	if (!l.keeps_secrets) /* switched off just now */
+		r.sealed = SLICE_EMPTY;
+	rc = record_credential_encode(&r, &json);
 	return change_put(c, key, rc, &json);
 }
 
@@ -109,6 +114,27 @@ set_work(void *arg)
 			    scram_keys_derive(&j->password, &j->r->scram[d]);
 }
 
+/* For CRAM-MD5 and APOP, where the account has them on. */
+static int
+secret_keep(struct accounts *a, struct arena *arena,
+    const struct credential_change *ch, const struct password *password,
+    struct slice *sealed, struct buf *err)
+{
+	struct buf b = BUF_INIT;
+	int rc = accounts_secret_key(a, true);
+
+	if (rc != 0) {
+		buf_printf(err, "%s: %s", a->key_path, strerror(-rc));
+		return rc;
+	}
+	rc = secret_seal(a->key,
+	    accounts_secret_about(arena, ch->name.address, ch->credential),
+	    slice(password->text, password->n), &b);
+	*sealed = arena_dup(arena, buf_slice(&b));
+	buf_clear(&b);
+	return rc != 0 ? rc : sealed->p == NULL ? -ENOMEM : 0;
+}
+
 static int
 set_prepare(struct accounts *a, struct arena *arena,
     const struct credential_change *ch, struct slice password,
@@ -131,6 +157,10 @@ set_prepare(struct accounts *a, struct arena *arena,
 		    ACCOUNTS_PASSWORD_MAX);
 		return rc;
 	}
+	if (l.keeps_secrets &&
+	    (rc = secret_keep(
+		 a, arena, ch, &j->password, &j->r->sealed, err)) != 0)
+		return rc;
 	return salts_choose(a, &l, ch->credential, j->r, j->setting);
 }
 
@@ -150,6 +180,7 @@ accounts_password_set(struct accounts *a, struct slice account,
 		buf_put_str(err, "a password needs a name");
 		rc = -EINVAL;
 	}
+	ch.r.sealed = SLICE_EMPTY;
 	ch.r.public.scopes = scopes;
 	ch.r.public.created_s = clock_wall_s();
 	memcpy(ch.r.has_scram, a->scram, sizeof(a->scram));
@@ -164,6 +195,8 @@ accounts_password_set(struct accounts *a, struct slice account,
 		rc = accounts_change(
 		    a, ch.name.domain, credential_fill, &ch, err);
 	}
+	if (rc == 0 && ch.r.sealed.n > 0)
+		accounts_meta_secrets(a);
 	if (rc != 0 && err->n == 0)
 		buf_printf(err, "accounts: %s", strerror(-rc));
 	if (j != NULL)
@@ -185,6 +218,8 @@ accounts_credential_remove(
 	if (rc == 0)
 		rc = accounts_change(
 		    a, ch.name.domain, credential_fill, &ch, err);
+	if (rc == 0 && accounts_have_secrets(a))
+		accounts_meta_secrets(a);
 	arena_reset(&arena);
 	return rc;
 }

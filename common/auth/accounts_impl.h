@@ -42,6 +42,10 @@ struct accounts {
 
 	struct throttle *throttle;
 	struct auth_cache *cache;
+	char *hostname; /* in challenges */
+	char *key_path;
+	bool has_key, key_complained;
+	unsigned char key[32]; /* of sealed passwords (secret.h) */
 	size_t hashes; /* that wait or run */
 	bool flooded;  /* said so, until none does */
 	struct co_semaphore hashers;
@@ -95,6 +99,7 @@ struct credential_record {
 	const char *hash;                  /* crypt(5) */
 	bool has_scram[SCRAM_DIGESTS];
 	struct scram_keys scram[SCRAM_DIGESTS];
+	struct slice sealed; /* the password (secret.h), or "" */
 	struct slice raw; /* the row, for the cache */
 };
 
@@ -135,6 +140,7 @@ struct accounts_login {
 	struct accounts_name name; /* address "" when it cannot be one */
 	bool enabled; /* it exists, and neither it nor the domain is disabled */
 	bool domain_is_ours, is_account;
+	bool keeps_secrets; /* accounts_account.cram_md5 */
 	struct credential_record *credentials;
 	size_t n;
 };
@@ -161,6 +167,10 @@ int accounts_check_end(struct accounts *a, const struct accounts_attempt *at,
     int rc, const char *why);
 struct slice accounts_attempt_key(
     struct accounts *a, struct arena *arena, struct slice user);
+/* The key of sealed passwords, in a->key: 0 or -errno, logged once. */
+int accounts_secret_key(struct accounts *a, bool make);
+struct slice accounts_secret_about(
+    struct arena *arena, struct slice address, struct slice credential);
 /* One log line about a refusal; names nobody who is not ours. */
 void accounts_log_refused(const struct accounts_login *l, const char *peer,
     const char *mechanism, const char *why);

@@ -116,6 +116,41 @@ accounts_meta_domain(struct accounts *a)
 	refresh(a, "domain", choose_domain);
 }
 
+static bool
+has_secret(struct accounts *a, struct arena *arena, const char *address)
+{
+	struct accounts_login l;
+
+	if (accounts_login_load(a, arena, slice_str(address), &l) != 0)
+		return false;
+	for (size_t i = 0; i < l.n; i++)
+		if (l.credentials[i].sealed.n > 0)
+			return true;
+	return false;
+}
+
+static int
+choose_secrets(struct accounts *a, struct arena *arena, struct slice present,
+    struct slice *out)
+{
+	struct accounts_account *v = NULL;
+	size_t n = 0;
+	int rc = accounts_account_list(a, arena, SLICE_EMPTY, &v, &n);
+
+	(void)present;
+	*out = SLICE_EMPTY;
+	for (size_t i = 0; i < n && out->n == 0; i++)
+		if (v[i].cram_md5 && has_secret(a, arena, v[i].address))
+			*out = SLICE_LIT("yes");
+	return rc;
+}
+
+void
+accounts_meta_secrets(struct accounts *a)
+{
+	refresh(a, "secrets", choose_secrets);
+}
+
 /* Adding the thousandth account is not worth a look over all of them. */
 static bool
 may_change_postmaster(struct accounts *a, const struct accounts_account *c)

@@ -382,6 +382,7 @@ accounts_login_load(struct accounts *a, struct arena *arena, struct slice user,
 	if (record.kind != KIND_ACCOUNT)
 		return 0;
 	out->is_account = true;
+	out->keeps_secrets = record.account.cram_md5;
 	out->enabled = !domain.disabled && !record.account.disabled;
 	return credentials(a, arena, &out->name, &out->credentials, &out->n);
 }

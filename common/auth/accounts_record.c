@@ -4,6 +4,7 @@
  * know, and writers keep them; a field of the wrong type is a damaged record.
  */
 #include "common/auth/accounts_impl.h"
+#include "common/auth/secret.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -197,6 +198,7 @@ decode_account(struct reader *r, struct accounts_account *out)
 		.name = field_text(r, "name"),
 		.disabled = field_bool(r, "disabled"),
 		.admin = field_bool(r, "admin"),
+		.cram_md5 = field_bool(r, "cram_md5"),
 		.quota_octets = field_u64(r, "quota_octets"),
 		.quota_messages = field_u64(r, "quota_messages"),
 		.created_s = (int64_t)field_u64(r, "created"),
@@ -283,6 +285,21 @@ decode_scopes(struct reader *r)
 	return scopes;
 }
 
+static struct slice
+decode_sealed(struct reader *r)
+{
+	unsigned char octets[ACCOUNTS_PASSWORD_MAX + SECRET_OVERHEAD];
+	struct slice s;
+	size_t n;
+
+	if (json_object_get(r->o, "sealed") == NULL)
+		return SLICE_EMPTY;
+	n = field_octets(r, "sealed", octets, sizeof(octets));
+	if ((s = arena_dup(r->arena, slice(octets, n))).p == NULL)
+		r->rc = -ENOMEM;
+	return s;
+}
+
 int
 record_credential_decode(
     struct arena *arena, struct slice json, struct credential_record *out)
@@ -298,6 +315,7 @@ record_credential_decode(
 	out->hash = field_text(&r, "hash");
 	for (size_t d = 0; d < SCRAM_DIGESTS; d++)
 		out->has_scram[d] = decode_scram(&r, d, &out->scram[d]);
+	out->sealed = decode_sealed(&r);
 	out->raw = json;
 	json_decref(r.o);
 	return r.rc;
@@ -409,6 +427,7 @@ encode_account(json_t *o, const struct accounts_account *c, bool *ok)
 	set(o, "name", json_string(c->name != NULL ? c->name : ""), ok);
 	set_flag(o, "disabled", c->disabled, ok);
 	set_flag(o, "admin", c->admin, ok);
+	set_flag(o, "cram_md5", c->cram_md5, ok);
 	set_number(o, "quota_octets", c->quota_octets, ok);
 	set_number(o, "quota_messages", c->quota_messages, ok);
 	set_number(o, "created", (uint64_t)c->created_s, ok);
@@ -465,6 +484,9 @@ record_credential_encode(const struct credential_record *r, struct buf *out)
 		set_texts(o, "scopes", scopes, n, &ok);
 	set_number(o, "created", (uint64_t)r->public.created_s, &ok);
 	set(o, "hash", json_string(r->hash), &ok);
+	if (r->sealed.n > 0)
+		set_octets(o, "sealed", (const unsigned char *)r->sealed.p,
+		    r->sealed.n, &ok);
 	for (size_t d = 0; d < SCRAM_DIGESTS; d++)
 		if (r->has_scram[d])
 			set(o, scram_fields[d], encode_scram(&r->scram[d], &ok),

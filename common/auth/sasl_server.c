@@ -26,7 +26,7 @@ struct sasl_server {
 	struct arena arena;
 	unsigned step;     /* messages that came */
 	bool over;         /* failed or done: no more messages */
-	struct slice user; /* LOGIN: what the first answer said */
+	struct slice user; /* LOGIN: the first answer; CRAM-MD5: challenge */
 	struct scram scram;
 	const char *account;
 };
@@ -97,6 +97,32 @@ step_login(struct sasl_server *s, struct slice in, struct buf *out)
 	}
 	rc = check_password(s, s->user, in);
 	return rc == 0 ? SASL_OK : rc;
+}
+
+/* --- CRAM-MD5 (RFC 2195) --- */
+
+/* "user digest" to our challenge, which is in s->user. */
+static int
+step_cram(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	ssize_t space = slice_rfind(in, ' ');
+	int rc;
+
+	(void)out;
+	if (s->user.n == 0 || space < 1)
+		return -EBADMSG;
+	rc = accounts_authenticate_digest(s->accounts, &s->arena,
+	    slice_head(in, (size_t)space), ACCOUNTS_CRAM_MD5, s->user,
+	    slice_from(in, (size_t)space + 1), s->scope, s->peer, &s->account);
+	return rc == 0 ? SASL_OK : rc;
+}
+
+static int
+cram_challenge(struct sasl_server *s, struct buf *out)
+{
+	s->user = slice_str(accounts_challenge(s->accounts, &s->arena));
+	return s->user.n > 0 && buf_put_slice(out, s->user) ? SASL_MORE
+							    : -EAGAIN;
 }
 
 /* --- SCRAM --- */
@@ -245,6 +271,7 @@ static const struct mechanism mechanisms[] = {
 	{ "SCRAM-SHA-1", step_scram, false, SCRAM_SHA_1 },
 	{ "PLAIN", step_plain, false, 0 },
 	{ "LOGIN", step_login, false, 0 },
+	{ "CRAM-MD5", step_cram, false, 0 },
 	{ NULL, NULL, false, 0 },
 };
 
@@ -264,9 +291,11 @@ channel_read(
 }
 
 static bool
-is_offered(const struct mechanism *m, const struct accounts *a,
+is_offered(const struct mechanism *m, struct accounts *a,
     const struct scram_channel *ch)
 {
+	if (m->step == step_cram)
+		return accounts_have_secrets(a);
 	if (m->step == step_scram && !a->scram[m->digest])
 		return false;
 	return !m->plus || ch->exporter.n > 0 || ch->unique.n > 0;
@@ -345,7 +374,9 @@ sasl_server_step(struct sasl_server *s, struct slice in, struct buf *out)
 	int rc;
 
 	if (in.p == NULL && s->step == 0) {
-		/* All of ours begin with the client (LOGIN may). */
+		if (s->mechanism->step == step_cram && s->user.n == 0)
+			return cram_challenge(s, out);
+		/* The others begin with the client (LOGIN may). */
 		if (s->mechanism->step == step_login)
 			buf_put_str(out, "Username:");
 		return out->failed ? -EAGAIN : SASL_MORE;

@@ -54,6 +54,9 @@ const struct conf_setting conf_settings[] = {
 	    "the next start)" },
 	{ "accounts.dir", CONF_STRING, "accounts", 0, 0, NULL,
 	    "Folder of the account database" },
+	{ "accounts.key", CONF_STRING, "", 0, 0, NULL,
+	    "File of the key that seals the passwords kept for CRAM-MD5 and "
+	    "APOP; made when first needed; default: key in accounts.dir" },
 	{ "accounts.hash_cost", CONF_INT, "5", 1, 11, NULL,
 	    "Cost of new password hashes (yescrypt): 5 takes about 25 ms" },
 	{ "accounts.scram", CONF_BOOL, "true", 0, 0, NULL,

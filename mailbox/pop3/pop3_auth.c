@@ -104,6 +104,29 @@ pop3_pass(struct pop3_session *s, struct slice args)
 	return rc != 0 ? reply_failed(s, rc) : pop3_login(s, account, "USER");
 }
 
+/* RFC 1939 7: MD5 of the greeting's timestamp and the password. */
+int
+pop3_apop(struct pop3_session *s, struct slice args)
+{
+	ssize_t space = slice_rfind(args, ' ');
+	const char *account;
+	char peer[64];
+	int rc;
+
+	if (s->challenge == NULL)
+		return pop3_bad(s, "APOP is not available");
+	if (!pop3_is_private(s))
+		return pop3_err(s, "[AUTH] Use STLS first");
+	if (space < 1)
+		return pop3_bad(s, "Name and digest expected");
+	net_addr_prefix(conn_peer(s->c), peer);
+	rc = accounts_authenticate_digest(s->env->accounts, &s->a,
+	    slice_head(args, (size_t)space), ACCOUNTS_APOP,
+	    slice_str(s->challenge), slice_from(args, (size_t)space + 1),
+	    ACCOUNTS_POP3, peer, &account);
+	return rc != 0 ? reply_failed(s, rc) : pop3_login(s, account, "APOP");
+}
+
 /* --- AUTH --- */
 
 /* Send a challenge, read the answer into `in`, decoded. -EPROTO: "*". */

@@ -31,6 +31,7 @@ static const struct pop3_command commands[] = {
 	{ "QUIT", AUTH | TRANS, pop3_quit },
 	{ "CAPA", AUTH | TRANS, pop3_capa }, /* RFC 2449 5 */
 	{ "USER", AUTH, pop3_user }, { "PASS", AUTH, pop3_pass },
+	{ "APOP", AUTH, pop3_apop },
 	{ "AUTH", AUTH, pop3_auth }, /* RFC 5034 4 */
 	{ "STLS", AUTH, pop3_stls }, /* RFC 2595 4 */
 };
@@ -230,6 +231,23 @@ wait_command(struct pop3_session *s)
 	return rc > 0 ? 0 : rc;
 }
 
+/* With a timestamp where some password can do APOP (RFC 1939 7). */
+static int
+greet(struct pop3_session *s)
+{
+	struct accounts *accounts = s->env->accounts;
+	const char *text;
+
+	if (accounts == NULL || !accounts_have_secrets(accounts))
+		return pop3_ok(s, "pneu ready");
+	text = accounts_challenge(accounts, &s->a);
+	s->challenge = text == NULL ? NULL : strdup(text);
+	if (s->challenge == NULL)
+		return -ENOMEM;
+	text = arena_printf(&s->a, "pneu ready %s", s->challenge);
+	return text == NULL ? -ENOMEM : pop3_ok(s, text);
+}
+
 void
 pop3_serve(const struct pop3_env *env, struct conn *c)
 {
@@ -242,8 +260,7 @@ pop3_serve(const struct pop3_env *env, struct conn *c)
 	};
 	int rc;
 
-	/* No timestamp in it: APOP would need passwords in plain text. */
-	rc = env->preauth == NULL ? pop3_ok(&s, "pneu ready")
+	rc = env->preauth == NULL ? greet(&s)
 				  : pop3_login(&s, env->preauth, "none");
 	while (rc == 0 && s.state != POP3_END) {
 		if ((rc = wait_command(&s)) == 0)
@@ -260,6 +277,7 @@ pop3_serve(const struct pop3_env *env, struct conn *c)
 	log_info("pop3 session ended", "account=%s reason=\"%s\"",
 	    log_qs(s.account), rc == 0 ? "quit" : strerror(-rc));
 	close_maildrop(&s);
+	free(s.challenge);
 	free(s.user);
 	free(s.account);
 	buf_clear(&s.out);

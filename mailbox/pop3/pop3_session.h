@@ -18,6 +18,7 @@ struct pop3_session {
 	const struct pop3_env *env;
 	struct conn *c;
 	enum pop3_state state;
+	char *challenge; /* of APOP, in the greeting; NULL: not offered */
 	char *user;    /* of USER, until PASS */
 	char *account; /* in POP3_TRANSACTION */
 	/*
@@ -61,6 +62,7 @@ struct pop3_command {
 const struct pop3_command *pop3_command_find(struct slice verb);
 
 /* pop3_auth.c */
+int pop3_apop(struct pop3_session *s, struct slice args);
 int pop3_auth(struct pop3_session *s, struct slice args);
 int pop3_capa(struct pop3_session *s, struct slice args);
 int pop3_pass(struct pop3_session *s, struct slice args);

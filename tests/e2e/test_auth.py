@@ -130,6 +130,81 @@ class Doors(unittest.TestCase):
             self.assertNotIn("Xyzzy", self.s.log(program), program)
 
 
+class Shared(unittest.TestCase):
+    """CRAM-MD5 and APOP, for the account that switches them on."""
+
+    def test_offered_and_accepted_once_somebody_has_them(self):
+        with System(workers=2, conf={"accounts": {"key": "own.key"}}) as s:
+            def imap():
+                return imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"],
+                                         ssl_context=tls_context(),
+                                         timeout=PATIENCE)
+
+            def pop3():
+                return poplib.POP3_SSL("127.0.0.1", s.port["pop3s"],
+                                       context=tls_context(),
+                                       timeout=PATIENCE)
+
+            def smtp():
+                return smtplib.SMTP_SSL("127.0.0.1", s.port["submissions"],
+                                        context=tls_context(),
+                                        timeout=PATIENCE)
+            c = imap()
+            self.assertNotIn("AUTH=CRAM-MD5", c.capabilities)
+            c.shutdown()
+            c = pop3()
+            self.assertNotIn(b"<", c.getwelcome())
+            c.close()
+            s.pneu("account", "set", "--allow-cram-md5", "alice@example.test")
+            s.pneu("password", "set", "alice@example.test", input="Geheim\n")
+            key = os.path.join(s.dir, "data", "own.key")
+            self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+            # A key that came after the start is out of the sandbox.
+            s.restart("mailbox")
+            s.restart("msa")
+            for password, good in (("Geheim", True), ("x", False),
+                                   (PASSWORD, False)):
+                c = imap()
+                self.assertIn("AUTH=CRAM-MD5", c.capabilities)
+                try:
+                    c.login_cram_md5("alice@example.test", password)
+                    self.assertTrue(good)
+                except imaplib.IMAP4.error:
+                    self.assertFalse(good)
+                c.shutdown()
+                c = pop3()
+                try:
+                    c.apop("alice@example.test", password)
+                    self.assertTrue(good)
+                except poplib.error_proto:
+                    self.assertFalse(good)
+                c.close()
+                with smtp() as c:
+                    c.ehlo()
+                    self.assertIn("CRAM-MD5", c.esmtp_features["auth"])
+                    c.user, c.password = "alice@example.test", password
+                    try:
+                        c.auth("CRAM-MD5", c.auth_cram_md5,
+                               initial_response_ok=False)
+                        self.assertTrue(good)
+                    except smtplib.SMTPAuthenticationError:
+                        self.assertFalse(good)
+            c = imap()
+            with self.assertRaises(imaplib.IMAP4.error):
+                c.login_cram_md5("bob@example.test", PASSWORD)
+            c.shutdown()
+            with open(os.path.join(s.dir, "data", "accounts",
+                                   "data.mdb"), "rb") as f:
+                self.assertNotIn(b"Geheim", f.read())
+            s.pneu("account", "set", "--no-cram-md5", "alice@example.test")
+            c = imap()
+            self.assertNotIn("AUTH=CRAM-MD5", c.capabilities)
+            c.login("alice@example.test", "Geheim")
+            c.shutdown()
+            for program in ("mailbox", "msa"):
+                self.assertNotIn("Geheim", s.log(program))
+
+
 class Failures(unittest.TestCase):
     """What fails at one door costs at all of them."""
 

@@ -6,6 +6,7 @@
  *	domain NAME [CATCH-ALL...]	-domain NAME	(disabled)
  *	account ADDRESS [admin]		-account ADDRESS (disabled)
  *	alias ADDRESS TARGET...		blocked ADDRESS
+ *	keep ADDRESS (passwords for CRAM-MD5)
  *	password ADDRESS NAME PASSWORD [SCOPE]
  *
  * Everything here runs in a coroutine, so it notes failures (`fixture_fault`)
@@ -67,6 +68,12 @@ fixture_words(struct accounts *a, const char **w, size_t n, struct buf *err)
 			.disabled = off,
 			.admin = n > 2 },
 		    true, err);
+	if (strcmp(what, "keep") == 0)
+		return accounts_account_put(a,
+		    &(struct accounts_account) { .address = w[1],
+			.name = "",
+			.cram_md5 = !off },
+		    false, err);
 	if (strcmp(what, "password") == 0)
 		return accounts_password_set(a, slice_str(w[1]), w[2],
 		    slice_str(w[3]), fixture_scope(n > 4 ? w[4] : NULL), err);

@@ -14,6 +14,7 @@
 
 #include "common/auth/auth_cache.h"
 #include "common/auth/password.h"
+#include "common/auth/secret.h"
 #include "common/auth/throttle.h"
 #include "common/base/buf.h"
 #include "common/mail/transfer.h"
@@ -588,6 +589,59 @@ processes_count_together(void **state)
 	rmdir(share_dir);
 }
 
+/* --- passwords that are kept --- */
+
+static void
+a_secret_opens_only_where_it_belongs(void **state)
+{
+	char folder[] = "/tmp/test_secret.XXXXXX", path[64];
+	unsigned char key[SECRET_KEY_LEN], again[SECRET_KEY_LEN];
+	struct buf sealed = BUF_INIT, plain = BUF_INIT;
+	struct stat info;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/key", folder);
+	assert_int_equal(secret_key_load(path, false, key), -ENOENT);
+	assert_int_equal(secret_key_load(path, true, key), 0);
+	assert_int_equal(secret_key_load(path, true, again), 0);
+	assert_memory_equal(key, again, sizeof(key));
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+
+	assert_int_equal(secret_seal(key, SLICE_LIT("a"), SLICE_LIT("pass"),
+			     &sealed), 0);
+	assert_int_equal(sealed.n, 4 + SECRET_OVERHEAD);
+	assert_int_equal(secret_open(key, SLICE_LIT("a"), buf_slice(&sealed),
+			     &plain), 0);
+	assert_string_equal(buf_str(&plain), "pass");
+	buf_reset(&plain);
+	assert_int_equal(secret_open(key, SLICE_LIT("b"), buf_slice(&sealed),
+			     &plain), -EBADMSG);
+	for (size_t i = 0; i < sealed.n; i++) {
+		sealed.p[i] ^= 1;
+		assert_int_equal(secret_open(key, SLICE_LIT("a"),
+				     buf_slice(&sealed), &plain), -EBADMSG);
+		sealed.p[i] ^= 1;
+		assert_int_equal(secret_open(key, SLICE_LIT("a"),
+				     slice_head(buf_slice(&sealed), i),
+				     &plain), -EBADMSG);
+	}
+	assert_int_equal(plain.n, 0);
+	/* A folder of a group; half a key. */
+	assert_int_equal(truncate(path, 31), 0);
+	assert_int_equal(secret_key_load(path, true, key), -EINVAL);
+	unlink(path);
+	chmod(folder, 02770);
+	assert_int_equal(secret_key_load(path, true, key), 0);
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0640);
+	unlink(path);
+	assert_int_equal(rmdir(folder), 0);
+	buf_clear(&sealed);
+	buf_clear(&plain);
+}
+
 #define THROTTLE_TEST(f) \
 	cmocka_unit_test_setup_teardown(f, setup_throttle, teardown_throttle)
 
@@ -613,6 +667,7 @@ main(void)
 		THROTTLE_TEST(passwords_know_their_last_use),
 		cmocka_unit_test(listed_networks_are_exempt),
 		cmocka_unit_test(processes_count_together),
+		cmocka_unit_test(a_secret_opens_only_where_it_belongs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -995,6 +995,111 @@ teardown(void **state)
 	return rmdir(dir);
 }
 
+/* --- CRAM-MD5 and APOP --- */
+
+static const struct pair_case cram_cases[] = {
+	{ "CRAM-MD5", "carl", "one", false, NULL, ACCOUNTS_IMAP,
+	    "CRAM-MD5 carl@example.org" },
+	{ "CRAM-MD5", "CARL@example.org", "two", false, NULL, ACCOUNTS_POP3,
+	    "CRAM-MD5 carl@example.org" },
+	{ "CRAM-MD5", "carl", "two", false, NULL, ACCOUNTS_IMAP,
+	    "server refused" },
+	{ "CRAM-MD5", "carl", "wrong", false, NULL, ACCOUNTS_IMAP,
+	    "server refused" },
+	{ "CRAM-MD5", "dora", "one", false, NULL, ACCOUNTS_IMAP,
+	    "server refused" },
+	{ "CRAM-MD5", "nobody", "one", false, NULL, ACCOUNTS_IMAP,
+	    "server refused" },
+	{ "SCRAM-SHA-256", "carl", "one", false, NULL, ACCOUNTS_IMAP,
+	    "SCRAM-SHA-256 carl@example.org" },
+	{ "PLAIN", "carl", "one", false, NULL, ACCOUNTS_IMAP,
+	    "PLAIN carl@example.org" },
+};
+#define N_CRAM (sizeof(cram_cases) / sizeof(cram_cases[0]))
+static char cram_seen[N_CRAM][128], cram_offers[3][128];
+static int cram_initial, apop_rc[3];
+static bool cram_sealed, cram_plain;
+
+static int
+apop(const char *user, const char *digest)
+{
+	struct arena arena = { 0 };
+	const char *account;
+	int rc = accounts_authenticate_digest(a, &arena, slice_str(user),
+	    ACCOUNTS_APOP, SLICE_LIT("<1896.697170952@dbc.mtview.ca.us>"),
+	    slice_str(digest), ACCOUNTS_POP3, "127.0.0.1", &account);
+
+	arena_reset(&arena);
+	return rc;
+}
+
+static void
+look_at_row(void)
+{
+	struct arena arena = { 0 };
+	struct accounts_login l;
+
+	if (accounts_login_load(a, &arena, SLICE_LIT("rfc"), &l) == 0 &&
+	    l.n == 1) {
+		cram_sealed = l.credentials[0].sealed.n == 28 + 8;
+		cram_plain = slice_find_slice(l.credentials[0].raw,
+				 SLICE_LIT("tanstaaf")) >= 0;
+	}
+	arena_reset(&arena);
+}
+
+static void
+run_shared(void *arg)
+{
+	(void)arg;
+	a = fixture_open("domain example.org\n"
+			 "account carl@example.org\n"
+			 "account dora@example.org\n"
+			 "password dora@example.org password one\n",
+	    12);
+	offer(true, NULL, false, cram_offers[0]);
+	fixture_script(a, "keep carl@example.org\n"
+			  "password carl@example.org password one\n"
+			  "password carl@example.org old two pop3\n"
+			  "account rfc@example.org\n"
+			  "keep rfc@example.org\n"
+			  "password rfc@example.org password tanstaaf\n");
+	offer(true, NULL, false, cram_offers[1]);
+	for (size_t i = 0; i < N_CRAM; i++)
+		pair_run(&cram_cases[i], cram_seen[i]);
+	conn_pair(&server, &client);
+	cram_initial = first_message("CRAM-MD5", "carl 0123");
+	conn_free(&server);
+	conn_free(&client);
+	/* RFC 1939 7 */
+	apop_rc[0] = apop("rfc", "c4c9334bac560ecc979e58001b3e22fb");
+	apop_rc[1] = apop("rfc", "c4c9334bac560ecc979e58001b3e22fc");
+	look_at_row();
+	fixture_script(a, "-keep carl@example.org\n-keep rfc@example.org\n");
+	apop_rc[2] = apop("rfc", "c4c9334bac560ecc979e58001b3e22fb");
+	offer(true, NULL, false, cram_offers[2]);
+	accounts_close(&a);
+}
+
+static void
+cram_md5_is_for_those_who_switch_it_on(void **state)
+{
+	(void)state;
+	co_run(run_shared, NULL);
+	assert_string_equal(fixture_fault, "");
+	assert_null(strstr(cram_offers[0], "CRAM-MD5"));
+	assert_non_null(strstr(cram_offers[1], " PLAIN LOGIN CRAM-MD5"));
+	assert_null(strstr(cram_offers[2], "CRAM-MD5"));
+	for (size_t i = 0; i < N_CRAM; i++)
+		assert_string_equal(cram_seen[i], cram_cases[i].expected);
+	assert_int_equal(cram_initial, -EBADMSG);
+	assert_int_equal(apop_rc[0], 0);
+	assert_int_equal(apop_rc[1], -EACCES);
+	assert_int_equal(apop_rc[2], -EACCES);
+	assert_true(cram_sealed);
+	assert_false(cram_plain);
+}
+
 int
 main(void)
 {
@@ -1011,6 +1116,7 @@ main(void)
 		cmocka_unit_test(a_client_takes_no_count_and_no_proof_on_trust),
 		cmocka_unit_test(smtp_success_needs_the_proof),
 		cmocka_unit_test(cram_md5_is_that_of_the_rfc),
+		cmocka_unit_test(cram_md5_is_for_those_who_switch_it_on),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
