@@ -51,7 +51,7 @@ struct smtp_client_conf {
 	struct tls_client *tls;
 	const char *tls_name; /* the server's name: SNI, verification */
 	const char *sasl_user, *sasl_password; /* AUTH after TLS, or NULL */
-	const struct smtp_client_sasl *sasl;   /* where there is a user */
+	const struct smtp_client_sasl *sasl;   /* needed with a user */
 	int64_t connect_timeout_ms, timeout_ms; /* 0: 30 s; 5 minutes */
 	/* Where the text of *reply goes when opening is refused, since nothing
 	 * is left of the client then; NULL: codes only. */

@@ -12,6 +12,7 @@
 
 #include "common/base/co.h"
 #include "common/base/log.h"
+#include "common/auth/sasl.h"
 #include "common/smtp/client.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
@@ -77,6 +78,7 @@ client(void *arg)
 		.hostname = "fuzz",
 		.sasl_user = r->sign_in ? "u" : NULL,
 		.sasl_password = "p",
+		.sasl = &sasl_smtp_client,
 		.timeout_ms = 60000 };
 	struct smtp_reply reply;
 	struct smtp_client *c;
