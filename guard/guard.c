@@ -119,6 +119,30 @@ static const struct smtp_handler handler = {
 	.message = on_message,
 };
 
+/* For sessions from now on. */
+void
+guard_reload(const struct conf *conf)
+{
+	size_t n_networks;
+
+	guard.server = (struct smtp_server){
+		.kind = SMTP_SERVER_LMTP,
+		.handler = &handler,
+		.hostname = service_hostname(),
+		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
+		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
+		    SMTP_EXT_DSN | SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE |
+		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT,
+		.max_size = (uint64_t)1 << 40, /* mta's limit is the one */
+		.xclient_from =
+		    conf_list(conf, "guard.xclient_from", &n_networks),
+		.max_recipients = 999999,
+		.max_errors = 100,
+		.timeout_ms = 3600000,
+		.spool_dir = "/nonexistent",
+	};
+}
+
 int
 guard_start(const struct conf *conf)
 {
@@ -139,20 +163,7 @@ guard_start(const struct conf *conf)
 		log_error("start", "error=%s reason=\"%s\"", strerror(-rc),
 		    log_q(buf_slice(&err)));
 	buf_clear(&err);
-	guard.server = (struct smtp_server){
-		.kind = SMTP_SERVER_LMTP,
-		.handler = &handler,
-		.hostname = service_hostname(),
-		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
-		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
-		    SMTP_EXT_DSN | SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE |
-		    SMTP_EXT_LIMITS,
-		.max_size = (uint64_t)1 << 40, /* mta's limit is the one */
-		.max_recipients = 999999,
-		.max_errors = 100,
-		.timeout_ms = 3600000,
-		.spool_dir = "/nonexistent",
-	};
+	guard_reload(conf);
 	return rc;
 }
 

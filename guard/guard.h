@@ -16,6 +16,7 @@
 #include "common/net/service.h"
 #include "common/smtp/smtp.h"
 
+void guard_reload(const struct conf *conf);
 int guard_start(const struct conf *conf);
 void guard_stop(void);
 size_t

@@ -33,6 +33,8 @@ main(int argc, char **argv)
 		.name = "mailbox",
 		.summary = "keeps mail: LMTP in, IMAP and POP3 out",
 		.protocols = protocols,
+		.proxy_from = "mailbox.proxy_from",
+		.xclient_from = "mailbox.xclient_from",
 		.commands = mailbox_commands,
 		.start = mailbox_start,
 		.reload = mailbox_reload,

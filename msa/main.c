@@ -27,6 +27,8 @@ main(int argc, char **argv)
 		.name = "msa",
 		.summary = "takes mail from its users",
 		.protocols = protocols,
+		.proxy_from = "msa.proxy_from",
+		.xclient_from = "msa.xclient_from",
 		.start = msa_start,
 		.reload = msa_reload,
 		.stop = msa_stop,

@@ -492,6 +492,8 @@ static const struct smtp_handler handler = {
 void
 msa_reload(const struct conf *conf)
 {
+	size_t n_networks;
+
 	msa.plaintext_login = conf_bool(conf, "msa.plaintext_login");
 	msa.server = (struct smtp_server){
 		.kind = SMTP_SERVER_SUBMISSION,
@@ -501,11 +503,13 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
-		    SMTP_EXT_LIMITS,
+		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,
 		.max_size = conf_size(conf, "msa.max_size"),
+		.xclient_from =
+		    conf_list(conf, "msa.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "msa.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "msa.max_mails"),
 		.max_errors = 20,

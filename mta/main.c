@@ -23,6 +23,8 @@ main(int argc, char **argv)
 		.name = "mta",
 		.summary = "receives mail by ESMTP",
 		.protocols = protocols,
+		.proxy_from = "mta.proxy_from",
+		.xclient_from = "mta.xclient_from",
 		.start = mta_start,
 		.reload = mta_reload,
 		.stop = mta_stop,

@@ -363,6 +363,8 @@ peers_open(const struct conf *conf)
 void
 mta_reload(const struct conf *conf)
 {
+	size_t n_networks;
+
 	mta.max_per_address = (unsigned)conf_int(conf, "mta.max_per_address");
 	mta.max_hops = (size_t)conf_int(conf, "mta.max_hops");
 	mta.server = (struct smtp_server){
@@ -373,9 +375,11 @@ mta_reload(const struct conf *conf)
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS |
-		    SMTP_EXT_PRDR,
+		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
+		.xclient_from =
+		    conf_list(conf, "mta.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "mta.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "mta.max_mails"),
 		.greet_pause_ms = conf_duration_ms(conf, "mta.greet_pause"),

@@ -22,6 +22,8 @@ main(int argc, char **argv)
 		.name = "qm",
 		.summary = "queues mail and delivers it",
 		.protocols = protocols,
+		.proxy_from = "qm.proxy_from",
+		.xclient_from = "qm.xclient_from",
 		.commands = qm_commands,
 		.start = qm_start,
 		.reload = qm_reload,

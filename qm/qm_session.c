@@ -298,6 +298,8 @@ void
 qm_session_server(
     struct smtp_server *out, struct qm *qm, const struct conf *conf)
 {
+	size_t n_networks;
+
 	*out = (struct smtp_server){
 		.kind = SMTP_SERVER_LMTP,
 		.handler = &handler,
@@ -305,8 +307,10 @@ qm_session_server(
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME | SMTP_EXT_DSN |
-		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS,
+		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS |
+		    SMTP_EXT_XCLIENT,
 		.max_size = conf_size(conf, "qm.max_size"),
+		.xclient_from = conf_list(conf, "qm.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "qm.max_recipients"),
 		.max_errors = 100,
 		.timeout_ms = 3600000, /* peers keep idle connections */

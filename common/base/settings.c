@@ -115,11 +115,23 @@ const struct conf_setting conf_settings[] = {
 	    "Protocol errors until the connection is closed" },
 	{ "mta.max_hops", CONF_INT, "50", 10, 1000, NULL,
 	    "Received fields until a message counts as looping" },
+	{ "mta.proxy_from", CONF_LIST, "", 0, 0, NULL,
+	    "Balancers (addresses, networks) whose connections begin with a "
+	    "PROXY header, version 1 or 2" },
+	{ "mta.xclient_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks, unix) that may speak for others by "
+	    "XCLIENT" },
 	{ "mta.timeout", CONF_DURATION, "5m", S, 24 * H, NULL,
 	    "Wait for a command (RFC 5321 4.5.3.2.7) and for data" },
 
 	{ "guard.lmtp", CONF_LIST, "unix:guard.sock", 0, 0, NULL,
 	    "Where guard answers" },
+	{ "guard.proxy_from", CONF_LIST, "", 0, 0, NULL,
+	    "Balancers (addresses, networks) whose connections begin with a "
+	    "PROXY header, version 1 or 2" },
+	{ "guard.xclient_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks, unix) that may speak for others by "
+	    "XCLIENT" },
 	{ "guard.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,
 	    "LMTP address that is asked whether an account with a quota has "
 	    "room" },
@@ -140,6 +152,12 @@ const struct conf_setting conf_settings[] = {
 	    "Largest message accepted by LMTP and APPEND" },
 	{ "mailbox.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Let clients log in without TLS (Unix sockets always may)" },
+	{ "mailbox.proxy_from", CONF_LIST, "", 0, 0, NULL,
+	    "Balancers (addresses, networks) whose connections begin with a "
+	    "PROXY header, version 1 or 2" },
+	{ "mailbox.xclient_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks, unix) that may speak for others by "
+	    "XCLIENT" },
 	{ "mailbox.spool_dir", CONF_STRING, "spool/mailbox", 0, 0, NULL,
 	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
 
@@ -158,6 +176,12 @@ const struct conf_setting conf_settings[] = {
 	    "limit" },
 	{ "msa.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Offer AUTH without TLS" },
+	{ "msa.proxy_from", CONF_LIST, "", 0, 0, NULL,
+	    "Balancers (addresses, networks) whose connections begin with a "
+	    "PROXY header, version 1 or 2" },
+	{ "msa.xclient_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks, unix) that may speak for others by "
+	    "XCLIENT" },
 	{ "msa.spool_dir", CONF_STRING, "spool/msa", 0, 0, NULL,
 	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
 
@@ -198,6 +222,12 @@ const struct conf_setting conf_settings[] = {
 	    "Connections at once to one destination" },
 	{ "qm.connect_timeout", CONF_DURATION, "30s", 1, 24 * H, NULL,
 	    "Wait for a connection to another server" },
+	{ "qm.proxy_from", CONF_LIST, "", 0, 0, NULL,
+	    "Balancers (addresses, networks) whose connections begin with a "
+	    "PROXY header, version 1 or 2" },
+	{ "qm.xclient_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks, unix) that may speak for others by "
+	    "XCLIENT" },
 	{ "qm.spool_dir", CONF_STRING, "spool/qm", 0, 0, NULL,
 	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
 

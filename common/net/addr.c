@@ -208,3 +208,79 @@ net_addr_prefix(const struct net_addr *a, char out[static 64])
 		memcpy(out, "unix", 5);
 	}
 }
+
+/* --- networks --- */
+
+/* As 16 octets, IPv4 mapped. */
+static void
+octets_of(const struct net_addr *a, unsigned char out[static 16])
+{
+	struct in_addr in;
+
+	memset(out, 0, 16);
+	if (v4_of(a, &in)) {
+		out[10] = out[11] = 0xff;
+		memcpy(out + 12, &in, 4);
+	} else {
+		memcpy(out, &v6(a)->sin6_addr, 16);
+	}
+}
+
+/* The first octets and how many bits of them count. */
+static bool
+network_parse(struct slice text, unsigned char out[static 16], unsigned *bits)
+{
+	struct slice length = text, host = slice_split(&length, '/');
+	struct net_addr a;
+	struct in_addr in;
+	uint64_t n = 0;
+	bool v4;
+
+	if (net_addr_parse_host(&a, host, 0) != 0)
+		return false;
+	v4 = v4_of(&a, &in);
+	if (host.n == text.n)
+		n = v4 ? 32 : 128;
+	else if (slice_u64(length, v4 ? 32 : 128, &n) != 0)
+		return false;
+	octets_of(&a, out);
+	*bits = (unsigned)n + (v4 ? 96 : 0);
+	return true;
+}
+
+bool
+net_network_is_valid(const char *network)
+{
+	unsigned char octets[16];
+	unsigned bits;
+
+	return strcmp(network, "unix") == 0 ||
+	    network_parse(slice_str(network), octets, &bits);
+}
+
+static bool
+is_in(const struct net_addr *a, const char *network)
+{
+	unsigned char want[16], have[16];
+	unsigned bits, rest;
+
+	if (net_addr_is_unix(a))
+		return strcmp(network, "unix") == 0;
+	if (!network_parse(slice_str(network), want, &bits))
+		return false;
+	octets_of(a, have);
+	rest = bits % 8;
+	if (memcmp(want, have, bits / 8) != 0)
+		return false;
+	return rest == 0 ||
+	    (want[bits / 8] ^ have[bits / 8]) >> (8 - rest) == 0;
+}
+
+bool
+net_addr_is_listed(const struct net_addr *a, const char *const *networks)
+{
+	for (; *networks != NULL; networks++)
+		if (is_in(a, *networks))
+			return true;
+	return false;
+}

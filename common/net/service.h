@@ -75,6 +75,9 @@ struct service {
 	 * the configuration and the certificates are added by the service. */
 	size_t (*paths)(const struct conf *conf, struct service_path *out,
 	    size_t max);
+	/* Settings that list networks: who must begin with a PROXY header, and
+	 * who may use XCLIENT (looked at here for faults only); or NULL. */
+	const char *proxy_from, *xclient_from;
 	/* Needs outgoing TCP connections or DNS (qm), or only Unix sockets. Where
 	 * a setting of the section is a TCP address (mta.guard on another
 	 * machine), they are allowed without this. */

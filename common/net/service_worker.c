@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/trace.h"
+#include "common/net/proxy.h"
 #include "common/net/service_impl.h"
 
 #define ACCEPT_BATCH 8 /* per turn: other workers want some too */
@@ -162,6 +163,26 @@ session_secure(struct session *session)
 	return rc;
 }
 
+/* A listed balancer says first for whom it connects. */
+static int
+session_proxied(struct session *session)
+{
+	const char *setting = session->worker->process->service->proxy_from;
+	size_t n;
+	int rc = 0;
+
+	if (setting == NULL ||
+	    !net_addr_is_listed(conn_peer(session->conn),
+		conf_list(service_conf(), setting, &n)))
+		return 0;
+	conn_set_timeout(session->conn, HANDSHAKE_MS);
+	rc = proxy_read(session->conn);
+	conn_set_timeout(session->conn, 5 * HANDSHAKE_MS);
+	if (rc != 0)
+		log_warning("no PROXY header", "error=\"%s\"", strerror(-rc));
+	return rc;
+}
+
 /* What its log lines and trace records have in common. */
 static void
 session_name(const struct session *session)
@@ -182,6 +203,11 @@ session_main(void *arg)
 	struct session *session = arg;
 	char peer[128];
 
+	session_name(session);
+	if (session_proxied(session) != 0) {
+		session_end(session);
+		return;
+	}
 	session_name(session);
 	net_addr_text(conn_peer(session->conn), peer);
 	log_info("connect", "protocol=%s peer=%s", session->protocol->name,
@@ -593,6 +619,28 @@ drain(struct worker *w)
 		log_warning("drain", "sessions=%zu did not end", w->n_sessions);
 }
 
+/* Faults of the settings that list networks are told at the start. */
+static bool
+networks_are_valid(const char *setting)
+{
+	const char *const *list;
+	size_t n;
+	bool good = true;
+
+	if (setting == NULL)
+		return true;
+	list = conf_list(service_conf(), setting, &n);
+	for (size_t i = 0; i < n; i++)
+		if (!net_network_is_valid(list[i])) {
+			log_error("start",
+			    "setting=%s value=%s error=\"not an "
+			    "address or network\"",
+			    setting, log_qs(list[i]));
+			good = false;
+		}
+	return good;
+}
+
 static void
 worker_main(void *arg)
 {
@@ -600,7 +648,9 @@ worker_main(void *arg)
 	const struct service *s = w->process->service;
 	int rc = 0;
 
-	if (s->start != NULL && s->start(service_conf()) != 0) {
+	if (!networks_are_valid(s->proxy_from) ||
+	    !networks_are_valid(s->xclient_from) ||
+	    (s->start != NULL && s->start(service_conf()) != 0)) {
 		w->status = EX_TEMPFAIL;
 		stop_accepting(w);
 		loop_stop();

@@ -39,6 +39,8 @@ static const struct session_command commands[] = {
 	    CMD_SYNC | CMD_OPEN | CMD_NO_ARGS, cmd_starttls },
 	{ "AUTH", STATE_READY, CMD_SYNC | CMD_OPEN, cmd_auth },
 	{ "XFORWARD", STATE_READY, 0, cmd_xforward },
+	{ "XCLIENT", STATE_START | STATE_READY, CMD_SYNC | CMD_OPEN,
+	    cmd_xclient },
 	{ "VRFY", STATE_ANY, CMD_JUNK, cmd_vrfy },
 	{ "EXPN", STATE_ANY, CMD_JUNK, cmd_expn },
 	{ "HELP", STATE_ANY, CMD_OPEN | CMD_JUNK, cmd_help },
@@ -77,6 +79,7 @@ static const struct {
 	{ SMTP_EXT_XFORWARD,
 	    "XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT" },
 	{ SMTP_EXT_XTRACE, "XTRACE" },
+	{ SMTP_EXT_XCLIENT, "XCLIENT NAME ADDR PORT PROTO HELO LOGIN" },
 };
 
 /* RFC 9422 4 */
@@ -115,8 +118,8 @@ put_ehlo_lines(struct smtp_session *s, struct buf *b)
 /* A domain or an address literal, it should be (RFC 5321 4.1.1.1). Wrong names
  * are too common to insist; what is not safe in a header field becomes "?".
  * What follows a space is dropped (RFC 5321 4.1.1.1 last paragraph). */
-static bool
-take_name(struct slice args, char out[static 256])
+bool
+session_take_name(struct slice args, char out[static 256])
 {
 	struct slice name = slice_split(&args, ' ');
 
@@ -140,12 +143,13 @@ hello(struct smtp_session *s, struct slice args, bool esmtp)
 	struct buf text = BUF_INIT;
 	int rc = 0;
 
-	if (!take_name(args, name))
+	if (!session_take_name(args, name))
 		return session_refuse(s, 501, "5.5.4", "Your name, please");
 	/* RFC 5321 4.1.4: as RSET. */
 	session_reset(s);
 	s->mail_refused = false;
-	memcpy(s->helo, name, sizeof(name));
+	memcpy(s->helo, s->xclient_helo[0] != '\0' ? s->xclient_helo : name,
+	    sizeof(name));
 	s->is_esmtp = esmtp;
 	if (s->srv->handler->helo != NULL)
 		rc = s->srv->handler->helo(s, &reply);

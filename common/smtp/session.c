@@ -56,6 +56,8 @@ session_offered(struct smtp_session *s)
 	/* In LMTP every recipient has a reply anyway. */
 	if (session_is_lmtp(s))
 		ext &= ~(unsigned)SMTP_EXT_PRDR;
+	if (!s->may_xclient)
+		ext &= ~(unsigned)SMTP_EXT_XCLIENT;
 	/* Both speak for somebody else: from our own programs only. */
 	if (!session_is_lmtp(s) || !net_addr_is_loopback(conn_peer(s->conn)))
 		ext &= ~(unsigned)(SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE);

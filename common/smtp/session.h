@@ -35,6 +35,8 @@ struct smtp_session {
 	int64_t started_ms;
 
 	char helo[256];
+	char xclient_helo[256]; /* in place of what he says; or "" */
+	bool may_xclient;       /* the peer, as it connected */
 	bool is_esmtp; /* EHLO or LHLO */
 	const char *account;
 	struct buf response;	   /* decoded answer to an AUTH challenge */
@@ -109,6 +111,7 @@ int cmd_data(struct smtp_session *s, struct slice args);
 int cmd_bdat(struct smtp_session *s, struct slice args);
 int cmd_starttls(struct smtp_session *s, struct slice args);
 int cmd_auth(struct smtp_session *s, struct slice args);
+int cmd_xclient(struct smtp_session *s, struct slice args);
 int cmd_xforward(struct smtp_session *s, struct slice args);
 
 /* --- replies: 0, or the error of the connection --- */
@@ -156,6 +159,8 @@ void session_set_state(struct smtp_session *s, enum session_state state);
 bool session_is_lmtp(const struct smtp_session *s);
 /* The extensions that this session has now (enum smtp_ext). */
 unsigned session_offered(struct smtp_session *s);
+/* The name of EHLO, made safe for header fields; false: none, or too long. */
+bool session_take_name(struct slice args, char out[static 256]);
 /* Forget the transaction (RSET, EHLO, STARTTLS, after the final reply). */
 void session_reset(struct smtp_session *s);
 /* The reply for a path that session_path did not take. */

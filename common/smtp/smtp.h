@@ -28,6 +28,7 @@ enum smtp_ext {
 	SMTP_EXT_XTRACE = 1 << 11, /* ours: XTRACE=<id> parameter of MAIL */
 	SMTP_EXT_LIMITS = 1 << 12,   /* RFC 9422 */
 	SMTP_EXT_PRDR = 1 << 13,     /* draft-hall-prdr */
+	SMTP_EXT_XCLIENT = 1 << 14,  /* Postfix XCLIENT_README */
 };
 
 /* A Reverse-path or Forward-path. The slices are in the arena. */

@@ -382,6 +382,8 @@ int
 lmtp_start(
     const struct conf *conf, struct mails *mails, struct accounts *accounts)
 {
+	size_t n_networks;
+
 	lmtp.mails = mails;
 	lmtp.accounts = accounts;
 	lmtp.server = (struct smtp_server){
@@ -392,9 +394,11 @@ lmtp_start(
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_XFORWARD |
-		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS,
+		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mailbox.max_size"),
+		.xclient_from =
+		    conf_list(conf, "mailbox.xclient_from", &n_networks),
 		.max_recipients = RECIPIENTS_MAX,
 		.max_errors = 100,
 		.timeout_ms = 300000,

@@ -422,6 +422,93 @@ class Trouble(unittest.TestCase):
                 self.assertEqual(c.cmd("MAIL FROM:<a@b.test>")[0], 421)
                 self.assertIsNone(c.reply())
 
+    V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+    def test_proxy_names_the_client(self):
+        """PROXY v1, v2 and LOCAL; what is none ends the connection; behind
+        PROXY comes implicit TLS."""
+        import struct
+        from pneu import tls_context
+        v4 = self.V2 + b"\x21\x11" + struct.pack(
+            ">H4s4sHH", 12 + 5, bytes([203, 0, 113, 9]), bytes(4), 99, 25) \
+            + b"\x04\0\x02xx"
+        v6 = self.V2 + b"\x21\x21" + struct.pack(
+            ">H16s16sHH", 36, socket.inet_pton(socket.AF_INET6, "2001:db8::9"),
+            bytes(16), 99, 25)
+        cases = (
+            (b"PROXY TCP4 192.0.2.77 192.0.2.1 5555 25\r\n", "[192.0.2.77]"),
+            (b"PROXY TCP6 2001:db8::7 ::1 5555 25\r\n",
+             "[IPv6:2001:db8::7]"),
+            (b"PROXY UNKNOWN\r\n", "[127.0.0.1]"),
+            (b"PROXY UNKNOWN ffff::1 ::1 1 1\r\n", "[127.0.0.1]"),
+            (v4, "[203.0.113.9]"), (v6, "[IPv6:2001:db8::9]"),
+            (self.V2 + b"\x20\x00\0\0", "[127.0.0.1]"))
+        bad = (b"EHLO x.test is no header\r\n",
+               b"PROXY TCP4 192.0.2.77 192.0.2.1 5555\r\n",
+               b"PROXY TCP4 2001:db8::7 ::1 5555 25\r\n",
+               b"PROXY TCP4 192.0.2.77 192.0.2.1 99999 25\r\n",
+               b"PROXY " + b"x" * 200, b"PROXY TCP4 1.1.1.1\n" + b"x" * 99,
+               self.V2 + b"\x31\x11\0\x0c" + bytes(12),
+               self.V2 + b"\x21\x11\0\x04" + bytes(4))
+        with System(conf={"mta": {"proxy_from": ["127.0.0.0/8"]},
+                          "msa": {"proxy_from": "127.0.0.1"}}) as s:
+            for header, name in cases:
+                with Raw(s.port["smtp"], banner=False) as c:
+                    c.send(header)
+                    self.assertEqual(c.reply()[0], 220, header)
+                    for line in ("EHLO x.test", "MAIL FROM:<a@b.test>",
+                                 "RCPT TO:<bob@example.test>"):
+                        self.assertEqual(c.cmd(line)[0], 250)
+                    c.cmd("DATA")
+                    c.send("Subject: p", "", ".")
+                    self.assertEqual(c.reply()[0], 250)
+                self.assertIn(("from x.test (%s)" % name).encode(),
+                              s.messages("bob")[-1])
+            for header in bad:
+                with Raw(s.port["smtp"], banner=False) as c:
+                    c.send(header)
+                    try:
+                        self.assertIsNone(c.reply(), header)
+                    except ConnectionResetError:
+                        pass
+            with socket.create_connection(
+                    ("127.0.0.1", s.port["submissions"]), timeout=60) as raw:
+                raw.sendall(v4)
+                with tls_context().wrap_socket(
+                        raw, server_hostname="localhost") as t:
+                    self.assertEqual(t.recv(4), b"220 ")
+
+    def test_xclient_names_the_client(self):
+        with System(conf={"mta": {"xclient_from": ["127.0.0.1"],
+                                  "max_per_address": 1}}) as s:
+            with Raw(s.port["smtp"]) as c, Raw(s.port["submission"]) as msa:
+                self.assertIn("XCLIENT", c.cmd("EHLO x.test")[1])
+                self.assertNotIn("XCLIENT", msa.cmd("EHLO x.test")[1])
+                self.assertEqual(msa.cmd("XCLIENT ADDR=1.2.3.4")[0], 550)
+                self.assertEqual(
+                    c.cmd("XCLIENT ADDR=192.0.2.77 HELO=real.test")[0], 220)
+                for line in ("EHLO x.test", "MAIL FROM:<a@b.test>",
+                             "RCPT TO:<bob@example.test>"):
+                    self.assertEqual(c.cmd(line)[0], 250)
+                c.cmd("DATA")
+                c.send("Subject: p", "", ".")
+                self.assertEqual(c.reply()[0], 250)
+                # 127.0.0.1 is not counted any more, 192.0.2.77 is.
+                with Raw(s.port["smtp"]) as second:
+                    self.assertEqual(second.banner[0], 220)
+                    self.assertEqual(
+                        second.cmd("XCLIENT ADDR=192.0.2.77")[0], 421)
+            self.assertIn(b"from real.test ([192.0.2.77])",
+                          s.messages("bob")[-1])
+
+    def test_a_list_of_networks_with_a_fault_is_told(self):
+        with System(start=False, conf={
+                "mta": {"proxy_from": ["10.0.0.0/40"]}}) as s:
+            with self.assertRaises(AssertionError) as caught:
+                s.start("mta")
+            self.assertIn("10.0.0.0/40", str(caught.exception))
+            s.kill("mta")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -99,12 +99,56 @@ longest_unix_path_is_107_octets(void **state)
 	assert_int_equal(strlen(net_addr_path(&a)), 107);
 }
 
+static void
+networks(void **state)
+{
+	static const struct {
+		const char *address, *network;
+		bool in;
+	} in[] = {
+		{ "192.0.2.7:25", "192.0.2.7", true },
+		{ "192.0.2.7:25", "192.0.2.8", false },
+		{ "192.0.2.7:25", "192.0.2.0/24", true },
+		{ "192.0.3.7:25", "192.0.2.0/23", true },
+		{ "192.0.4.7:25", "192.0.2.0/23", false },
+		{ "192.0.2.129:25", "192.0.2.128/25", true },
+		{ "192.0.2.127:25", "192.0.2.128/25", false },
+		{ "192.0.2.7:25", "0.0.0.0/0", true },
+		{ "192.0.2.7:25", "::/0", true },
+		{ "[::ffff:192.0.2.7]:25", "192.0.2.0/24", true },
+		{ "[2001:db8::1]:25", "0.0.0.0/0", false },
+		{ "[2001:db8::1]:25", "2001:db8::/32", true },
+		{ "[2001:db9::1]:25", "2001:db8::/32", false },
+		{ "[2001:db8::1]:25", "2001:db8::1", true },
+		{ "unix:/x", "unix", true },
+		{ "unix:/x", "::/0", false },
+		{ "192.0.2.7:25", "unix", false },
+	};
+	static const char *const bad[] = { "", "x", "192.0.2.0/33",
+		"192.0.2.0/", "192.0.2.0/-1", "2001:db8::/129", "192.0.2/24",
+		"*", "192.0.2.0/24/1" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(in) / sizeof(*in); i++) {
+		const char *list[] = { "203.0.113.1", in[i].network, NULL };
+		struct net_addr a;
+
+		assert_int_equal(net_addr_parse(&a, in[i].address, ""), 0);
+		assert_true(net_network_is_valid(in[i].network));
+		if (net_addr_is_listed(&a, list) != in[i].in)
+			fail_msg("%s %s", in[i].address, in[i].network);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_false(net_network_is_valid(bad[i]));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_are_read_and_printed),
 		cmocka_unit_test(relative_unix_path_needs_a_folder),
+		cmocka_unit_test(networks),
 		cmocka_unit_test(longest_unix_path_is_107_octets),
 	};
 
