@@ -92,6 +92,7 @@ begin_anew(struct smtp_session *s)
 	s->helo[0] = '\0';
 	s->is_esmtp = false;
 	session_set_state(s, STATE_START);
+	session_name(s);
 	if (s->srv->handler->connect != NULL)
 		rc = s->srv->handler->connect(s, &reply);
 	if (rc != 0) {
