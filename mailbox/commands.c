@@ -15,6 +15,7 @@
 
 #include "common/base/log.h"
 #include "common/mail/date.h"
+#include "mailbox/commands_store.h"
 #include "mailbox/mails/mails.h"
 
 #define CHUNK ((size_t)64 << 10)
@@ -386,5 +387,11 @@ const struct service_command mailbox_commands[] = {
 	    "Put a message from standard input in a mailbox", run_add },
 	{ "remove", "--yes ACCOUNT", "Delete all mail of an account",
 	    run_remove },
+	{ "check", "[--json]", "Verify all mail; changes nothing", run_check },
+	{ "collect", "[--json]", "Remove what crashes left over", run_collect },
+	{ "stats", "[--json]", "What the store takes up", run_stats },
+	{ "backup", "DIR", "Copy all mail to DIR, as it is now", run_backup },
+	{ "verify", "[--json] DIR", "Verify a backup", run_verify },
+	{ "restore", "DIR", "Put a backup where no mail is yet", run_restore },
 	{ 0 },
 };

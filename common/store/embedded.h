@@ -263,8 +263,7 @@ void emb_files_close(struct emb *e, bool all);
 
 /* --- upkeep (upkeep.c, backup.c) --- */
 int emb_stats(struct store *s, struct store_stats *out);
-int emb_check(
-    struct store *s, void (*fault)(void *arg, const char *what), void *arg);
+int emb_check(struct store *s, store_fault_fn *fault, void *arg);
 int emb_compact(struct store *s, bool *more);
 int emb_backup(struct store *s, const char *dir);
 

@@ -89,8 +89,7 @@ struct store_engine {
 	    uint64_t at, void *p, size_t n, size_t *got);
 	int (*blob_list)(struct store *s, store_blob_fn *blob, void *arg);
 	int (*stats)(struct store *s, struct store_stats *out);
-	int (*check)(struct store *s,
-	    void (*fault)(void *arg, const char *what), void *arg);
+	int (*check)(struct store *s, store_fault_fn *fault, void *arg);
 	int (*compact)(struct store *s, bool *more);
 	int (*backup)(struct store *s, const char *dir);
 };

@@ -521,8 +521,7 @@ mem_stats(struct store *s, struct store_stats *out)
 }
 
 static int
-mem_check(
-    struct store *s, void (*fault)(void *arg, const char *what), void *arg)
+mem_check(struct store *s, store_fault_fn *fault, void *arg)
 {
 	(void)s, (void)fault, (void)arg;
 	return 0;

@@ -710,8 +710,7 @@ store_stats(struct store *s, struct store_stats *out)
 }
 
 int
-store_check(
-    struct store *s, void (*fault)(void *arg, const char *what), void *arg)
+store_check(struct store *s, store_fault_fn *fault, void *arg)
 {
 	int rc;
 

@@ -218,10 +218,14 @@ struct store_stats {
 };
 int store_stats(struct store *s, struct store_stats *out);
 
-/* Verify every checksum and that every index entry finds its blob; each fault
- * is one call of `fault` in plain words. Number of faults, or -errno. */
-int store_check(struct store *s, void (*fault)(void *arg, const char *what),
-    void *arg);
+/*
+ * Verify every checksum and that every index entry finds its blob. Each fault
+ * is one call of `fault`, which must not wait, in plain words; `blob` is the
+ * one that is hurt, or NULL. Number of faults, or -errno.
+ */
+typedef void store_fault_fn(
+    void *arg, const struct store_blob_id *blob, const char *what);
+int store_check(struct store *s, store_fault_fn *fault, void *arg);
 
 /* Rewrite segments of which much is dead, a step of bounded work; *more says
  * that there is more to do. An open store does so by itself, now and then and

@@ -90,18 +90,19 @@ emb_stats(struct store *s, struct store_stats *out)
 
 struct check {
 	struct emb *e;
-	void (*fault)(void *arg, const char *what);
+	store_fault_fn *fault;
 	void *arg;
 	int faults;
 };
 
 static void
-check_fault(struct check *c, const char *fmt, const char *name, const char *why)
+check_fault(struct check *c, const struct store_blob_id *blob, const char *name,
+    const char *why)
 {
 	struct buf text = BUF_INIT;
 
-	buf_printf(&text, fmt, name, why);
-	c->fault(c->arg, buf_str(&text));
+	buf_printf(&text, "%s: %s", name, why);
+	c->fault(c->arg, blob, buf_str(&text));
 	buf_clear(&text);
 	c->faults++;
 }
@@ -115,7 +116,9 @@ check_blob(struct check *c, const struct store_blob_id *id)
 	blob_file_name(name, SEGMENT_OWN_FILE, id);
 	/* -ENOENT: deleted meanwhile. */
 	if (rc != 0 && rc != -ENOENT)
-		check_fault(c, "%s: cannot be read: %s", name, strerror(-rc));
+		check_fault(c, id, name,
+		    rc == -EIO ? "damaged, a checksum is wrong"
+			       : strerror(-rc));
 }
 
 struct check_list {
@@ -152,16 +155,15 @@ check_segment(void *arg, uint32_t number, const struct segment_row *row)
 		return;
 	blob_file_name(name, number, NULL);
 	if (fstatat(c->e->blobs_fd, name, &st, 0) == -1)
-		check_fault(c, "%s: %s", name, strerror(errno));
+		check_fault(c, NULL, name, strerror(errno));
 	else if ((uint64_t)st.st_size < row->committed)
-		check_fault(c, "%s: %s", name, "shorter than what it held");
+		check_fault(c, NULL, name, "shorter than what it held");
 	else if (row->live > row->committed)
-		check_fault(c, "%s: %s", name, "counts more than it has");
+		check_fault(c, NULL, name, "counts more than it has");
 }
 
 int
-emb_check(
-    struct store *s, void (*fault)(void *arg, const char *what), void *arg)
+emb_check(struct store *s, store_fault_fn *fault, void *arg)
 {
 	struct check c = { .e = s->e, .fault = fault, .arg = arg };
 	struct check_list list = { NULL, 0, 0 };

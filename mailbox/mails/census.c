@@ -15,16 +15,38 @@
 #define ROUNDS 5
 #define PAGE 1000
 
-void
-census_fault(struct census *c, const char *fmt, ...)
+static struct census_fault *
+fault_new(struct census *c)
 {
+	size_t cap = c->cap_faults == 0 ? 64 : c->cap_faults * 2;
+	struct census_fault *v;
+
+	if (c->n_faults == c->cap_faults) {
+		if ((v = realloc(c->faults, cap * sizeof(*v))) == NULL)
+			return NULL;
+		c->faults = v;
+		c->cap_faults = cap;
+	}
+	return &c->faults[c->n_faults++];
+}
+
+void
+census_fault(
+    struct census *c, uint64_t mailbox, uint32_t uid, const char *fmt, ...)
+{
+	struct census_fault *f = fault_new(c);
 	va_list ap;
 
+	if (f == NULL) {
+		c->faults_lost = true;
+		return;
+	}
+	*f = (struct census_fault){ mailbox, uid, c->texts.n };
 	va_start(ap, fmt);
 	buf_vprintf(&c->texts, fmt, ap);
 	va_end(ap);
-	buf_put_char(&c->texts, '\0');
-	c->faults++;
+	if (!buf_put_char(&c->texts, '\0'))
+		c->faults_lost = true;
 }
 
 void
@@ -32,8 +54,11 @@ census_clear(struct census *c)
 {
 	free(c->marks);
 	free(c->boxes);
+	free(c->faults);
 	buf_clear(&c->texts);
-	c->faults = 0;
+	c->faults = NULL;
+	c->n_faults = c->cap_faults = 0;
+	c->faults_lost = false;
 	c->marks = NULL;
 	c->boxes = NULL;
 	c->n_marks = c->cap_marks = c->n_boxes = c->cap_boxes = 0;
@@ -150,8 +175,9 @@ count_row(void *arg, struct slice key, struct slice val)
 	if (intent)
 		val = slice_head(val, MESSAGE_ROW);
 	if (key.n != (intent ? 11 : 5) || row_decode(val, &r) != 0) {
-		census_fault(
-		    b->c, "mailbox %s: a message row is damaged", b->x->part);
+		census_fault(b->c, b->x->id,
+		    !intent && key.n == 5 ? get_be32(key.p + 1) : 0,
+		    "its row is damaged, so the message cannot be shown");
 		return 0;
 	}
 	if (!intent)
@@ -202,11 +228,11 @@ count_box(struct census *c, struct census_box *out)
 	/* Sums can be compared when nothing changed meanwhile. */
 	if (rc == 0 && out->exists && box_read(x, &after) == 0 &&
 	    after.changes == out->h.changes && sums_differ(&after, &b.sum))
-		census_fault(c,
-		    "mailbox %s: has %u messages (%u unseen, %u deleted), "
-		    "but its header says %u (%u, %u)",
-		    x->part, b.sum.messages, b.sum.unseen, b.sum.deleted,
-		    after.messages, after.unseen, after.deleted);
+		census_fault(c, x->id, 0,
+		    "has %u messages (%u unseen, %u deleted), but its header "
+		    "says %u (%u, %u)",
+		    b.sum.messages, b.sum.unseen, b.sum.deleted, after.messages,
+		    after.unseen, after.deleted);
 	box_put(&x);
 	return rc;
 }
@@ -291,9 +317,10 @@ names_mark(struct census *c)
 				box->named = true;
 			if ((box == NULL || !box->exists) &&
 			    is_lost(c, accounts[i], ids[k]))
-				census_fault(c,
-				    "account %s: mailbox m%016llx is missing",
-				    accounts[i], (unsigned long long)ids[k]);
+				census_fault(c, ids[k], 0,
+				    "the name is there, the mailbox of account "
+				    "%s is not",
+				    accounts[i]);
 		}
 		arena_reset(&ids_arena);
 	}

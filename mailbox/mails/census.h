@@ -22,10 +22,19 @@ struct census_box {
 	struct header h;
 };
 
+/* Which mailbox and message, 0 where not known; a text of `texts`. */
+struct census_fault {
+	uint64_t mailbox;
+	uint32_t uid;
+	size_t text;
+};
+
 struct census {
 	struct mails *m;
-	struct buf texts; /* faults, a NUL behind each */
-	int faults;
+	struct buf texts; /* of faults, a NUL behind each */
+	struct census_fault *faults;
+	size_t n_faults, cap_faults;
+	bool faults_lost; /* out of memory */
 	struct mark *marks; /* sorted by blob, then token */
 	size_t n_marks, cap_marks;
 	struct census_box *boxes; /* sorted by id */
@@ -38,8 +47,8 @@ struct census {
  */
 int census_take(struct census *c);
 void census_clear(struct census *c);
-void census_fault(struct census *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+void census_fault(struct census *c, uint64_t mailbox, uint32_t uid,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The first mark of the blob, or NULL; those of one blob follow each other. */
 struct mark *census_blob(struct census *c, const struct store_blob_id *id);
 /* The mark with that token, or NULL. */

@@ -46,7 +46,7 @@ refs_row(void *arg, struct slice key, struct slice val)
 	int rc = 0;
 
 	if (key.n != sizeof(r.blob.octets) || val.n % MAILS_REF != 0) {
-		census_fault(w->c, "a row of refs is damaged");
+		census_fault(w->c, 0, 0, "a row of refs is damaged");
 		return 0;
 	}
 	memcpy(r.blob.octets, key.p, key.n);
@@ -100,10 +100,8 @@ blob_mark(
 	for (; m != NULL; m = census_is_last(c, m) ? NULL : m + 1) {
 		m->stored = true;
 		if (m->size != size)
-			census_fault(c,
-			    "mailbox m%016llx uid %u: has %llu octets, its "
-			    "row says %llu",
-			    (unsigned long long)m->mailbox, m->uid,
+			census_fault(c, m->mailbox, m->uid,
+			    "has %llu octets, its row says %llu",
 			    (unsigned long long)size,
 			    (unsigned long long)m->size);
 	}
@@ -139,19 +137,18 @@ mark_check(struct census *c, const struct mark *m)
 	const struct mark *other = m + 1;
 
 	if (!is_stored(c, m) && is_still_there(c, m))
-		census_fault(c, "mailbox m%016llx uid %u: blob %s is missing",
-		    (unsigned long long)m->mailbox, m->uid,
+		census_fault(c, m->mailbox, m->uid,
+		    "its octets (blob %s) are missing",
 		    blob_name(&m->blob).text);
 	if (m->token != 0 && !m->listed && is_still_there(c, m))
-		census_fault(c,
-		    "mailbox m%016llx uid %u: its share of blob %s is not "
-		    "listed",
-		    (unsigned long long)m->mailbox, m->uid,
+		census_fault(c, m->mailbox, m->uid,
+		    "its share of blob %s is not listed",
 		    blob_name(&m->blob).text);
 	if (!census_is_last(c, m) &&
 	    (m->token == 0 || m->token == other->token) &&
 	    is_still_there(c, m) && is_still_there(c, other))
-		census_fault(c, "blob %s is one message's alone, and another's",
+		census_fault(c, m->mailbox, m->uid,
+		    "blob %s is this message's alone, and another's",
 		    blob_name(&m->blob).text);
 }
 
@@ -172,26 +169,109 @@ check_marks(struct census *c)
 	return 0;
 }
 
+/* The store's own: of a message where it is one's, or several's. */
+static void
+store_fault(void *arg, const struct store_blob_id *blob, const char *what)
+{
+	struct census *c = arg;
+	struct mark *m = blob == NULL ? NULL : census_blob(c, blob);
+
+	if (m == NULL)
+		census_fault(c, 0, 0, "%s%s", what,
+		    blob == NULL ? "" : " (no message has it)");
+	for (; m != NULL; m = census_is_last(c, m) ? NULL : m + 1)
+		census_fault(c, m->mailbox, m->uid, "%s", what);
+}
+
+/* The name of a mailbox; looked up when another is wanted than last time. */
+struct place {
+	uint64_t mailbox;
+	struct buf account;
+	struct arena arena;
+	const char *name; /* NULL: not known */
+};
+
+static void
+place_find(struct mails *m, struct place *p, uint64_t mailbox)
+{
+	struct box *x = box_get(m, mailbox);
+	struct mails_info *all;
+	size_t n = 0;
+
+	p->mailbox = mailbox;
+	p->name = NULL;
+	arena_reset(&p->arena);
+	buf_reset(&p->account);
+	if (x == NULL)
+		return;
+	/* In a store that is open to read the list is there, though the call
+	 * may fail at finishing what a crash left. */
+	if (store_get(m->s, box_part(x), KEY_OWNER, &p->account) == 0)
+		(void)mails_list(m, buf_str(&p->account), &p->arena, &all, &n);
+	for (size_t i = 0; i < n; i++)
+		if (all[i].id == mailbox)
+			p->name = all[i].name;
+	box_put(&x);
+}
+
+static void
+faults_tell(struct census *c, mails_fault_fn *fault, void *arg)
+{
+	struct place p = { .account = BUF_INIT,
+		.arena = ARENA_INIT_MAX((size_t)4 << 20) };
+
+	for (size_t i = 0; i < c->n_faults; i++) {
+		const struct census_fault *f = &c->faults[i];
+
+		if (f->mailbox != p.mailbox)
+			place_find(c->m, &p, f->mailbox);
+		fault(arg,
+		    &(struct mails_fault){
+			.account = f->mailbox != 0 && p.account.n > 0
+			    ? buf_str(&p.account)
+			    : NULL,
+			.mailbox = f->mailbox != 0 ? p.name : NULL,
+			.mailbox_id = f->mailbox,
+			.uid = f->uid,
+			.what = buf_str(&c->texts) + f->text,
+		    });
+	}
+	buf_clear(&p.account);
+	arena_reset(&p.arena);
+}
+
+static void
+checked_sum(const struct census *c, struct mails_checked *out)
+{
+	*out = (struct mails_checked){ 0 };
+	for (size_t i = 0; i < c->n_boxes; i++)
+		out->mailboxes += c->boxes[i].exists;
+	for (size_t i = 0; i < c->n_marks; i++) {
+		if (c->marks[i].uid == 0)
+			continue;
+		out->messages++;
+		out->octets += c->marks[i].size;
+	}
+}
+
 int
-mails_check(struct mails *m, bool octets,
-    void (*fault)(void *arg, const char *what), void *arg)
+mails_check(struct mails *m, bool octets, mails_fault_fn *fault, void *arg,
+    struct mails_checked *out)
 {
 	struct census c = { .m = m };
-	const char *text, *end;
-	int rc = census_take(&c), n;
+	int rc = census_take(&c);
 
 	if (rc == 0)
 		rc = check_marks(&c);
-	n = c.faults;
-	end = buf_str(&c.texts) + c.texts.n;
-	for (text = buf_str(&c.texts); rc == 0 && text < end;
-	     text += strlen(text) + 1)
-		fault(arg, text);
+	if (rc == 0 && octets)
+		rc = store_check(m->s, store_fault, &c);
+	if (rc >= 0)
+		rc = c.faults_lost ? -ENOMEM : (int)c.n_faults;
+	if (rc > 0)
+		faults_tell(&c, fault, arg);
+	if (rc >= 0 && out != NULL)
+		checked_sum(&c, out);
 	census_clear(&c);
-	if (rc == 0 && octets && (rc = store_check(m->s, fault, arg)) >= 0)
-		rc += n;
-	else if (rc == 0)
-		rc = n;
 	return mails_error(rc);
 }
 
@@ -319,7 +399,7 @@ mails_collect(struct mails *m, int64_t age_s, struct mails_collected *out)
 	int rc;
 
 	*out = (struct mails_collected){ 0 };
-	if ((rc = census_take(&c)) == 0 && c.faults > 0)
+	if ((rc = census_take(&c)) == 0 && c.n_faults > 0)
 		rc = -EIO; /* a row that cannot be read may speak of any blob */
 	if (rc == 0 && (rc = collect_boxes(&c, before, out)) == 0 &&
 	    (rc = collect_refs(&c, before, out)) == 0)

@@ -9,14 +9,28 @@
 
 #include "mailbox/mails/mails.h"
 
+/* A fault, as far as its place is known; valid during the call. */
+struct mails_fault {
+	const char *account; /* or NULL */
+	const char *mailbox; /* its name, or NULL */
+	uint64_t mailbox_id; /* or 0 */
+	uint32_t uid;        /* or 0 */
+	const char *what;    /* in plain words */
+};
+typedef void mails_fault_fn(void *arg, const struct mails_fault *f);
+
+struct mails_checked {
+	uint64_t mailboxes, messages, octets; /* as messages' sizes */
+};
 /*
  * Read everything: rows, sums in headers, blobs of each message, refs, and
  * (`octets`) every checksum of the store. Changes nothing, and may run beside
- * the daemons. Each fault is one call of `fault`, in plain words. Number of
- * faults, or -errno. What is merely left over is no fault.
+ * the daemons. A damaged message is one fault for each mailbox it is in. Number
+ * of faults, or -errno. What is merely left over is no fault. `out` may be
+ * NULL.
  */
-int mails_check(struct mails *m, bool octets,
-    void (*fault)(void *arg, const char *what), void *arg);
+int mails_check(struct mails *m, bool octets, mails_fault_fn *fault, void *arg,
+    struct mails_checked *out);
 
 struct mails_collected {
 	uint64_t blobs, octets; /* without a message */

@@ -65,8 +65,9 @@ child_end(pid_t pid)
 }
 
 static void
-no_fault(void *arg, const char *what)
+no_fault(void *arg, const struct store_blob_id *blob, const char *what)
 {
+	(void)blob;
 	print_message("check: %s\n", what);
 	++*(int *)arg;
 }

@@ -637,9 +637,10 @@ row_put(struct mails_view *v, char kind, uint32_t uid, const char *val)
 }
 
 static void
-count_fault(void *arg, const char *what)
+count_fault(void *arg, const struct mails_fault *f)
 {
-	(void)what;
+	CHECK(f->account != NULL && strcmp(f->account, ALICE) == 0);
+	CHECK(f->mailbox != NULL && strcmp(f->mailbox, "INBOX") == 0);
 	++*(int *)arg;
 }
 
@@ -656,7 +657,7 @@ damage(void)
 	for (int i = 0; i < 4; i++)
 		deliver_to(ALICE, "INBOX", 0, MESSAGE);
 	v = view_of(ALICE, "INBOX");
-	CHECK_INT(mails_check(mm, true, count_fault, &faults), 0);
+	CHECK_INT(mails_check(mm, true, count_fault, &faults, NULL), 0);
 	/* A summary is made anew. */
 	row_put(v, 's', 1, "\2junk");
 	CHECK_INT(mails_summary(v, 1, &a, &s), 0);
@@ -664,7 +665,7 @@ damage(void)
 	row_put(v, 's', 1, "");
 	CHECK_INT(mails_summary(v, 1, &a, &s), 0);
 	CHECK_INT(s.n_parts, 1);
-	CHECK_INT(mails_check(mm, true, count_fault, &faults), 0);
+	CHECK_INT(mails_check(mm, true, count_fault, &faults, NULL), 0);
 	/* A blob that is gone. */
 	CHECK_INT(mails_row(v, 2, &row), 0);
 	while (is_doubt(store_blob_del(st, &row.blob)))
@@ -672,7 +673,7 @@ damage(void)
 	CHECK(!text_is(v, 2, MESSAGE));
 	CHECK_INT(mails_summary(v, 2, &a, &s), 0);
 	CHECK(slice_eq_str(s.preview, "Through the tube."));
-	CHECK_INT(mails_check(mm, true, count_fault, &faults), 1);
+	CHECK_INT(mails_check(mm, true, count_fault, &faults, NULL), 1);
 	/* A row. */
 	row_put(v, 'u', 3, "junk");
 	mails_view_close(&v);
@@ -680,7 +681,7 @@ damage(void)
 	CHECK_INT(mails_view_count(v), 3);
 	CHECK_INT(mails_view_uid(v, 3), 4);
 	CHECK(text_is(v, 3, MESSAGE));
-	CHECK(mails_check(mm, true, count_fault, &faults) > 1);
+	CHECK(mails_check(mm, true, count_fault, &faults, NULL) > 1);
 	CHECK_INT(deliver_to(ALICE, "INBOX", 0, MESSAGE), 5);
 	mails_view_close(&v);
 	arena_reset(&a);

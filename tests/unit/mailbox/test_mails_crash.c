@@ -179,10 +179,10 @@ count_messages(const char *account, const char *mailbox)
 }
 
 static void
-no_fault(void *arg, const char *what)
+no_fault(void *arg, const struct mails_fault *f)
 {
 	(void)arg;
-	print_error("check: %s\n", what);
+	print_error("check: %s\n", f->what);
 }
 
 /* A list finishes what a crash has left in the account. */
@@ -218,10 +218,10 @@ verify(void)
 {
 	struct mails_collected collected;
 
-	CHECK_INT(mails_check(mm, true, no_fault, NULL), 0);
+	CHECK_INT(mails_check(mm, true, no_fault, NULL, NULL), 0);
 	verify_counts();
 	CHECK_INT(mails_collect(mm, -1, &collected), 0);
-	CHECK_INT(mails_check(mm, true, no_fault, NULL), 0);
+	CHECK_INT(mails_check(mm, true, no_fault, NULL, NULL), 0);
 	verify_counts();
 }
 

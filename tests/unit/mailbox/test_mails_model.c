@@ -296,10 +296,10 @@ op_reopen(size_t i)
 }
 
 static void
-no_fault(void *arg, const char *what)
+no_fault(void *arg, const struct mails_fault *f)
 {
 	(void)arg;
-	print_message("check: %s\n", what);
+	print_message("check: %s\n", f->what);
 }
 
 static void
@@ -341,7 +341,7 @@ empty(void)
 	}
 	CHECK_INT(mails_collect(mm, -1, &collected), 0);
 	CHECK_INT(collected.blobs, 0); /* none was lost sight of */
-	CHECK_INT(mails_check(mm, true, no_fault, NULL), 0);
+	CHECK_INT(mails_check(mm, true, no_fault, NULL, NULL), 0);
 	CHECK_INT(store_stats(st, &stats), 0);
 	CHECK_INT(stats.blob_octets, 0);
 }
@@ -376,7 +376,7 @@ random_operations(void)
 			op_reopen(view);
 	}
 	statuses_compare();
-	CHECK_INT(mails_check(mm, false, no_fault, NULL), 0);
+	CHECK_INT(mails_check(mm, false, no_fault, NULL, NULL), 0);
 	for (size_t i = 0; i < VIEWS; i++)
 		mails_view_close(&views[i].v);
 	if (!store_test_failure[0])
