@@ -231,11 +231,33 @@ cmd_backup(struct run *r)
 	return 0;
 }
 
+/* What is missing above `path`, as on a machine that is new. */
+static int
+make_parents(const char *path)
+{
+	char *part = strdup(path);
+	int rc = part == NULL ? -ENOMEM : 0;
+
+	for (size_t i = 1; rc == 0 && part[i] != '\0'; i++) {
+		if (part[i] != '/')
+			continue;
+		part[i] = '\0';
+		if (mkdir(part, 0755) == -1 && errno != EEXIST &&
+		    access(part, F_OK) == -1)
+			rc = -errno;
+		part[i] = '/';
+	}
+	free(part);
+	return rc;
+}
+
 static int
 cmd_restore(struct run *r)
 {
-	int rc = store_backup(mails_store(r->mails), r->target);
+	int rc = make_parents(r->target);
 
+	if (rc == 0)
+		rc = store_backup(mails_store(r->mails), r->target);
 	if (rc != 0)
 		return complain(r, r->target, rc);
 	printf("The mail is in %s; to be sure: pneu mail check\n", r->target);

@@ -22,6 +22,10 @@
 #include "common/store/embedded.h"
 #include "common/store/store_io.h"
 
+/* In the target's folder of blobs. A file is whole before it takes the place of
+ * an older copy: cut short, the backup that was there is still a backup. */
+#define BEING_COPIED ".new"
+
 struct backup {
 	struct emb *e;
 	const char *dir;
@@ -92,11 +96,13 @@ blob_file_copy(struct backup *b, const char *name)
 		rc = -errno;
 	else if (fstatat(b->blobs_fd, name, &old, 0) == 0 && is_same(&st, &old))
 		rc = 0;
-	else if ((to = openat(b->blobs_fd, name,
+	else if ((to = openat(b->blobs_fd, BEING_COPIED,
 		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) == -1)
 		rc = -errno;
-	else if ((rc = octets_copy(from, to, (uint64_t)st.st_size)) == 0)
-		rc = file_sync_as(to, &st);
+	else if ((rc = octets_copy(from, to, (uint64_t)st.st_size)) == 0 &&
+	    (rc = file_sync_as(to, &st)) == 0 &&
+	    renameat(b->blobs_fd, BEING_COPIED, b->blobs_fd, name) == -1)
+		rc = -errno;
 	close(from);
 	if (to != -1)
 		close(to);
