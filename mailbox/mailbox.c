@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/auth/accounts.h"
+#include "common/auth/sasl.h"
 #include "common/base/log.h"
 #include "mailbox/imap/imap.h"
 #include "mailbox/lmtp/lmtp.h"
@@ -36,6 +37,8 @@ mailbox_start(const struct conf *conf)
 
 	rc = accounts_open(&accounts, conf, false, &err);
 	if (rc == 0)
+		rc = sasl_server_start(accounts, conf, &err);
+	if (rc == 0)
 		rc = mails_open(&mails, &mc, &err);
 	if (rc == 0)
 		rc = start_sessions(conf);
@@ -59,6 +62,7 @@ void
 mailbox_stop(void)
 {
 	mails_close(&mails);
+	sasl_server_stop(accounts);
 	accounts_close(&accounts);
 }
 
@@ -73,9 +77,5 @@ mailbox_paths(const struct conf *conf, struct service_path *out, size_t max)
 	for (; n < sizeof(names) / sizeof(names[0]) && n < max; n++)
 		out[n] =
 		    (struct service_path){ conf_file(conf, names[n]), true };
-	if (*conf_str(conf, "accounts.key") != '\0' && n < max)
-		out[n++] = (struct service_path){ conf_file(
-						      conf, "accounts.key"),
-			false };
 	return n;
 }

@@ -40,6 +40,7 @@ main(int argc, char **argv)
 		.reload = mailbox_reload,
 		.stop = mailbox_stop,
 		.paths = mailbox_paths,
+		.signs_in = true,
 	};
 
 	return service_main(&mailbox, argc, argv);

@@ -33,6 +33,7 @@ main(int argc, char **argv)
 		.reload = msa_reload,
 		.stop = msa_stop,
 		.paths = msa_paths,
+		.signs_in = true,
 	};
 
 	return service_main(&msa, argc, argv);

@@ -530,6 +530,8 @@ msa_start(const struct conf *conf)
 		.timeout_ms = 300000 };
 	rc = accounts_open(&msa.accounts, conf, false, &err);
 	if (rc == 0)
+		rc = sasl_server_start(msa.accounts, conf, &err);
+	if (rc == 0)
 		rc = smtp_pool_new(&msa.qm, conf_str(conf, "msa.qm"),
 		    conf_file(conf, "run_dir"), &msa.lmtp, QM_CONNECTIONS);
 	if (rc != 0)
@@ -544,26 +546,21 @@ void
 msa_stop(void)
 {
 	smtp_pool_free(&msa.qm);
+	sasl_server_stop(msa.accounts);
 	accounts_close(&msa.accounts);
 }
 
 size_t
 msa_paths(const struct conf *conf, struct service_path *out, size_t max)
 {
-	size_t n = 3;
-
-	if (max < 4)
+	if (max < 3)
 		return 0;
 	out[0] =
 	    (struct service_path){ conf_file(conf, "msa.spool_dir"), true };
 	out[1] = (struct service_path){ conf_file(conf, "run_dir"), true };
 	/* LMDB's reader table is written by readers too. */
 	out[2] = (struct service_path){ conf_file(conf, "accounts.dir"), true };
-	if (*conf_str(conf, "accounts.key") != '\0')
-		out[n++] = (struct service_path){ conf_file(
-						      conf, "accounts.key"),
-			false };
-	return n;
+	return 3;
 }
 
 void

@@ -46,6 +46,7 @@ struct accounts {
 	char *key_path;
 	bool has_key, key_complained;
 	unsigned char key[32]; /* of sealed passwords (secret.h) */
+	struct oauth *oauth; /* NULL: no tokens; sasl_server_start's */
 	size_t hashes; /* that wait or run */
 	bool flooded;  /* said so, until none does */
 	struct co_semaphore hashers;

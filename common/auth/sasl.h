@@ -13,6 +13,13 @@
 
 struct sasl_server;
 
+/* For those that need more than accounts: OAUTHBEARER and XOAUTH2 by settings
+ * auth.oauth_*. In a worker, in a coroutine; stop before accounts_close. 0, or
+ * -errno with the reason in `err`. */
+int sasl_server_start(
+    struct accounts *a, const struct conf *conf, struct buf *err);
+void sasl_server_stop(struct accounts *a);
+
 /*
  * Mechanisms to offer on this connection, best first, space-separated, static
  * or in the arena. "": none, so say nothing of authentication; that is so

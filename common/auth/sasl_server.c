@@ -11,10 +11,11 @@
 #include <unistr.h>
 
 #include "common/auth/accounts_impl.h"
+#include "common/auth/oauth.h"
 #include "common/auth/scram.h"
 #include "common/base/clock.h"
 
-#define MESSAGE_MAX 4096 /* of a client; none that is right comes near it */
+#define MESSAGE_MAX 12288 /* of a client: tokens are long (RFC 4954 4) */
 
 struct mechanism;
 
@@ -36,6 +37,7 @@ struct mechanism {
 	int (*step)(struct sasl_server *s, struct slice in, struct buf *out);
 	bool plus;
 	enum scram_digest digest;
+	bool xoauth2;
 };
 
 /* --- PLAIN and LOGIN --- */
@@ -123,6 +125,142 @@ cram_challenge(struct sasl_server *s, struct buf *out)
 	s->user = slice_str(accounts_challenge(s->accounts, &s->arena));
 	return s->user.n > 0 && buf_put_slice(out, s->user) ? SASL_MORE
 							    : -EAGAIN;
+}
+
+/* --- OAUTHBEARER (RFC 7628), XOAUTH2 (Google's page of that name) --- */
+
+/* "KEY=value" in what is parted by ^A; .p NULL: not there. */
+static struct slice
+pair_of(struct slice in, const char *key)
+{
+	size_t n = strlen(key);
+
+	while (in.n > 0) {
+		struct slice pair = slice_split(&in, '\x01');
+
+		if (pair.n > n && pair.p[n] == '=' &&
+		    slice_eq_str(slice_head(pair, n), key))
+			return slice_from(pair, n + 1);
+	}
+	return slice(NULL, 0);
+}
+
+/* The GS2 header: "n,a=USER,^A"; as SCRAM has it. */
+static int
+read_gs2(struct sasl_server *s, struct slice *in)
+{
+	struct slice flag = slice_split(in, ',');
+	struct slice authzid = slice_split(in, ',');
+
+	if (!slice_eq_str(flag, "n") && !slice_eq_str(flag, "y"))
+		return -EBADMSG;
+	if (in->n == 0 || in->p[0] != '\x01')
+		return -EBADMSG;
+	if (authzid.n > 0 && !slice_starts(authzid, "a="))
+		return -EBADMSG;
+	if (authzid.n > 0)
+		return scram_name_decode(
+		    &s->arena, slice_from(authzid, 2), &s->user);
+	return 0;
+}
+
+/* The user as the client names it to s->user, and the token. The host and port
+ * that may be there too are not looked at: a server has many names. */
+static int
+read_token(struct sasl_server *s, struct slice in, struct slice *token)
+{
+	static const char scheme[] = "bearer ";
+	struct slice auth;
+	int rc = 0;
+
+	s->user = SLICE_EMPTY;
+	if (in.n < 2 || in.p[in.n - 1] != '\x01' || in.p[in.n - 2] != '\x01' ||
+	    slice_find(in, '\0') >= 0)
+		return -EBADMSG;
+	if (s->mechanism->xoauth2)
+		s->user = arena_dup(&s->arena, pair_of(in, "user"));
+	else
+		rc = read_gs2(s, &in);
+	auth = pair_of(in, "auth");
+	if (rc != 0 || auth.p == NULL || s->user.p == NULL ||
+	    (s->mechanism->xoauth2 && s->user.n == 0))
+		return -EBADMSG;
+	*token = slice_from(auth, sizeof(scheme) - 1);
+	return slice_eq_str_nocase(slice_head(auth, sizeof(scheme) - 1), scheme)
+	    ? 0
+	    : -EBADMSG;
+}
+
+static int
+token_verdict(struct sasl_server *s, struct arena *arena, struct slice token,
+    struct accounts_login *l, const char **why)
+{
+	const char *user = NULL;
+	int rc = oauth_check(s->accounts->oauth, arena, token, &user);
+
+	*why = rc == -EACCES ? "token refused" : NULL;
+	if (rc != 0)
+		return rc == -EACCES ? 0 : rc;
+	rc = accounts_login_load(s->accounts, arena, slice_str(user), l);
+	if (rc == 0 && !l->is_account)
+		*why = "token of nobody here";
+	else if (rc == 0 && !l->enabled)
+		*why = "disabled";
+	return rc;
+}
+
+static int
+check_token(struct sasl_server *s, struct slice token)
+{
+	struct arena scratch = ARENA_INIT_MAX((size_t)1 << 20);
+	struct accounts_attempt at = { accounts_attempt_key(
+					   s->accounts, &scratch, s->user),
+		s->peer, s->mechanism->name };
+	struct accounts_login l = { 0 };
+	const char *why = NULL;
+	int rc = accounts_check_begin(s->accounts, &at);
+
+	if (rc == 0) {
+		rc = token_verdict(s, &scratch, token, &l, &why);
+		rc = accounts_check_end(s->accounts, &at, &l, NULL, rc, why);
+	}
+	if (rc == 0) {
+		s->account = arena_strdup(&s->arena, l.name.address);
+		rc = s->account == NULL ? -EAGAIN : check_authzid(s, s->user);
+	}
+	arena_reset(&scratch);
+	return rc;
+}
+
+static int
+step_bearer(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	struct slice token;
+	int rc;
+
+	/* The client has seen why, and may say no more (RFC 7628 3.2.3). */
+	if (s->step > 1)
+		return -EACCES;
+	if ((rc = read_token(s, in, &token)) != 0)
+		return rc;
+	if ((rc = check_token(s, token)) != -EACCES)
+		return rc == 0 ? SASL_OK : rc;
+	oauth_refusal(s->accounts->oauth, out);
+	return SASL_MORE;
+}
+
+int
+sasl_server_start(
+    struct accounts *a, const struct conf *conf, struct buf *err)
+{
+	return oauth_new(&a->oauth, conf, err);
+}
+
+void
+sasl_server_stop(struct accounts *a)
+{
+	if (a != NULL)
+		oauth_free(&a->oauth);
 }
 
 /* --- SCRAM --- */
@@ -265,14 +403,16 @@ step_scram(struct sasl_server *s, struct slice in, struct buf *out)
 /* --- mechanisms, best first --- */
 
 static const struct mechanism mechanisms[] = {
-	{ "SCRAM-SHA-256-PLUS", step_scram, true, SCRAM_SHA_256 },
-	{ "SCRAM-SHA-1-PLUS", step_scram, true, SCRAM_SHA_1 },
-	{ "SCRAM-SHA-256", step_scram, false, SCRAM_SHA_256 },
-	{ "SCRAM-SHA-1", step_scram, false, SCRAM_SHA_1 },
-	{ "PLAIN", step_plain, false, 0 },
-	{ "LOGIN", step_login, false, 0 },
-	{ "CRAM-MD5", step_cram, false, 0 },
-	{ NULL, NULL, false, 0 },
+	{ "SCRAM-SHA-256-PLUS", step_scram, true, SCRAM_SHA_256, false },
+	{ "SCRAM-SHA-1-PLUS", step_scram, true, SCRAM_SHA_1, false },
+	{ "SCRAM-SHA-256", step_scram, false, SCRAM_SHA_256, false },
+	{ "SCRAM-SHA-1", step_scram, false, SCRAM_SHA_1, false },
+	{ "OAUTHBEARER", step_bearer, false, 0, false },
+	{ "XOAUTH2", step_bearer, false, 0, true },
+	{ "PLAIN", step_plain, false, 0, false },
+	{ "LOGIN", step_login, false, 0, false },
+	{ "CRAM-MD5", step_cram, false, 0, false },
+	{ NULL, NULL, false, 0, false },
 };
 
 static void
@@ -291,11 +431,15 @@ channel_read(
 }
 
 static bool
-is_offered(const struct mechanism *m, struct accounts *a,
+is_offered(const struct mechanism *m, struct accounts *a, const struct conn *c,
     const struct scram_channel *ch)
 {
 	if (m->step == step_cram)
 		return accounts_have_secrets(a);
+	/* A token is as good as a password (RFC 7628 3), wherever it passes. */
+	if (m->step == step_bearer)
+		return a->oauth != NULL &&
+		    (conn_is_tls(c) || net_addr_is_loopback(conn_peer(c)));
 	if (m->step == step_scram && !a->scram[m->digest])
 		return false;
 	return !m->plus || ch->exporter.n > 0 || ch->unique.n > 0;
@@ -319,7 +463,7 @@ sasl_server_mechanisms(struct accounts *a, struct arena *arena,
 		return "";
 	channel_read(c, &ch, arena);
 	for (const struct mechanism *m = mechanisms; m->name != NULL; m++)
-		if (is_offered(m, a, &ch))
+		if (is_offered(m, a, c, &ch))
 			buf_printf(&b, "%s%s", b.n > 0 ? " " : "", m->name);
 	list = arena_strdup(arena, buf_slice(&b));
 	buf_clear(&b);
@@ -342,7 +486,7 @@ sasl_server_new(struct sasl_server **out, struct accounts *a, struct conn *c,
 		return -ENOMEM;
 	s->arena = ARENA_INIT_MAX((size_t)64 << 10);
 	channel_read(c, &ch, &s->arena);
-	if (!is_offered(m, a, &ch)) {
+	if (!is_offered(m, a, c, &ch)) {
 		sasl_server_free(&s);
 		return -ENOSYS;
 	}

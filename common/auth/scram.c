@@ -57,8 +57,8 @@ are_extensions(struct slice in)
 	return true;
 }
 
-static int
-saslname_decode(struct arena *arena, struct slice in, struct slice *out)
+int
+scram_name_decode(struct arena *arena, struct slice in, struct slice *out)
 {
 	char *p = arena_alloc(arena, in.n + 1);
 	size_t n = 0;
@@ -133,7 +133,7 @@ scram_client_first(struct scram *s, struct slice in)
 	flag = slice_split(&rest, ',');
 	s->authzid = SLICE_EMPTY;
 	if (take_attribute(&rest, 'a', &authzid)) {
-		rc = saslname_decode(s->arena, authzid, &s->authzid);
+		rc = scram_name_decode(s->arena, authzid, &s->authzid);
 		if (rc != 0)
 			return rc;
 	} else if (rest.n > 0 && rest.p[0] == ',') {
@@ -150,7 +150,7 @@ scram_client_first(struct scram *s, struct slice in)
 	    !are_extensions(rest))
 		return -EBADMSG;
 	s->nonce = nonce;
-	return saslname_decode(s->arena, user, &s->user);
+	return scram_name_decode(s->arena, user, &s->user);
 }
 
 int

@@ -37,6 +37,9 @@ struct scram {
 void scram_init(struct scram *s, struct arena *arena, enum scram_digest digest,
     bool plus, const struct scram_channel *channel);
 
+/* A saslname (RFC 5802 7): "=2C" and "=3D" undone. 0, -EBADMSG, -ENOMEM. */
+int scram_name_decode(
+    struct arena *arena, struct slice in, struct slice *out);
 /* The client's first message; then s->user and s->authzid are set. 0,
  * -EBADMSG, -EACCES (channel binding of the wrong kind, RFC 5802 6), -ENOMEM. */
 int scram_client_first(struct scram *s, struct slice in);

@@ -86,6 +86,21 @@ const struct conf_setting conf_settings[] = {
 	    "signed in before; 0: never" },
 	{ "auth.exempt", CONF_LIST, "loopback", 0, 0, NULL,
 	    "Networks whose failed sign-ins cost nothing" },
+	{ "auth.oauth_url", CONF_STRING, "", 0, 0, NULL,
+	    "Where tokens of OAUTHBEARER and XOAUTH2 are checked (RFC 7662); "
+	    "neither is offered without" },
+	{ "auth.oauth_client", CONF_STRING, "", 0, 0, NULL,
+	    "Our name there, for HTTP Basic" },
+	{ "auth.oauth_secret_file", CONF_STRING, "", 0, 0, NULL,
+	    "File with our password there" },
+	{ "auth.oauth_user_claim", CONF_STRING, "email", 0, 0, NULL,
+	    "What names the account in its answer; \"username\" where that "
+	    "is missing" },
+	{ "auth.oauth_scope", CONF_STRING, "", 0, 0, NULL,
+	    "Scope that a token must have; empty: any" },
+	{ "auth.oauth_discovery", CONF_STRING, "", 0, 0, NULL,
+	    "URL of the OpenID configuration, told to clients whose token is "
+	    "refused" },
 
 	{ "mta.listen", CONF_LIST, "*:25", 0, 0, NULL,
 	    "Where SMTP is served: address:port, [v6]:port, *:port, "

@@ -84,6 +84,9 @@ struct service {
 	bool connects_out;
 	/* It decides nothing about mail (pneu http). */
 	bool without_trace;
+	/* Signs people in: reaches the files of accounts.key and
+	 * auth.oauth_secret_file, and the server of auth.oauth_url. */
+	bool signs_in;
 	/* No certificate is loaded and service_tls() is NULL (guard, qm): for
 	 * those who may not read the key. */
 	bool without_tls;

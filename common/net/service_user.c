@@ -227,8 +227,14 @@ service_enter_sandbox(const struct service *s, const struct conf *conf)
 	allow_file(&l, conf, conf_path(conf));
 	allow_tls(&l, s, conf);
 	allow_file(&l, conf, conf_file(conf, "dns.trust_anchor"));
+	if (s->signs_in) {
+		allow_file(&l, conf, conf_file(conf, "accounts.key"));
+		allow_file(&l, conf, conf_file(conf, "auth.oauth_secret_file"));
+	}
 	box = (struct sandbox){ l.paths, l.n,
-		s->connects_out || has_tcp_peer(s, conf) };
+		s->connects_out || has_tcp_peer(s, conf) ||
+		    (s->signs_in &&
+			*conf_str(conf, "auth.oauth_url") != '\0') };
 	rc = sandbox_enter(&box);
 	arena_reset(&l.arena);
 	return rc == 0 ? 0 : EX_TEMPFAIL;
