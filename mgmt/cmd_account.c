@@ -102,7 +102,8 @@ parse(struct account_args *in, int argc, char **argv)
 		complain("a password is never an argument: other users and "
 			 "the shell's history would see it");
 	if (argc - optind != 1 || (in->enable && in->disable) ||
-	    (in->admin && in->no_admin) || (in->cram && in->no_cram) || (in->generate && in->no_password))
+	    (in->admin && in->no_admin) || (in->cram && in->no_cram) ||
+	    (in->generate && in->no_password))
 		return false;
 	in->address = argv[optind];
 	return true;
