@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/mail/date.h"
 #include "common/smtp/smtp.h"
+#include "qm/check.h"
 #include "qm/qm_service.h"
 #include "qm/queue/queue.h"
 
@@ -409,6 +410,16 @@ cmd_order(struct run *r)
 	return rc;
 }
 
+/* --- check --- */
+
+static int
+cmd_check(struct run *r)
+{
+	int rc = queue_check(r->queue, r->json);
+
+	return rc < 0 ? complain("check", rc) : rc;
+}
+
 /* --- running one --- */
 
 static void
@@ -434,7 +445,7 @@ run_main(void *arg)
 		rc = r->fn(r);
 	queue_close(&r->queue);
 	buf_clear(&err);
-	r->status = rc == 0 ? 0 : rc == -ENOENT ? 1 : EX_TEMPFAIL;
+	r->status = rc == 0 ? 0 : rc == -ENOENT || rc > 0 ? 1 : EX_TEMPFAIL;
 }
 
 static int
@@ -502,6 +513,14 @@ run_show(const struct conf *conf, int argc, char **argv)
 }
 
 static int
+run_check(const struct conf *conf, int argc, char **argv)
+{
+	return run(
+	    &(struct run){ .conf = conf, .fn = cmd_check, .readonly = true },
+	    argc, argv);
+}
+
+static int
 run_order(
     const struct conf *conf, enum queue_order order, int argc, char **argv)
 {
@@ -557,5 +576,6 @@ const struct service_command qm_commands[] = {
 	{ "delete", "ID ... | --all", "Remove it; the sender hears nothing",
 	    run_delete },
 	{ "flush", "", "Attempt all now that is not held", run_flush },
+	{ "check", "[--json]", "Verify the queue; changes nothing", run_check },
 	{ NULL, NULL, NULL, NULL },
 };

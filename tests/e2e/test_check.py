@@ -93,6 +93,29 @@ class Check(unittest.TestCase):
             self.assertIn("there is no mail store", r.stderr)
 
 
+class Queue(unittest.TestCase):
+    def test_check(self):
+        # Without mailbox the mail of a local recipient waits.
+        with System(programs=("guard", "qm", "msa")) as s:
+            for i in range(3):
+                s.submit("alice", ["bob"], numbered(i))
+            self.assertRegex(s.pneu("queue", "check"),
+                             r"^3 messages, \d+ octets, no faults\n$")
+            waiting = [q["id"] for q in json.loads(
+                s.pneu("queue", "list", "--json"))]
+            s.stop("qm")
+            flip(os.path.join(s.dir, "data", "queue"), b"text of number 1.")
+            r = s.pneu("queue", "check", check=False)
+            self.assertEqual(r.returncode, 1)
+            lines = r.stdout.splitlines()
+            self.assertEqual(len(lines), 2, r.stdout)
+            self.assertIn("message %s: " % waiting[1], lines[0])
+            self.assertTrue(lines[1].endswith(", 1 fault"), lines)
+            report = json.loads(s.pneu("queue", "check", "--json",
+                                       check=False).stdout)
+            self.assertEqual(report["faults"][0]["id"], waiting[1])
+
+
 class Load(threading.Thread):
     """Delivers until it is told to stop; notes what was acknowledged."""
 
