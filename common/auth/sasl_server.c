@@ -23,6 +23,7 @@ struct sasl_server {
 	const struct mechanism *mechanism;
 	struct accounts *accounts;
 	enum accounts_scope scope;
+	const struct conn *conn; /* outlives this */
 	char peer[64];
 	struct arena arena;
 	unsigned step;     /* messages that came */
@@ -125,6 +126,76 @@ cram_challenge(struct sasl_server *s, struct buf *out)
 	s->user = slice_str(accounts_challenge(s->accounts, &s->arena));
 	return s->user.n > 0 && buf_put_slice(out, s->user) ? SASL_MORE
 							    : -EAGAIN;
+}
+
+/* --- EXTERNAL (RFC 4422 A): the certificate says who --- */
+
+/*
+ * The account of a name in the certificate: the one that the client asks for,
+ * else the first that is one. 0 with *why NULL, or words; -EAGAIN.
+ */
+static int
+external_verdict(struct sasl_server *s, struct arena *arena, struct slice want,
+    struct accounts_login *l, const char **why)
+{
+	struct accounts_name asked = { .address = SLICE_EMPTY };
+	struct slice *v = NULL;
+	size_t n = 0;
+	int rc = 0;
+
+	*why = "certificate of nobody here";
+	if (want.n > 0 && (rc = accounts_user(s->accounts, arena, want,
+			       &asked)) != 0)
+		return rc == -EINVAL ? 0 : rc;
+	conn_tls_client_mails(s->conn, arena, &v, &n);
+	for (size_t i = 0; i < n; i++) {
+		rc = accounts_login_load(s->accounts, arena, v[i], l);
+		if (rc != 0)
+			return rc;
+		if (!l->is_account ||
+		    (want.n > 0 &&
+			!slice_eq(asked.address, l->name.address)))
+			continue;
+		*why = l->enabled ? NULL : "disabled";
+		return 0;
+	}
+	return 0;
+}
+
+static int
+step_external(struct sasl_server *s, struct slice in, struct buf *out)
+{
+	struct arena scratch = ARENA_INIT_MAX((size_t)1 << 20);
+	struct accounts_attempt at = { accounts_attempt_key(
+					   s->accounts, &scratch, in),
+		s->peer, s->mechanism->name };
+	struct accounts_login l = { 0 };
+	const char *why = NULL;
+	int rc = accounts_check_begin(s->accounts, &at);
+
+	(void)out;
+	if (rc == 0) {
+		rc = external_verdict(s, &scratch, in, &l, &why);
+		rc = accounts_check_end(s->accounts, &at, &l, NULL, rc, why);
+	}
+	if (rc == 0) {
+		s->account = arena_strdup(&s->arena, l.name.address);
+		rc = s->account == NULL ? -EAGAIN : 0;
+	}
+	arena_reset(&scratch);
+	return rc == 0 ? SASL_OK : rc;
+}
+
+static bool
+has_certificate(const struct conn *c)
+{
+	struct arena arena = ARENA_INIT_MAX((size_t)64 << 10);
+	struct slice *v;
+	size_t n;
+	bool has = conn_tls_client_mails(c, &arena, &v, &n) == 0;
+
+	arena_reset(&arena);
+	return has;
 }
 
 /* --- OAUTHBEARER (RFC 7628), XOAUTH2 (Google's page of that name) --- */
@@ -403,6 +474,7 @@ step_scram(struct sasl_server *s, struct slice in, struct buf *out)
 /* --- mechanisms, best first --- */
 
 static const struct mechanism mechanisms[] = {
+	{ "EXTERNAL", step_external, false, 0, false },
 	{ "SCRAM-SHA-256-PLUS", step_scram, true, SCRAM_SHA_256, false },
 	{ "SCRAM-SHA-1-PLUS", step_scram, true, SCRAM_SHA_1, false },
 	{ "SCRAM-SHA-256", step_scram, false, SCRAM_SHA_256, false },
@@ -436,6 +508,8 @@ is_offered(const struct mechanism *m, struct accounts *a, const struct conn *c,
 {
 	if (m->step == step_cram)
 		return accounts_have_secrets(a);
+	if (m->step == step_external)
+		return has_certificate(c);
 	/* A token is as good as a password (RFC 7628 3), wherever it passes. */
 	if (m->step == step_bearer)
 		return a->oauth != NULL &&
@@ -493,6 +567,7 @@ sasl_server_new(struct sasl_server **out, struct accounts *a, struct conn *c,
 	s->mechanism = m;
 	s->accounts = a;
 	s->scope = scope;
+	s->conn = c;
 	net_addr_prefix(conn_peer(c), s->peer);
 	if (m->step == step_scram)
 		scram_init(&s->scram, &s->arena, m->digest, m->plus, &ch);

@@ -40,6 +40,10 @@ const struct conf_setting conf_settings[] = {
 	{ "tls.ca", CONF_STRING, "", 0, 0, NULL,
 	    "PEM file of trusted roots for outgoing TLS; default: the "
 	    "system's" },
+	{ "tls.client_ca", CONF_STRING, "", 0, 0, NULL,
+	    "PEM file of those whose client certificates we believe: whoever "
+	    "shows one with an account's address in it can sign in by "
+	    "EXTERNAL" },
 	{ "dns.servers", CONF_LIST, "", 0, 0, NULL,
 	    "Resolvers (address or address@port); default: /etc/resolv.conf" },
 	{ "dns.stub", CONF_MAP, "", 0, 0, NULL,

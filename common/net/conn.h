@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/co.h"
 #include "common/base/slice.h"
@@ -162,6 +163,13 @@ const char *conn_tls_cipher(const struct conn *c);
  * "tls-unique" (RFC 5929, TLS 1.2). 0, or -ENOTSUP.
  */
 int conn_tls_binding(const struct conn *c, const char *type, struct buf *out);
+/*
+ * The addresses (subjectAltName rfc822Name) of the certificate that the client
+ * showed, where tls.client_ca vouches for it; at most 16, in the arena. 0, or
+ * -ENOENT: nobody that is known.
+ */
+int conn_tls_client_mails(const struct conn *c, struct arena *a,
+    struct slice **out, size_t *n);
 struct ssl_st *conn_ssl(const struct conn *c);
 
 #endif

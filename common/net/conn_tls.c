@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include "common/base/log.h"
 #include "common/net/conn.h"
@@ -245,4 +246,42 @@ struct ssl_st *
 conn_ssl(const struct conn *c)
 {
 	return c->ssl;
+}
+
+/* --- who the client is --- */
+
+#define CLIENT_MAILS_MAX 16
+
+int
+conn_tls_client_mails(const struct conn *c, struct arena *a,
+    struct slice **out, size_t *n)
+{
+	X509 *x = c->ssl != NULL ? SSL_get0_peer_certificate(c->ssl) : NULL;
+	GENERAL_NAMES *names;
+
+	*n = 0;
+	/* Without a certificate the verdict is good, too. */
+	if (x == NULL || !SSL_is_server(c->ssl) ||
+	    SSL_get_verify_result(c->ssl) != X509_V_OK)
+		return -ENOENT;
+	*out = arena_array(a, CLIENT_MAILS_MAX, sizeof(**out));
+	names = X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
+	for (int i = 0; *out != NULL && i < sk_GENERAL_NAME_num(names) &&
+	     *n < CLIENT_MAILS_MAX;
+	     i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+		struct slice mail;
+
+		if (g->type != GEN_EMAIL)
+			continue;
+		mail = slice(ASN1_STRING_get0_data(g->d.rfc822Name),
+		    (size_t)ASN1_STRING_length(g->d.rfc822Name));
+		if (slice_find(mail, '\0') >= 0)
+			continue;
+		mail = arena_dup(a, mail);
+		if (mail.p != NULL)
+			(*out)[(*n)++] = mail;
+	}
+	GENERAL_NAMES_free(names);
+	return *n > 0 ? 0 : -ENOENT;
 }

@@ -190,6 +190,7 @@ allow_tls(struct path_list *l, const struct service *s, const struct conf *conf)
 		return;
 	allow_file(l, conf, conf_file(conf, "tls.certificate"));
 	allow_file(l, conf, conf_file(conf, "tls.key"));
+	allow_file(l, conf, conf_file(conf, "tls.client_ca"));
 	for (size_t i = 0; i < n; i++)
 		allow_file(l, conf,
 		    conf_resolve(conf, &l->arena,

@@ -41,6 +41,8 @@ struct certificate {
 struct tls_server {
 	struct certificate *certificates; /* the first is the default */
 	size_t n;
+	X509_STORE *client_ca; /* NULL: no certificates are asked for */
+	STACK_OF(X509_NAME) *client_ca_names;
 	int64_t checked_ms;
 	int64_t day;
 	unsigned char ticket_seed[SHA256_DIGEST_LENGTH];
@@ -203,6 +205,32 @@ load_files(SSL_CTX *ctx, const struct certificate *c, struct buf *err)
 	return 0;
 }
 
+/* Whoever must be known looks at the verdict (SSL_get_verify_result). */
+static int
+any_certificate(int ok, X509_STORE_CTX *ctx)
+{
+	(void)ok;
+	(void)ctx;
+	return 1;
+}
+
+static int
+client_ca_set(const struct tls_server *t, SSL_CTX *ctx)
+{
+	STACK_OF(X509_NAME) *names;
+
+	if (t->client_ca == NULL)
+		return 0;
+	/* The list takes over its copy. */
+	names = SSL_dup_CA_list(t->client_ca_names);
+	if (names == NULL ||
+	    SSL_CTX_set1_verify_cert_store(ctx, t->client_ca) != 1)
+		return -ENOMEM;
+	SSL_CTX_set_client_CA_list(ctx, names);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, any_certificate);
+	return 0;
+}
+
 /* (Re)read the files into a new SSL_CTX; on error the old one stays. */
 static int
 certificate_load(struct tls_server *t, struct certificate *c, struct buf *err)
@@ -215,7 +243,8 @@ certificate_load(struct tls_server *t, struct certificate *c, struct buf *err)
 	c->key_stamp = stamp_of(c->key);
 	if (ctx == NULL)
 		return -ENOMEM;
-	if ((rc = load_files(ctx, c, err)) != 0) {
+	if ((rc = load_files(ctx, c, err)) != 0 ||
+	    (rc = client_ca_set(t, ctx)) != 0) {
 		SSL_CTX_free(ctx);
 		return rc;
 	}
@@ -291,6 +320,23 @@ tls_server_add_name(
 	return certificate_add(t, name, file, file, err);
 }
 
+int
+tls_server_client_ca(
+    struct tls_server *t, const char *file, struct buf *err)
+{
+	int rc = 0;
+
+	ERR_clear_error();
+	t->client_ca = X509_STORE_new();
+	t->client_ca_names = SSL_load_client_CA_file(file);
+	if (t->client_ca == NULL || t->client_ca_names == NULL ||
+	    X509_STORE_load_file(t->client_ca, file) != 1)
+		return fail(err, file);
+	for (size_t i = 0; i < t->n && rc == 0; i++)
+		rc = client_ca_set(t, t->certificates[i].ctx);
+	return rc;
+}
+
 void
 tls_server_free(struct tls_server **server)
 {
@@ -302,6 +348,8 @@ tls_server_free(struct tls_server **server)
 	for (size_t i = 0; i < t->n; i++)
 		certificate_clear(&t->certificates[i]);
 	free(t->certificates);
+	X509_STORE_free(t->client_ca);
+	sk_X509_NAME_pop_free(t->client_ca_names, X509_NAME_free);
 	OPENSSL_cleanse(t, sizeof(*t));
 	free(t);
 }
@@ -310,12 +358,18 @@ void
 tls_server_take(struct tls_server *t, struct tls_server **from)
 {
 	struct certificate *old = t->certificates;
+	STACK_OF(X509_NAME) *old_names = t->client_ca_names;
+	X509_STORE *old_ca = t->client_ca;
 	size_t old_n = t->n;
 
 	t->certificates = (*from)->certificates;
 	t->n = (*from)->n;
 	(*from)->certificates = old;
 	(*from)->n = old_n;
+	t->client_ca = (*from)->client_ca;
+	t->client_ca_names = (*from)->client_ca_names;
+	(*from)->client_ca = old_ca;
+	(*from)->client_ca_names = old_names;
 	for (size_t i = 0; i < t->n; i++) {
 		SSL_CTX_set_tlsext_servername_arg(t->certificates[i].ctx, t);
 		ticket_keys_set(t, t->certificates[i].ctx);

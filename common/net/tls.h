@@ -34,6 +34,10 @@ int tls_server_new_files(struct tls_server **out, const char *certificate,
     const char *key, struct buf *err);
 int tls_server_add_name(struct tls_server *t, const char *name,
     const char *file, struct buf *err);
+/* Ask clients for a certificate; one that is not of these CAs, or none, is no
+ * reason to refuse the connection (conn_tls_client_mails). */
+int tls_server_client_ca(
+    struct tls_server *t, const char *file, struct buf *err);
 /* Look now whether a file has changed. */
 void tls_server_check(struct tls_server *t);
 /* Take over the certificates of *from, which is freed. */

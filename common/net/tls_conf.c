@@ -39,7 +39,12 @@ tls_server_new(
 		key = "tls.certificate"; /* both in one file */
 	rc = tls_server_new_files(
 	    out, conf_file(conf, "tls.certificate"), conf_file(conf, key), err);
-	if (rc == 0 && (rc = add_names(*out, conf, err)) != 0)
+	if (rc == 0 && *conf_str(conf, "tls.client_ca") != '\0')
+		rc = tls_server_client_ca(
+		    *out, conf_file(conf, "tls.client_ca"), err);
+	if (rc == 0)
+		rc = add_names(*out, conf, err);
+	if (rc != 0)
 		tls_server_free(out);
 	return rc;
 }
