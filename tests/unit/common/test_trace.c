@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -594,6 +596,9 @@ writer(unsigned id, unsigned n)
 
 	if (pid != 0)
 		return pid;
+	/* Not longer than the test, however that ends. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	alarm(60);
 	for (unsigned i = 0; n == 0 || i < n; i++)
 		write_number(id, i);
 	_exit(0);
@@ -644,6 +649,7 @@ a_reader_beside_writers_and_their_end_by_sigkill(void **state)
 {
 	struct trace_ring r;
 	pid_t pid[WRITERS];
+	uint64_t head = 0;
 	size_t n = 0, kept;
 	int status;
 
@@ -651,12 +657,16 @@ a_reader_beside_writers_and_their_end_by_sigkill(void **state)
 	assert_int_equal(open_sized(TRACE_SIZE_MIN), 0);
 	for (unsigned i = 0; i < WRITERS; i++)
 		assert_true((pid[i] = writer(i, 0)) > 0);
-	/* Until each has gone round many times while we read. */
-	for (int round = 0; round < 300 || n == 0; round++) {
+	/* Until they have gone round many times while we read. */
+	for (int round = 0; round < 300 || head < 20 * TRACE_SIZE_MIN;
+	     round++) {
 		assert_int_equal(trace_ring_open(&r, path), 0);
+		head = r.head;
 		n += check_writers(&r, false);
 		trace_ring_close(&r);
+		sched_yield();
 	}
+	assert_true(n > 0);
 	for (unsigned i = 0; i < WRITERS; i++)
 		kill(pid[i], SIGKILL);
 	for (unsigned i = 0; i < WRITERS; i++)
