@@ -88,7 +88,7 @@ salts_choose(struct accounts *a, const struct accounts_login *l,
 		if (!slice_eq_str(credential, l->credentials[i].public.name))
 			other = &l->credentials[i];
 	for (size_t d = 0; d < SCRAM_DIGESTS; d++)
-		scram_salt_choose(a, other, d, &r->scram[d]);
+		scram_salt_choose(a, other, (enum scram_digest)d, &r->scram[d]);
 	if (other == NULL || strlen(other->hash) >= PASSWORD_HASH_MAX)
 		return password_setting(&a->policy, setting);
 	memcpy(setting, other->hash, strlen(other->hash) + 1);

@@ -314,7 +314,8 @@ record_credential_decode(
 	out->public.created_s = (int64_t)field_u64(&r, "created");
 	out->hash = field_text(&r, "hash");
 	for (size_t d = 0; d < SCRAM_DIGESTS; d++)
-		out->has_scram[d] = decode_scram(&r, d, &out->scram[d]);
+		out->has_scram[d] =
+		    decode_scram(&r, (enum scram_digest)d, &out->scram[d]);
 	out->sealed = decode_sealed(&r);
 	out->raw = json;
 	json_decref(r.o);

@@ -246,8 +246,8 @@ static const char *const messages[] = {
 	"X-Status: A\nContent-Length: 2\n\nb\n",
 	"X-IMAP: 1\nX-Mozilla-Status: 0008\n\nb\n",
 	"X-Keywords: z\n y\n\nb\n",
-	"From x Fri Nov 20 22:00:00 2026\n\nFrom x Fri Nov 20 22:00:00 "
-	"2026\n\n",
+	("From x Fri Nov 20 22:00:00 2026\n\nFrom x Fri Nov 20 22:00:00 "
+	 "2026\n\n"),
 	"X: y\r\n\r\nkept as it is\r\r\n",
 };
 #define N_MESSAGES (sizeof(messages) / sizeof(messages[0]))
