@@ -58,12 +58,14 @@ judge(json_t *o, const char *claim, const char *scope, int64_t now_s,
 
 	if (!json_is_true(json_object_get(o, "active")))
 		return -EACCES;
+	/* Compared as they are: what a number can be, no int64_t holds. */
+	if ((json_is_number(exp) &&
+		json_number_value(exp) < (double)(now_s + 1)) ||
+	    (json_is_number(nbf) && json_number_value(nbf) > (double)now_s))
+		return -EACCES;
 	*until_s = now_s + CACHE_S;
 	if (json_is_number(exp) && json_number_value(exp) < (double)*until_s)
 		*until_s = (int64_t)json_number_value(exp);
-	if (*until_s <= now_s ||
-	    (json_is_number(nbf) && json_number_value(nbf) > (double)now_s))
-		return -EACCES;
 	if (*scope != '\0' &&
 	    !has_scope(json_string_value(json_object_get(o, "scope")), scope))
 		return -EACCES;

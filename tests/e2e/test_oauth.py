@@ -136,6 +136,8 @@ class Doors:
             code, text = c.docmd("AUTH", mechanism + " " + base64.b64encode(
                 message).decode())
             if code == 334 and text == b"":
+                code, _ = c.docmd("*")
+                assert code == 501, code
                 return "no message"
             if code == 334:
                 code, _ = c.docmd(base64.b64encode(b"\x01").decode())
