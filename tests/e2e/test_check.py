@@ -44,7 +44,8 @@ class Check(unittest.TestCase):
                 s.send("x@else.test", ["alice"], numbered(i))
             s.send("x@else.test", ["alice", "bob"], BODY % (b"both", b"shared"))
             r = mail(s, "check")
-            self.assertEqual((r.returncode, r.stderr), (0, ""))
+            said = [l for l in r.stderr.splitlines() if "ASan doesn't" not in l]
+            self.assertEqual((r.returncode, said), (0, []))
             self.assertRegex(r.stdout, r"^7 messages in \d+ mailboxes, "
                              r"\d+ octets, no faults\n$")
             report = json.loads(s.pneu("mail", "check", "--json"))

@@ -333,6 +333,14 @@ def records(octets):
         at = end
 
 
+def readable(s, who):
+    """How many messages there are; -1 while one cannot be read now."""
+    try:
+        return len(s.messages(who))
+    except AssertionError:
+        return -1
+
+
 class Damage(unittest.TestCase):
     SIZES = [300, 3000, 90000, 300, 500000, 70000, 1000, 300] * 2
 
@@ -471,7 +479,7 @@ class Damage(unittest.TestCase):
                 f.write(b"?")
             s.start("qm")
             s.start("mailbox")
-            until(lambda: len(s.messages("bob")) == 5, "the other five")
+            until(lambda: readable(s, "bob") == 5, "the other five")
             until(lambda: "message cannot be read" in s.log("qm"), "log")
             left, = json.loads(s.pneu("queue", "list", "--json"))
             self.assertNotIn(b"X-Number: 3", b"".join(s.messages("bob")))
@@ -623,7 +631,9 @@ class Peers(unittest.TestCase):
                 before = pss(s.process[program].pid)
                 for octets in self.NONSENSE:
                     self.nonsense(s, program, peer, octets, *way)
-                self.assertLess(pss(s.process[program].pid), before + 8192)
+                # ASan keeps what was freed for a while.
+                room = 65536 if "san" in os.path.basename(BUILD) else 8192
+                self.assertLess(pss(s.process[program].pid), before + room)
                 s.start(peer)
                 self.assertIsNone(refusal(*way))
 
