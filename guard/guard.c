@@ -92,6 +92,22 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	return rc;
 }
 
+/* VRFY: what RCPT would say, but not where an alias leads. */
+static int
+on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
+    struct smtp_reply *reply)
+{
+	struct accounts_resolution found;
+	int rc = accounts_resolve(
+	    guard.accounts, a, who->local, who->domain, &found);
+
+	(void)s;
+	if (rc != 0)
+		return rc;
+	*reply = guard_verify(a, who, &found);
+	return 0;
+}
+
 /* guard takes no messages: it offers no content checks yet, and who sends it
  * one has taken it for a mailbox. */
 static int
@@ -115,6 +131,7 @@ on_message(struct smtp_session *s, struct spool *body,
 
 static const struct smtp_handler handler = {
 	.rcpt = on_rcpt,
+	.verify = on_verify,
 	.data = on_data,
 	.message = on_message,
 };

@@ -29,5 +29,9 @@ void guard_session(struct conn *c, const struct service_protocol *p);
  */
 struct smtp_reply guard_verdict(struct arena *a, const struct smtp_path *to,
     const struct accounts_resolution *r);
+/* The same for VRFY: 250 with the address, 252 for others' domains, or why
+ * not. */
+struct smtp_reply guard_verify(struct arena *a, const struct smtp_path *who,
+    const struct accounts_resolution *r);
 
 #endif

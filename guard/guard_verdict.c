@@ -44,3 +44,19 @@ guard_verdict(struct arena *a, const struct smtp_path *to,
 	}
 	return SMTP_REPLY(451, "4.3.0", "no decision");
 }
+
+struct smtp_reply
+guard_verify(struct arena *a, const struct smtp_path *who,
+    const struct accounts_resolution *r)
+{
+	switch (r->fate) {
+	case ACCOUNTS_DELIVER:
+	case ACCOUNTS_FORWARD:
+		return smtp_reply_f(a, 250, "2.1.5", "<%.*s>",
+		    who->text.n > 256 ? 256 : (int)who->text.n, who->text.p);
+	case ACCOUNTS_NOT_LOCAL:
+		return SMTP_REPLY(252, "2.5.2", "not an address of ours");
+	default:
+		return guard_verdict(a, who, r);
+	}
+}

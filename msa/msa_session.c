@@ -25,6 +25,7 @@ static struct {
 	struct smtp_pool *qm;
 	struct accounts *accounts;
 	bool plaintext_login;
+	bool verifies; /* VRFY is answered truly */
 } msa;
 
 /* Of the connection; the transaction's part is emptied by on_reset. */
@@ -239,6 +240,15 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	if (smtp_reply_is_positive(reply))
 		m->rcpts[m->n_rcpts++] = ask;
 	return 0;
+}
+
+/* By qm, which asks guard. */
+static int
+on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
+    struct smtp_reply *reply)
+{
+	(void)s;
+	return msa.verifies ? smtp_pool_verify(msa.qm, a, who->text, reply) : 0;
 }
 
 static void
@@ -480,6 +490,7 @@ static const struct smtp_handler handler = {
 	.connect = on_connect,
 	.mail = on_mail,
 	.rcpt = on_rcpt,
+	.verify = on_verify,
 	.message = on_message,
 	.reset = on_reset,
 	.auth = on_auth,
@@ -494,6 +505,7 @@ msa_reload(const struct conf *conf)
 {
 	size_t n_networks;
 
+	msa.verifies = conf_bool(conf, "msa.vrfy");
 	msa.plaintext_login = conf_bool(conf, "msa.plaintext_login");
 	msa.server = (struct smtp_server){
 		.kind = SMTP_SERVER_SUBMISSION,

@@ -26,6 +26,7 @@ static struct {
 	struct mta_clients *clients;
 	unsigned max_per_address;
 	size_t max_hops;
+	bool verifies; /* VRFY is answered truly */
 } mta;
 
 /* One per connection; the transaction's part is emptied by on_reset. */
@@ -228,6 +229,16 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	return rc;
 }
 
+static int
+on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
+    struct smtp_reply *reply)
+{
+	(void)s;
+	return mta.verifies
+	    ? smtp_pool_verify(mta.peers.guard, a, who->text, reply)
+	    : 0;
+}
+
 static void
 on_reset(struct smtp_session *s)
 {
@@ -325,6 +336,7 @@ on_message(struct smtp_session *s, struct spool *body,
 static const struct smtp_handler handler = {
 	.connect = on_connect,
 	.rcpt = on_rcpt,
+	.verify = on_verify,
 	.message = on_message,
 	.reset = on_reset,
 	.disconnect = on_disconnect,
@@ -366,6 +378,7 @@ mta_reload(const struct conf *conf)
 	size_t n_networks;
 
 	mta.max_per_address = (unsigned)conf_int(conf, "mta.max_per_address");
+	mta.verifies = conf_bool(conf, "mta.vrfy");
 	mta.max_hops = (size_t)conf_int(conf, "mta.max_hops");
 	mta.server = (struct smtp_server){
 		.kind = SMTP_SERVER_ESMTP,

@@ -113,6 +113,13 @@ answer_of(struct smtp_session *s, struct session *q, struct slice address)
 	return a->reply.text.p == NULL ? NULL : a;
 }
 
+static int
+on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
+    struct smtp_reply *reply)
+{
+	return smtp_pool_verify(qm_of(s)->guard, a, who->text, reply);
+}
+
 static size_t
 lines(struct slice text)
 {
@@ -290,6 +297,7 @@ on_message(struct smtp_session *s, struct spool *body,
 static const struct smtp_handler handler = {
 	.connect = on_connect,
 	.rcpt = on_rcpt,
+	.verify = on_verify,
 	.message = on_message,
 	.reset = on_reset,
 };

@@ -132,6 +132,8 @@ const struct conf_setting conf_settings[] = {
 	    "client and is sent away (500ms catches many)" },
 	{ "mta.max_errors", CONF_INT, "10", 1, 1000, NULL,
 	    "Protocol errors until the connection is closed" },
+	{ "mta.vrfy", CONF_BOOL, "false", 0, 0, NULL,
+	    "Answer VRFY truly, by asking guard; else always 252" },
 	{ "mta.max_hops", CONF_INT, "50", 10, 1000, NULL,
 	    "Received fields until a message counts as looping" },
 	{ "mta.proxy_from", CONF_LIST, "", 0, 0, NULL,
@@ -193,6 +195,8 @@ const struct conf_setting conf_settings[] = {
 	{ "msa.max_mails", CONF_INT, "10000", 0, 999999, NULL,
 	    "Transactions in a session, announced as MAILMAX (RFC 9422); 0: no "
 	    "limit" },
+	{ "msa.vrfy", CONF_BOOL, "false", 0, 0, NULL,
+	    "Answer VRFY truly, by asking qm; else always 252" },
 	{ "msa.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Offer AUTH without TLS" },
 	{ "msa.proxy_from", CONF_LIST, "", 0, 0, NULL,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/mail/charset.h"
 #include "common/mail/transfer.h"
 #include "common/smtp/client_impl.h"
 
@@ -414,6 +415,21 @@ smtp_client_noop(struct smtp_client *c)
 	arena_reset(&c->tx);
 	rc = client_ask(c, &reply, "NOOP");
 	return rc != 0 ? rc : reply.code == 250 ? 0 : -EPROTO;
+}
+
+int
+smtp_client_verify(
+    struct smtp_client *c, struct slice address, struct smtp_reply *reply)
+{
+	bool utf8 = !ascii_is_all(address);
+
+	if (c->out_of_step)
+		return -ECONNRESET;
+	for (size_t i = 0; i < address.n; i++)
+		if ((unsigned char)address.p[i] < ' ' || address.p[i] == 0x7f)
+			return -EINVAL;
+	return client_ask(c, reply, "VRFY <%.*s>%s", (int)address.n, address.p,
+	    utf8 ? " SMTPUTF8" : "");
 }
 
 /* What is idle has nothing to say but that it ends. */

@@ -153,6 +153,9 @@ int smtp_client_deliver(struct smtp_client *c,
     struct smtp_reply *reply);
 int smtp_client_reset(struct smtp_client *c); /* RSET */
 int smtp_client_noop(struct smtp_client *c);
+/* VRFY of local@domain, between transactions or within one. */
+int smtp_client_verify(struct smtp_client *c, struct slice address,
+    struct smtp_reply *reply);
 
 /* --- pool: idle connections to a few fixed addresses (our own programs) --- */
 
@@ -171,5 +174,8 @@ int smtp_pool_get(struct smtp_pool *p, struct smtp_client **out);
 /* Give it back; `good` false (an error happened): it is closed. A transaction
  * that is still open is reset, which waits. */
 void smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good);
+/* VRFY on a connection of the pool, the text of the reply in `a`. */
+int smtp_pool_verify(struct smtp_pool *p, struct arena *a, struct slice address,
+    struct smtp_reply *reply);
 
 #endif

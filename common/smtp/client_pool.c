@@ -115,3 +115,21 @@ smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good)
 	}
 	co_semaphore_give(&p->room);
 }
+
+int
+smtp_pool_verify(struct smtp_pool *p, struct arena *a, struct slice address,
+    struct smtp_reply *reply)
+{
+	struct smtp_client *c;
+	int rc;
+
+	if ((rc = smtp_pool_get(p, &c)) != 0)
+		return rc;
+	rc = smtp_client_verify(c, address, reply);
+	if (rc == 0) {
+		reply->text = arena_dup(a, reply->text);
+		rc = reply->text.p == NULL ? -ENOMEM : 0;
+	}
+	smtp_pool_put(p, c, rc == 0);
+	return rc;
+}

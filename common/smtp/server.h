@@ -62,6 +62,11 @@ struct smtp_handler {
 	/* Mechanisms to offer now, space-separated ("" or NULL: no AUTH).
 	 * Not asked without TLS, unless auth_without_tls or a Unix peer. */
 	const char *(*auth_mechanisms)(struct smtp_session *s);
+	/* VRFY (RFC 5321 3.5): 250 with the address in brackets, 550, or 252
+	 * where it cannot be told, as for any error; the text may be in `a`.
+	 * Default: 252. */
+	int (*verify)(struct smtp_session *s, struct arena *a,
+	    const struct smtp_path *who, struct smtp_reply *reply);
 	/*
 	 * Programs' own verbs (XFORWARD, ...). Return -ENOSYS: unknown, 500.
 	 */

@@ -12,7 +12,6 @@ static int cmd_ehlo(struct smtp_session *s, struct slice args);
 static int cmd_helo(struct smtp_session *s, struct slice args);
 static int cmd_rset(struct smtp_session *s, struct slice args);
 static int cmd_noop(struct smtp_session *s, struct slice args);
-static int cmd_vrfy(struct smtp_session *s, struct slice args);
 static int cmd_expn(struct smtp_session *s, struct slice args);
 static int cmd_help(struct smtp_session *s, struct slice args);
 static int cmd_quit(struct smtp_session *s, struct slice args);
@@ -24,32 +23,32 @@ static int cmd_not_mail(struct smtp_session *s, struct slice args);
 /* RFC 5321 4.1.4 for the order. BDAT is let in everywhere, because its octets
  * must be read in any case; it looks at the state itself. */
 static const struct session_command commands[] = {
-	/* verb      allowed in   flags                  handler */
-	{ "MAIL", STATE_READY, 0, cmd_mail },
-	{ "RCPT", STATE_MAIL | STATE_RCPT, 0, cmd_rcpt },
-	{ "DATA", GREETED, CMD_SYNC | CMD_NO_ARGS, cmd_data },
-	{ "BDAT", STATE_ANY, CMD_OPEN, cmd_bdat },
-	{ "RSET", STATE_ANY, CMD_OPEN | CMD_NO_ARGS | CMD_JUNK, cmd_rset },
-	{ "QUIT", STATE_ANY, CMD_OPEN | CMD_NO_ARGS, cmd_quit },
-	{ "EHLO", STATE_ANY, HELLO | CMD_ESMTP, cmd_ehlo },
-	{ "HELO", STATE_ANY, HELLO | CMD_ESMTP, cmd_helo },
-	{ "LHLO", STATE_ANY, HELLO | CMD_LMTP, cmd_ehlo },
-	{ "NOOP", STATE_ANY, CMD_OPEN | CMD_JUNK, cmd_noop },
+	/* verb      allowed in   flags                  handler  brought by */
+	{ "MAIL", STATE_READY, 0, cmd_mail, 0 },
+	{ "RCPT", STATE_MAIL | STATE_RCPT, 0, cmd_rcpt, 0 },
+	{ "DATA", GREETED, CMD_SYNC | CMD_NO_ARGS, cmd_data, 0 },
+	{ "BDAT", STATE_ANY, CMD_OPEN, cmd_bdat, SMTP_EXT_CHUNKING },
+	{ "RSET", STATE_ANY, CMD_OPEN | CMD_NO_ARGS | CMD_JUNK, cmd_rset, 0 },
+	{ "QUIT", STATE_ANY, CMD_OPEN | CMD_NO_ARGS, cmd_quit, 0 },
+	{ "EHLO", STATE_ANY, HELLO | CMD_ESMTP, cmd_ehlo, 0 },
+	{ "HELO", STATE_ANY, HELLO | CMD_ESMTP, cmd_helo, 0 },
+	{ "LHLO", STATE_ANY, HELLO | CMD_LMTP, cmd_ehlo, 0 },
+	{ "NOOP", STATE_ANY, CMD_OPEN | CMD_JUNK, cmd_noop, 0 },
 	{ "STARTTLS", STATE_START | STATE_READY,
-	    CMD_SYNC | CMD_OPEN | CMD_NO_ARGS, cmd_starttls },
-	{ "AUTH", STATE_READY, CMD_SYNC | CMD_OPEN, cmd_auth },
-	{ "XFORWARD", STATE_READY, 0, cmd_xforward },
+	    CMD_SYNC | CMD_OPEN | CMD_NO_ARGS, cmd_starttls, SMTP_EXT_STARTTLS },
+	{ "AUTH", STATE_READY, CMD_SYNC | CMD_OPEN, cmd_auth, SMTP_EXT_AUTH },
+	{ "XFORWARD", STATE_READY, 0, cmd_xforward, SMTP_EXT_XFORWARD },
 	{ "XCLIENT", STATE_START | STATE_READY, CMD_SYNC | CMD_OPEN,
-	    cmd_xclient },
-	{ "VRFY", STATE_ANY, CMD_JUNK, cmd_vrfy },
-	{ "EXPN", STATE_ANY, CMD_JUNK, cmd_expn },
-	{ "HELP", STATE_ANY, CMD_OPEN | CMD_JUNK, cmd_help },
+	    cmd_xclient, SMTP_EXT_XCLIENT },
+	{ "VRFY", STATE_ANY, CMD_JUNK, cmd_vrfy, 0 },
+	{ "EXPN", STATE_ANY, CMD_JUNK, cmd_expn, 0 },
+	{ "HELP", STATE_ANY, CMD_OPEN | CMD_JUNK, cmd_help, 0 },
 	/* Browsers that were sent here: each line of theirs is an attempt. */
-	{ "GET", STATE_ANY, CMD_OPEN, cmd_not_mail },
-	{ "POST", STATE_ANY, CMD_OPEN, cmd_not_mail },
-	{ "PUT", STATE_ANY, CMD_OPEN, cmd_not_mail },
-	{ "CONNECT", STATE_ANY, CMD_OPEN, cmd_not_mail },
-	{ "OPTIONS", STATE_ANY, CMD_OPEN, cmd_not_mail },
+	{ "GET", STATE_ANY, CMD_OPEN, cmd_not_mail, 0 },
+	{ "POST", STATE_ANY, CMD_OPEN, cmd_not_mail, 0 },
+	{ "PUT", STATE_ANY, CMD_OPEN, cmd_not_mail, 0 },
+	{ "CONNECT", STATE_ANY, CMD_OPEN, cmd_not_mail, 0 },
+	{ "OPTIONS", STATE_ANY, CMD_OPEN, cmd_not_mail, 0 },
 };
 
 const struct session_command *
@@ -112,7 +111,7 @@ put_ehlo_lines(struct smtp_session *s, struct buf *b)
 		buf_printf(b, "\nAUTH %s", s->srv->handler->auth_mechanisms(s));
 	for (; extra != NULL && *extra != NULL; extra++)
 		buf_printf(b, "\n%s", *extra);
-	buf_put_str(b, "\nHELP");
+	buf_put_str(b, "\nVRFY\nHELP");
 }
 
 /* A domain or an address literal, it should be (RFC 5321 4.1.1.1). Wrong names
@@ -196,16 +195,6 @@ cmd_noop(struct smtp_session *s, struct slice args)
 	return session_say(s, 250, "2.0.0", "OK");
 }
 
-/* RFC 5321 7.3: 252, where addresses are not given away. */
-static int
-cmd_vrfy(struct smtp_session *s, struct slice args)
-{
-	if (args.n == 0)
-		return session_refuse(s, 501, "5.5.4", "Verify whom?");
-	return session_say(s, 252, "2.5.2",
-	    "Try RCPT; mail is accepted where the address is good");
-}
-
 static int
 cmd_expn(struct smtp_session *s, struct slice args)
 {
@@ -213,14 +202,33 @@ cmd_expn(struct smtp_session *s, struct slice args)
 	return session_refuse(s, 502, "5.5.1", "Lists are not expanded");
 }
 
+/* Is it of use in this session? Browsers' verbs are not to be advertised. */
+static bool
+is_helpful(struct smtp_session *s, const struct session_command *c)
+{
+	unsigned ext = session_offered(s);
+
+	if (c->flags & (session_is_lmtp(s) ? CMD_ESMTP : CMD_LMTP))
+		return false;
+	if (c->run == cmd_not_mail || c->run == cmd_expn)
+		return false;
+	return c->ext == 0 || (c->ext & ext);
+}
+
 static int
 cmd_help(struct smtp_session *s, struct slice args)
 {
+	struct buf text = BUF_INIT;
+	int rc;
+
 	(void)args;
-	return session_say(s, 214, "2.0.0",
-	    session_is_lmtp(s)
-		? "RFC 2033: LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT"
-		: "RFC 5321: EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT");
+	buf_put_str(&text, session_is_lmtp(s) ? "RFC 2033:" : "RFC 5321:");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (is_helpful(s, &commands[i]))
+			buf_printf(&text, " %s", commands[i].verb);
+	rc = session_say(s, 214, "2.0.0", buf_str(&text));
+	buf_clear(&text);
+	return rc;
 }
 
 static int

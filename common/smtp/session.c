@@ -244,8 +244,8 @@ session_path_error(int rc, const char *enhanced)
 
 /* a@b instead of <a@b>: printers, scripts. What it is then ends at a space. */
 static int
-parse_bare_path(struct smtp_session *s, struct slice in, struct smtp_path *path,
-    size_t *used)
+parse_bare_path(
+    struct arena *a, struct slice in, struct smtp_path *path, size_t *used)
 {
 	struct slice rest = in, word = slice_split(&rest, ' ');
 	struct buf b = BUF_INIT_MAX(COMMAND_LINE_MAX + 2);
@@ -257,7 +257,7 @@ parse_bare_path(struct smtp_session *s, struct slice in, struct smtp_path *path,
 	buf_put_slice(&b, word);
 	buf_put_char(&b, '>');
 	if (!b.failed)
-		rc = smtp_path_parse(&s->tx, buf_slice(&b), path, used);
+		rc = smtp_path_parse(a, buf_slice(&b), path, used);
 	if (rc == SMTP_PATH_OK && *used != b.n)
 		rc = SMTP_PATH_SYNTAX;
 	buf_clear(&b);
@@ -269,6 +269,13 @@ int
 session_path(struct smtp_session *s, struct slice args, const char *what,
     struct smtp_path *path, struct slice *params)
 {
+	return session_path_in(s, &s->tx, args, what, path, params);
+}
+
+int
+session_path_in(struct smtp_session *s, struct arena *a, struct slice args,
+    const char *what, struct smtp_path *path, struct slice *params)
+{
 	size_t used = 0;
 	int rc;
 
@@ -279,9 +286,9 @@ session_path(struct smtp_session *s, struct slice args, const char *what,
 	while (args.n > 0 && *args.p == ' ')
 		args = slice_from(args, 1);
 	if (args.n > 0 && *args.p != '<' && !session_is_lmtp(s))
-		rc = parse_bare_path(s, args, path, &used);
+		rc = parse_bare_path(a, args, path, &used);
 	else
-		rc = smtp_path_parse(&s->tx, args, path, &used);
+		rc = smtp_path_parse(a, args, path, &used);
 	if (rc == SMTP_PATH_OK)
 		*params = slice_from(args, used);
 	return rc;

@@ -98,6 +98,7 @@ struct session_command {
 	unsigned flags;
 	/* 0, or negative: the connection is of no more use. */
 	int (*run)(struct smtp_session *s, struct slice args);
+	unsigned ext; /* the extension that brings it, for HELP; 0: none */
 };
 #define COMMAND_LINE_MAX 2048 /* RFC 5321 4.5.3.1.4, and RFC 3461 5.4: 1036 */
 #define AUTH_LINE_MAX 12288   /* RFC 4954 4 */
@@ -111,6 +112,7 @@ int cmd_data(struct smtp_session *s, struct slice args);
 int cmd_bdat(struct smtp_session *s, struct slice args);
 int cmd_starttls(struct smtp_session *s, struct slice args);
 int cmd_auth(struct smtp_session *s, struct slice args);
+int cmd_vrfy(struct smtp_session *s, struct slice args);
 int cmd_xclient(struct smtp_session *s, struct slice args);
 int cmd_xforward(struct smtp_session *s, struct slice args);
 
@@ -168,6 +170,9 @@ struct smtp_reply session_path_error(int rc, const char *enhanced);
 /* The path behind "FROM:" or "TO:"; what follows it goes to *params. */
 int session_path(struct smtp_session *s, struct slice args, const char *what,
     struct smtp_path *path, struct slice *params);
+/* The same into another arena than the transaction's. */
+int session_path_in(struct smtp_session *s, struct arena *a, struct slice args,
+    const char *what, struct smtp_path *path, struct slice *params);
 
 /* --- the message (cmd_data.c, shared with BDAT) --- */
 

@@ -113,6 +113,23 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 }
 
 static int
+on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
+    struct smtp_reply *reply)
+{
+	(void)s;
+	if (local_is(who, "broken"))
+		return -EIO;
+	if (local_is(who, "later"))
+		*reply = SMTP_REPLY(451, "4.3.0", "Not now");
+	else if (local_is(who, "nobody"))
+		*reply = SMTP_REPLY(550, "5.1.1", "No such mailbox");
+	else
+		*reply = smtp_reply_f(a, 250, "2.1.5", "<%.*s>",
+		    (int)who->text.n, who->text.p);
+	return 0;
+}
+
+static int
 on_data(struct smtp_session *s, struct smtp_reply *reply)
 {
 	if (local_is(&smtp_session_mail(s)->from, "nodata"))
@@ -244,6 +261,7 @@ static const struct smtp_handler recording = {
 	.command = on_command,
 	.mail = on_mail,
 	.rcpt = on_rcpt,
+	.verify = on_verify,
 	.data = on_data,
 	.message = on_message,
 	.reset = on_reset,

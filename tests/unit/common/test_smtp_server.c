@@ -30,13 +30,13 @@ struct scene {
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
 	    "S: 250-XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT",          \
-	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250 HELP"
+	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP"
 #define EHELLO                                                                 \
 	"S: 220 mx.test ESMTP pneu", "C: EHLO a", "S: 250-mx.test",            \
 	    "S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",        \
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
-	    "S: 250-PRDR", "S: 250-LIMITS RCPTMAX=4", "S: 250 HELP"
+	    "S: 250-PRDR", "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP"
 #define REFUSED10                                                              \
 	"C: MAIL FROM:<>", "S: 250 *", NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, \
 	    NOBODY, NOBODY, NOBODY, NOBODY, "C: RCPT TO:<nobody@b>",           \
@@ -232,7 +232,7 @@ static const struct scene scenes[] = {
 		"C: MAIL FROM:<a@a.example> SIZE", "S: 555 5.5.4 *", BYE),
 	    NULL },
 	{ "nothing is offered that is not there", &no_extensions,
-	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250 HELP",
+	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-VRFY", "S: 250 HELP",
 		"C: STARTTLS", "S: 502 *", "C: AUTH PLAIN", "S: 502 *",
 		"C: XFORWARD NAME=x", "S: 550 5.7.1 *", BYE),
 	    NULL },
@@ -444,7 +444,7 @@ static const struct scene scenes[] = {
 	{ "XCLIENT (Postfix XCLIENT_README)", &behind,
 	    SCRIPT("P: 192.0.2.9:1000", "S: 220 *", "C: EHLO a",
 		"S: 250-mx.test",
-		"S: 250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN", "S: 250 HELP",
+		"S: 250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN", "S: 250-VRFY", "S: 250 HELP",
 		"C: XCLIENT", "S: 501 *", "C: XCLIENT FOO=1", "S: 501 *",
 		"C: XCLIENT ADDR=x", "S: 501 *", "C: XCLIENT LOGIN=a+0Db",
 		"S: 501 *",
@@ -452,18 +452,18 @@ static const struct scene scenes[] = {
 		"HELO=[UNAVAILABLE] LOGIN=alice PROTO=ESMTP",
 		"S: 220 mx.test ESMTP pneu", "C: MAIL FROM:<>", "S: 503 *",
 		"C: EHLO b", "S: 250-mx.test",
-		"S: 250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN", "S: 250 HELP",
+		"S: 250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN", "S: 250-VRFY", "S: 250 HELP",
 		FROM_TO, "C: XCLIENT HELO=x", "S: 503 *", "C: DATA", "S: 354 *",
 		"C: .", "S: 250 *", BYE),
 	    MESSAGE("ESMTPA") RCPT_B "--\n" },
 	{ "XCLIENT from who is not listed", &behind,
 	    SCRIPT("P: 198.51.100.9:1000", "S: 220 *", "C: EHLO a",
-		"S: 250-mx.test", "S: 250 HELP", "C: XCLIENT ADDR=192.0.2.1",
+		"S: 250-mx.test", "S: 250-VRFY", "S: 250 HELP", "C: XCLIENT ADDR=192.0.2.1",
 		"S: 550 5.7.1 *", BYE),
 	    NULL },
 	{ "MAILMAX (RFC 9422)", &two_mails,
 	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test",
-		"S: 250-LIMITS MAILMAX=2 RCPTMAX=4", "S: 250 HELP",
+		"S: 250-LIMITS MAILMAX=2 RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP",
 		"C: MAIL FROM:<>", "S: 250 *", AGAIN, "C: MAIL FROM:<>",
 		"S: 250 *", AGAIN, "C: MAIL FROM:<>", "S: 421 4.7.0 *", "E:"),
 	    NULL },
@@ -490,7 +490,7 @@ static const struct scene scenes[] = {
 		"S: 250-8BITMIME", "S: 250-SMTPUTF8",
 		"S: 250-ENHANCEDSTATUSCODES", "S: 250-CHUNKING",
 		"S: 250-BINARYMIME", "S: 250-DSN", "S: 250-LIMITS RCPTMAX=4",
-		"S: 250 HELP", "C: XFORWARD NAME=x", "S: 550 5.7.1 *",
+		"S: 250-VRFY", "S: 250 HELP", "C: XFORWARD NAME=x", "S: 550 5.7.1 *",
 		"C: MAIL FROM:<> XTRACE=01JABCDEFGHJKMNPQR", "S: 555 5.5.4 *",
 		BYE),
 	    NULL },
@@ -504,12 +504,12 @@ static const struct scene scenes[] = {
 	/* AUTH: RFC 4954 */
 	{ "no AUTH without TLS", &submission,
 	    SCRIPT("P: 192.0.2.9:1000", "S: 220 *", "C: EHLO a",
-		"S: 250-mx.test", "S: 250 HELP",
+		"S: 250-mx.test", "S: 250-VRFY", "S: 250 HELP",
 		"C: AUTH PLAIN AGFsaWNlAHNlY3JldA==", "S: 538 5.7.11 *", BYE),
 	    NULL },
 	{ "AUTH PLAIN with initial response (RFC 4954 4.1)", &submission,
 	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test",
-		"S: 250-AUTH PLAIN LOGIN", "S: 250 HELP",
+		"S: 250-AUTH PLAIN LOGIN", "S: 250-VRFY", "S: 250 HELP",
 		"C: MAIL FROM:<a@a.example>", "S: 530 5.7.0 *",
 		"C: AUTH plain AGFsaWNlAHNlY3JldA==", "S: 235 2.7.0 Welcome",
 		"C: AUTH PLAIN AGFsaWNlAHNlY3JldA==", "S: 503 5.5.1 *", FROM_TO,
@@ -838,11 +838,11 @@ shutting_down(void **state)
 static const struct scene secure[] = {
 	{ "a new session begins", NULL,
 	    SCRIPT("P: 192.0.2.9:1000", "S: 220 *", "C: EHLO a",
-		"S: 250-mx.test", "S: 250-STARTTLS", "S: 250 HELP",
+		"S: 250-mx.test", "S: 250-STARTTLS", "S: 250-VRFY", "S: 250 HELP",
 		"C: STARTTLS x", "S: 501 5.5.4 *", "C: STARTTLS",
 		"S: 220 2.0.0 *", "T:", "C: MAIL FROM:<a@a.example>",
 		"S: 503 5.5.1 *", "C: EHLO a", "S: 250-mx.test",
-		"S: 250-AUTH PLAIN LOGIN", "S: 250 HELP", "C: STARTTLS",
+		"S: 250-AUTH PLAIN LOGIN", "S: 250-VRFY", "S: 250 HELP", "C: STARTTLS",
 		"S: 503 5.5.1 *",
 		"C: AUTH PLAIN AGFsaWNlAHNlY3JldA==", "S: 235 *", FROM_TO,
 		"C: DATA", "S: 354 *", "C: .", "S: 250 *", BYE),
@@ -850,7 +850,7 @@ static const struct scene secure[] = {
 	{ "who signed in before is nobody again (RFC 3207 4.2)", NULL,
 	    SCRIPT(HELLO, "C: AUTH PLAIN AGFsaWNlAHNlY3JldA==", "S: 235 *",
 		"C: STARTTLS", "S: 220 *", "T:", "C: EHLO a", "S: 250-mx.test",
-		"S: 250-AUTH PLAIN LOGIN", "S: 250 HELP", FROM_TO, "C: DATA",
+		"S: 250-AUTH PLAIN LOGIN", "S: 250-VRFY", "S: 250 HELP", FROM_TO, "C: DATA",
 		"S: 354 *", "C: .", "S: 250 *", BYE),
 	    MESSAGE("ESMTPS") RCPT_B "--\n" },
 	{ "what stands behind STARTTLS ends the session (CVE-2011-0411)", NULL,

@@ -51,6 +51,38 @@ blocked_looks_like_unknown(void **state)
 	arena_reset(&a);
 }
 
+static const struct {
+	enum accounts_fate fate;
+	int code;
+} verify_cases[] = {
+	{ ACCOUNTS_DELIVER, 250 },
+	{ ACCOUNTS_FORWARD, 250 }, /* and not to whom */
+	{ ACCOUNTS_BLOCKED, 550 },
+	{ ACCOUNTS_UNKNOWN, 550 },
+	{ ACCOUNTS_DISABLED, 550 },
+	{ ACCOUNTS_NOT_LOCAL, 252 },
+};
+
+static void
+what_vrfy_is_told(void **state)
+{
+	struct arena a = ARENA_INIT_MAX(0);
+	struct smtp_path who = { .text = SLICE_LIT("bob@example.test") };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(verify_cases) / sizeof(*verify_cases);
+	     i++) {
+		struct accounts_resolution r = { .fate = verify_cases[i].fate };
+		struct smtp_reply reply = guard_verify(&a, &who, &r);
+
+		assert_int_equal(reply.code, verify_cases[i].code);
+		if (reply.code == 250)
+			assert_true(slice_eq_str(
+			    reply.text, "<bob@example.test>"));
+	}
+	arena_reset(&a);
+}
+
 static void
 forward_lists_each_path_and_where_it_is(void **state)
 {
@@ -81,6 +113,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_fate_has_its_reply),
 		cmocka_unit_test(blocked_looks_like_unknown),
+		cmocka_unit_test(what_vrfy_is_told),
 		cmocka_unit_test(forward_lists_each_path_and_where_it_is),
 	};
 

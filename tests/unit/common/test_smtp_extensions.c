@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Dialogues for what MAIL may ask for beyond delivery, and for the verbs that
+ * extensions bring. Each is run whole and octet by octet.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "tests/unit/common/smtp_dialogue.h"
+
+#define SCRIPT(...)                                                            \
+	(const char *const[])                                                  \
+	{                                                                      \
+		__VA_ARGS__, NULL                                              \
+	}
+#define HELLO "S: 220 mx.test ESMTP pneu", "C: HELO a", "S: 250 mx.test"
+#define BYE "C: QUIT", "S: 221 2.0.0 *", "E:"
+
+static const struct smtp_handler silent = {
+	.mail = on_mail,
+	.rcpt = on_rcpt,
+	.message = on_message,
+};
+static const struct smtp_server plain = {
+	.kind = SMTP_SERVER_ESMTP,
+	.handler = &silent, /* and verifies nobody */
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_SMTPUTF8,
+	.max_errors = 5,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+
+static const struct scene {
+	const char *name;
+	const struct smtp_server *server;
+	const char *const *script;
+	const char *recorded; /* NULL: nothing */
+} scenes[] = {
+	/* --- RFC 5321 3.5, 7.3; RFC 6531 3.7.4.2 --- */
+	{ "VRFY where nobody is given away", &plain,
+	    SCRIPT(HELLO, "C: VRFY <b@b.example>", "S: 252 2.5.2 *",
+		"C: VRFY nobody@b.example", "S: 252 2.5.2 *", BYE),
+	    NULL },
+	{ "VRFY with a true answer", &esmtp,
+	    SCRIPT(HELLO, "C: VRFY <b@b.example>", "S: 250 2.1.5 <b@b.example>",
+		"C: VRFY b@b.example", "S: 250 2.1.5 <b@b.example>",
+		"C: VRFY <nobody@b.example>", "S: 550 5.1.1 *",
+		"C: VRFY postmaster", "S: 252 *", "C: VRFY <postmaster>",
+		"S: 250 2.1.5 <postmaster>", BYE),
+	    NULL },
+	{ "VRFY in doubt is 252", &esmtp,
+	    SCRIPT(HELLO, "C: VRFY <broken@b.example>", "S: 252 2.5.2 *",
+		"C: VRFY <later@b.example>", "S: 252 2.5.2 *",
+		"C: VRFY just a name", "S: 252 2.5.2 *", BYE),
+	    NULL },
+	{ "VRFY of what is no address", &esmtp,
+	    SCRIPT(HELLO, "C: VRFY", "S: 501 5.5.4 *", "C: VRFY <>",
+		"S: 501 5.1.3 *", "C: VRFY <b@b.example", "S: 501 5.1.3 *",
+		"C: VRFY <b@b.example> PLEASE", "S: 555 5.5.4 *", BYE),
+	    NULL },
+	{ "VRFY and UTF-8", &plain,
+	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-SMTPUTF8",
+		"S: 250-VRFY", "S: 250 HELP", "C: VRFY <\xc3\xa4@b.example>",
+		"S: 553 5.6.7 *", "C: VRFY <\xc3\xa4@b.example> SMTPUTF8",
+		"S: 252 2.5.2 *", BYE),
+	    NULL },
+	{ "VRFY within a transaction leaves it alone", &esmtp,
+	    SCRIPT(HELLO, "C: MAIL FROM:<>", "S: 250 *",
+		"C: VRFY <b@b.example>", "S: 250 2.1.5 *",
+		"C: RCPT TO:<b@b.example>", "S: 250 *", "C: RSET", "S: 250 *",
+		BYE),
+	    NULL },
+	{ "wrong guesses end the session as at RCPT", &esmtp,
+	    SCRIPT(HELLO, "R: VRFY <a@a\r\nVRFY <a@a\r\nVRFY <a@a\r\n",
+		"S: 501 *", "S: 501 *", "S: 501 *", "C: VRFY <a@a", "S: 501 *",
+		"C: VRFY <a@a", "S: 501 *", "S: 421 4.7.0 *", "E:"),
+	    NULL },
+	/* --- RFC 5321 4.1.1.8 --- */
+	{ "HELP names what there is", &plain,
+	    SCRIPT(HELLO, "C: HELP",
+		"S: 214 2.0.0 RFC 5321: MAIL RCPT DATA RSET QUIT EHLO HELO NOOP "
+		"VRFY HELP",
+		"C: HELP MAIL", "S: 214 2.0.0 *", BYE),
+	    NULL },
+	{ "and in LMTP", &lmtp,
+	    SCRIPT("S: 220 *", "C: HELP",
+		"S: 214 2.0.0 RFC 2033: MAIL RCPT DATA BDAT RSET QUIT LHLO "
+		"NOOP XFORWARD VRFY HELP",
+		BYE),
+	    NULL },
+};
+
+static void
+run_scene(const struct scene *s, size_t cut)
+{
+	struct dialogue d = {
+		.server = s->server, .script = s->script, .cut = cut
+	};
+	const char *error = dialogue_run(&d);
+
+	if (*error != '\0')
+		fail_msg("%s: %s", s->name, error);
+	if (strcmp(buf_str(&record), s->recorded == NULL ? "" : s->recorded))
+		fail_msg("%s: recorded \"%s\"", s->name, buf_str(&record));
+}
+
+static void
+scenes_go_as_written(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++)
+		run_scene(&scenes[i], CUT_NOWHERE);
+}
+
+static void
+scenes_go_the_same_octet_by_octet(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++)
+		run_scene(&scenes[i], CUT_EVERYWHERE);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(scenes_go_as_written),
+		cmocka_unit_test(scenes_go_the_same_octet_by_octet),
+	};
+
+	log_set_level(LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
