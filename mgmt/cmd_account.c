@@ -256,10 +256,12 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 static json_t *
 account_json(const struct accounts_account *v)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o}", "address",
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o, s:o}",
+	    "address",
 	    v->address, "name", v->name, "disabled", v->disabled, "admin",
 	    v->admin, "cram_md5", v->cram_md5, "quota_octets", (json_int_t)v->quota_octets,
-	    "quota_messages", (json_int_t)v->quota_messages, "created",
+	    "quota_messages", (json_int_t)v->quota_messages, "send_as",
+	    json_texts(v->send_as, v->n_send_as), "created",
 	    json_time(v->created_s));
 }
 
@@ -375,6 +377,8 @@ show(struct directory *d, void *arg)
 	for (size_t i = 0; i < json_array_size(aliases); i++)
 		show_line(i == 0 ? "aliases" : "",
 		    json_string_value(json_array_get(aliases, i)));
+	for (size_t i = 0; i < v.n_send_as; i++)
+		show_line(i == 0 ? "sends as" : "", v.send_as[i]);
 	show_line("created", time_text(&d->arena, v.created_s));
 	json_decref(aliases);
 	return EX_OK;

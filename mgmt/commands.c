@@ -30,6 +30,11 @@ const struct command commands[] = {
 	    "[--admin|--no-admin] [--allow-cram-md5|--no-cram-md5] "
 	    "[--enable|--disable] ADDRESS",
 	    "Change an account", cmd_account_set, false },
+	{ "account grant", "ACCOUNT ADDRESS|@DOMAIN...",
+	    "Let an account send as addresses whose mail does not come to it",
+	    cmd_account_grant, false },
+	{ "account revoke", "ACCOUNT ADDRESS|@DOMAIN...",
+	    "Take that back", cmd_account_revoke, false },
 	{ "account remove", "ADDRESS", "Remove an account; its mail stays",
 	    cmd_account_remove, false },
 	{ "address add", "ADDRESS TARGET... | --blocked ADDRESS",

@@ -48,8 +48,10 @@ int exec_beside(const char *program, char **argv);
 
 /* The commands, by file: cmd_NOUN.c. */
 int cmd_account_add(const struct conf *conf, int argc, char **argv);
+int cmd_account_grant(const struct conf *conf, int argc, char **argv);
 int cmd_account_list(const struct conf *conf, int argc, char **argv);
 int cmd_account_remove(const struct conf *conf, int argc, char **argv);
+int cmd_account_revoke(const struct conf *conf, int argc, char **argv);
 int cmd_account_set(const struct conf *conf, int argc, char **argv);
 int cmd_account_show(const struct conf *conf, int argc, char **argv);
 int cmd_address_add(const struct conf *conf, int argc, char **argv);

@@ -3,6 +3,7 @@
 #ifndef PNEU_MSA_MSA_H
 #define PNEU_MSA_MSA_H
 
+#include "common/auth/accounts.h"
 #include "common/net/service.h"
 #include "common/smtp/client.h"
 #include "common/smtp/server.h"
@@ -12,6 +13,49 @@ void msa_reload(const struct conf *conf);
 void msa_stop(void);
 size_t msa_paths(const struct conf *conf, struct service_path *out, size_t max);
 void msa_session(struct conn *c, const struct service_protocol *p);
+
+/* The program; smtp_server.app of its sessions. */
+struct msa {
+	struct smtp_server server;
+	struct smtp_client_conf lmtp;
+	struct smtp_pool *qm;
+	struct accounts *accounts;
+	bool plaintext_login;
+	bool verifies; /* VRFY is answered truly */
+};
+static inline const struct msa *
+msa_of(struct smtp_session *s)
+{
+	return smtp_session_server(s)->app;
+}
+
+/* Of the connection; the transaction's part is emptied at its end. */
+struct msa_session {
+	struct smtp_client *qm;
+	bool qm_failed;
+	struct smtp_client_rcpt *rcpts; /* those that qm has accepted */
+	size_t n_rcpts, max_rcpts;
+};
+
+/* --- hooks (struct smtp_handler) --- */
+
+int msa_auth(struct smtp_session *s, struct slice mechanism,
+    struct slice initial, bool has_initial, struct smtp_reply *reply);
+const char *msa_auth_mechanisms(struct smtp_session *s);
+int msa_mail(
+    struct smtp_session *s, const struct smtp_mail *m, struct smtp_reply *reply);
+int msa_message(struct smtp_session *s, struct spool *body,
+    struct smtp_reply *replies, size_t n);
+
+/*
+ * May the account use every address that From, Sender, Resent-From and
+ * Resent-Sender name? And each of these that is there must name one. 0; 1 with
+ * the refusal in *reply; or an error.
+ */
+int msa_check_header(
+    struct smtp_session *s, struct slice header, struct smtp_reply *reply);
+
+/* --- the header, pure functions --- */
 
 /* A thousand recipients with their names fit. */
 #define MSA_HEADER_MAX ((size_t)256 << 10)
@@ -40,8 +84,9 @@ bool msa_header_measure(struct slice head, uint64_t size, struct slice *header);
 bool msa_fixup_header(
     struct slice header, const struct msa_fixup *f, struct buf *out);
 
-/* Called for each address of the From fields; a non-zero return ends. */
-int msa_each_from(struct arena *a, struct slice header,
+/* Called for each address of the fields of that name; a non-zero return
+ * ends. -E2BIG: there are more than ADDRESS_LIST_MAX. */
+int msa_each_address(struct arena *a, struct slice header, const char *name,
     int (*address)(void *arg, struct slice local, struct slice domain),
     void *arg);
 

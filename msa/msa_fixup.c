@@ -2,6 +2,8 @@
 /* Completing a submitted header: pure functions on octets. */
 #include "msa/msa.h"
 
+#include <errno.h>
+
 #include "common/mail/address.h"
 #include "common/mail/date.h"
 #include "common/mail/header.h"
@@ -95,11 +97,11 @@ each_address(struct arena *a, struct slice value,
 	for (size_t i = 0; rc == 0 && i < list.n; i++)
 		if (list.v[i].kind == ADDRESS_MAILBOX)
 			rc = address(arg, list.v[i].local, list.v[i].domain);
-	return rc;
+	return rc == 0 && list.truncated ? -E2BIG : rc;
 }
 
 int
-msa_each_from(struct arena *a, struct slice header,
+msa_each_address(struct arena *a, struct slice header, const char *name,
     int (*address)(void *arg, struct slice local, struct slice domain),
     void *arg)
 {
@@ -108,7 +110,7 @@ msa_each_from(struct arena *a, struct slice header,
 	int rc = 0;
 
 	while (rc == 0 && header_next(&rest, &field))
-		if (slice_eq_str_nocase(field.name, "From"))
+		if (slice_eq_str_nocase(field.name, name))
 			rc = each_address(a, field.value, address, arg);
 	return rc;
 }

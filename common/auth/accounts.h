@@ -85,6 +85,10 @@ struct accounts_account {
 	 * switched off, what was kept is gone. */
 	bool cram_md5;
 	uint64_t quota_octets, quota_messages; /* 0: none */
+	/* What it may send as beside addresses whose mail comes to it:
+	 * addresses, ours or not, and "@example.org" for all of a domain. */
+	const char *const *send_as;
+	size_t n_send_as;
 	int64_t created_s;
 };
 struct accounts_domain {
@@ -191,7 +195,8 @@ struct throttle *accounts_throttle(struct accounts *a);
 /* May `account` send as this address: its own, subaddresses of it, an alias
  * that has it among its targets, any address of a domain whose catch-all it
  * is and that is nobody else's; in one word, an address whose mail comes to
- * it. 1 yes, 0 no, or an error. */
+ * it; or one that it was granted (send_as), subaddresses of that included.
+ * 1 yes, 0 no, or an error. */
 int accounts_may_send_as(struct accounts *a, struct slice account,
     struct slice local, struct slice domain);
 

@@ -237,6 +237,9 @@ accounts_account_put(struct accounts *a, const struct accounts_account *in,
 		rc = -EINVAL;
 	}
 	if (rc == 0)
+		rc = check_grants(&arena, in->send_as, in->n_send_as,
+		    &ch.r.account.send_as, &ch.r.account.n_send_as, err);
+	if (rc == 0)
 		rc = accounts_change(a, ch.name.domain, name_fill, &ch, err);
 	ch.r.account.address = ch.name.address.p;
 	ch.r.account.created_s = clock_wall_s();

@@ -168,11 +168,32 @@ check_address(struct arena *arena, struct slice in, struct accounts_name *out,
 	return rc;
 }
 
-int
-check_targets(struct arena *arena, const char *const *in, size_t n,
-    const char *const **out, size_t *n_out, struct buf *err)
+/* An address or, where `domains`, "@domain": canonical, in the arena. */
+static int
+check_target(struct arena *arena, struct slice in, bool domains,
+    const char **out, struct buf *err)
 {
 	struct accounts_name name;
+	struct slice domain;
+	int rc;
+
+	if (domains && in.n > 0 && in.p[0] == '@') {
+		rc = check_domain(arena, slice_from(in, 1), &domain, err);
+		if (rc == 0)
+			*out = arena_printf(
+			    arena, "@%.*s", (int)domain.n, domain.p);
+	} else {
+		rc = check_address(arena, in, &name, err);
+		if (rc == 0)
+			*out = arena_strdup(arena, name.address);
+	}
+	return rc == 0 && *out == NULL ? -ENOMEM : rc;
+}
+
+static int
+check_list(struct arena *arena, const char *const *in, size_t n, bool domains,
+    const char *const **out, size_t *n_out, struct buf *err)
+{
 	const char **list;
 	int rc;
 
@@ -185,19 +206,32 @@ check_targets(struct arena *arena, const char *const *in, size_t n,
 		return -ENOMEM;
 	*n_out = 0;
 	for (size_t i = 0; i < n; i++) {
+		const char *target = NULL;
 		size_t j = 0;
 
-		rc = check_address(arena, slice_str(in[i]), &name, err);
+		rc = check_target(
+		    arena, slice_str(in[i]), domains, &target, err);
 		if (rc != 0)
 			return rc;
-		while (j < *n_out && !slice_eq_str(name.address, list[j]))
+		while (j < *n_out && strcmp(list[j], target) != 0)
 			j++;
-		if (j < *n_out)
-			continue;
-		list[*n_out] = arena_strdup(arena, name.address);
-		if (list[(*n_out)++] == NULL)
-			return -ENOMEM;
+		if (j == *n_out)
+			list[(*n_out)++] = target;
 	}
 	*out = list;
 	return 0;
+}
+
+int
+check_targets(struct arena *arena, const char *const *in, size_t n,
+    const char *const **out, size_t *n_out, struct buf *err)
+{
+	return check_list(arena, in, n, false, out, n_out, err);
+}
+
+int
+check_grants(struct arena *arena, const char *const *in, size_t n,
+    const char *const **out, size_t *n_out, struct buf *err)
+{
+	return check_list(arena, in, n, true, out, n_out, err);
 }

@@ -41,6 +41,9 @@ int check_address(struct arena *arena, struct slice in,
 /* In canonical form, each once. */
 int check_targets(struct arena *arena, const char *const *in, size_t n,
     const char *const **out, size_t *n_out, struct buf *err);
+/* The same of what may be granted: "@domain" too. */
+int check_grants(struct arena *arena, const char *const *in, size_t n,
+    const char *const **out, size_t *n_out, struct buf *err);
 
 /* Bring what partition "m" repeats up to date, after a change that may matter
  * for it; `account` may be NULL: look at all of them. */

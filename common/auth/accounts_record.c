@@ -203,6 +203,7 @@ decode_account(struct reader *r, struct accounts_account *out)
 		.quota_messages = field_u64(r, "quota_messages"),
 		.created_s = (int64_t)field_u64(r, "created"),
 	};
+	out->send_as = field_texts(r, "send_as", &out->n_send_as);
 }
 
 int
@@ -431,6 +432,9 @@ encode_account(json_t *o, const struct accounts_account *c, bool *ok)
 	set_flag(o, "cram_md5", c->cram_md5, ok);
 	set_number(o, "quota_octets", c->quota_octets, ok);
 	set_number(o, "quota_messages", c->quota_messages, ok);
+	set_texts(o, "send_as", c->send_as, c->n_send_as, ok);
+	if (c->n_send_as == 0)
+		json_object_del(o, "send_as");
 	set_number(o, "created", (uint64_t)c->created_s, ok);
 }
 

@@ -411,6 +411,52 @@ is_account(const char *address, struct slice account)
 	return address != NULL && slice_eq_str(account, address);
 }
 
+/* "bob+x" without "+x"; itself where there is none. Canonical. */
+static struct slice
+without_detail(const struct accounts *a, struct slice local)
+{
+	struct slice sep = slice_str(a->subaddress);
+	ssize_t at = sep.n == 0 ? -1 : slice_find_slice(local, sep);
+
+	return at <= 0 ? local : slice_head(local, (size_t)at);
+}
+
+/* "local@domain", or "@domain". */
+static bool
+is_grant_of(const char *grant, struct slice local, struct slice domain)
+{
+	struct slice g = slice_str(grant);
+	ssize_t at = slice_rfind(g, '@');
+
+	return at >= 0 && slice_eq(slice_from(g, (size_t)at + 1), domain) &&
+	    (at == 0 || slice_eq(slice_head(g, (size_t)at), local));
+}
+
+/* 1, 0 or an error. */
+static int
+is_granted(struct accounts *a, struct arena *arena,
+    const struct accounts_name *account, struct slice local,
+    struct slice domain)
+{
+	struct accounts_account record;
+	struct slice canonical, base;
+	int rc = accounts_account_get(a, arena, account->address, &record);
+
+	if (rc != 0 || record.n_send_as == 0)
+		return rc == -ENOENT ? 0 : rc;
+	rc = address_canonical_local(arena, local, &canonical);
+	if (rc == 0)
+		rc = domain_canonical(arena, domain, &domain);
+	if (rc != 0)
+		return rc == -EINVAL ? 0 : rc;
+	base = without_detail(a, canonical);
+	for (size_t i = 0; i < record.n_send_as; i++)
+		if (is_grant_of(record.send_as[i], canonical, domain) ||
+		    is_grant_of(record.send_as[i], base, domain))
+			return 1;
+	return 0;
+}
+
 int
 accounts_may_send_as(struct accounts *a, struct slice account,
     struct slice local, struct slice domain)
@@ -427,6 +473,8 @@ accounts_may_send_as(struct accounts *a, struct slice account,
 		may = is_account(r.account, name.address);
 	for (size_t i = 0; rc == 0 && i < r.n_targets && !may; i++)
 		may = is_account(r.target_accounts[i], name.address);
+	if (rc == 0 && !may && domain.n > 0)
+		rc = is_granted(a, &arena, &name, local, domain);
 	arena_reset(&arena);
 	if (rc == -EINVAL)
 		return 0;

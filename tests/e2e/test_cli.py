@@ -144,6 +144,36 @@ class Commands(Case):
         self.fails(1, "account", "remove", "carol@example.test",
                    says=["no account"])
 
+    def test_account_grants(self):
+        self.ok("account", "grant", "bob@example.test", "Alice@Example.TEST",
+                "@example.test")
+        r = self.s.pneu("account", "grant", "bob@example.test", "me@else.lab",
+                        check=False)
+        self.assertEqual(r.returncode, 0)
+        self.assertIn("else.lab is not a domain of ours", r.stderr)
+        a = self.json("account", "show", "--json", "bob@example.test")
+        self.assertEqual(a["send_as"], ["alice@example.test", "@example.test",
+                                        "me@else.lab"])
+        self.assertIn("me@else.lab", self.ok("account", "show",
+                                             "bob@example.test"))
+        # Other changes leave them alone.
+        self.ok("account", "set", "bob@example.test", "--quota-messages",
+                "1000")
+        self.ok("account", "revoke", "bob@example.test", "ME@else.lab",
+                "@example.test")
+        a = self.json("account", "show", "--json", "bob@example.test")
+        self.assertEqual(a["send_as"], ["alice@example.test"])
+        self.fails(1, "account", "revoke", "bob@example.test", "me@else.lab",
+                   says=["was not granted"])
+        self.fails(64, "account", "grant", "bob@example.test", "nobody",
+                   says=["not an address"])
+        self.fails(64, "account", "grant", "bob@example.test",
+                   says=["usage"])
+        self.fails(1, "account", "grant", "bbo@example.test", "a@b.lab",
+                   says=["bob@example.test"])
+        self.ok("account", "revoke", "bob@example.test",
+                "alice@example.test")
+
     def test_account_list(self):
         out = self.ok("account", "list", "example.test")
         self.assertRegex(out, r"(?m)^ACCOUNT +NAME +QUOTA +MESSAGES +STATE$")

@@ -31,6 +31,8 @@ class Case(unittest.TestCase):
             cls.s.pneu("domain", "add", "all.lab")
             cls.s.pneu("domain", "set", "all.lab", "--catch-all",
                        "bob@example.test")
+            cls.s.pneu("account", "grant", "bob@example.test",
+                       "Boss@Else.LAB", "@granted.lab")
             os.makedirs(os.path.join(cls.s.dir, "sock"), exist_ok=True)
             cls.path = os.path.join(cls.s.dir, "sock", "qm.sock")
             cls.qm = Scripted(lmtp=True, path=cls.path, extensions=OFFERS)
@@ -222,6 +224,33 @@ class Senders(Case):
             self.assertIn(b"5.7.1", text)
         self.assertEqual(self.refusal(b"From: \r\n\r\n")[0], 554)
         self.assertEqual(self.refusal(b"From: nobody:;\r\n\r\n")[0], 554)
+
+    def test_granted_addresses(self):
+        for sender in ("boss@else.lab", "Boss+x@ELSE.lab", "any@granted.lab"):
+            self.assertEqual(self.mail(sender, "bob")[0], 250, sender)
+            self.assertEqual(self.mail(sender)[0], 550, sender)
+        got = self.send(b"From: The Boss <boss@else.lab>\r\n\r\n",
+                        sender="boss@else.lab", user="bob")
+        self.assertEqual(got.sender, "boss@else.lab")
+        self.s.pneu("account", "grant", "bob@example.test", "late@else.lab")
+        self.assertEqual(self.mail("late@else.lab", "bob")[0], 250)
+        self.s.pneu("account", "revoke", "bob@example.test", "late@else.lab")
+        self.assertEqual(self.mail("late@else.lab", "bob")[0], 550)
+
+    def test_other_fields_that_name_a_sender(self):
+        own = b"From: alice@example.test\r\n"
+        for name in (b"Sender", b"Resent-From", b"resent-sender"):
+            code, text = self.refusal(
+                own + name + b": bob@example.test\r\n\r\nbody\r\n")
+            self.assertEqual(code, 550, name)
+            self.assertIn(b"5.7.1", text)
+            self.assertIn(b"<bob@example.test>", text)
+            self.send(own + name + b": sales@example.test\r\n\r\nbody\r\n")
+            self.qm.messages.clear()
+        self.assertEqual(self.refusal(own + b"Sender: \r\n\r\n")[0], 554)
+        code, text = self.refusal(b"From: " + b",".join(
+            [b"alice@example.test"] * 8200) + b"\r\n\r\n")
+        self.assertEqual(code, 554, text)
 
     def test_from_may_be_any_own_address(self):
         for header in (b"From: A <sales@example.test>",

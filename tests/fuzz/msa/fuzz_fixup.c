@@ -61,8 +61,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	check(header_count(buf_slice(&out), "Date") > 0);
 	check(header_count(buf_slice(&out), "Message-ID") > 0);
 	check(header_count(buf_slice(&out), "From") > 0);
-	if (msa_each_from(&a, header, note, &before) == 0 && before.any &&
-	    msa_each_from(&a, buf_slice(&out), note, &after) == 0)
+	if (msa_each_address(&a, header, "From", note, &before) == 0 && before.any &&
+	    msa_each_address(&a, buf_slice(&out), "From", note, &after) == 0)
 		check(
 		    slice_eq(buf_slice(&before.text), buf_slice(&after.text)));
 	buf_clear(&before.text);

@@ -7,6 +7,7 @@
  *	account ADDRESS [admin]		-account ADDRESS (disabled)
  *	alias ADDRESS TARGET...		blocked ADDRESS
  *	keep ADDRESS (passwords for CRAM-MD5)
+ *	grant ACCOUNT ADDRESS... (what it may send as)
  *	password ADDRESS NAME PASSWORD [SCOPE]
  *
  * Everything here runs in a coroutine, so it notes failures (`fixture_fault`)
@@ -73,6 +74,13 @@ fixture_words(struct accounts *a, const char **w, size_t n, struct buf *err)
 		    &(struct accounts_account) { .address = w[1],
 			.name = "",
 			.cram_md5 = !off },
+		    false, err);
+	if (strcmp(what, "grant") == 0)
+		return accounts_account_put(a,
+		    &(struct accounts_account) { .address = w[1],
+			.name = "",
+			.send_as = &w[2],
+			.n_send_as = n - 2 },
 		    false, err);
 	if (strcmp(what, "password") == 0)
 		return accounts_password_set(a, slice_str(w[1]), w[2],

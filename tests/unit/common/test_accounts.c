@@ -37,7 +37,9 @@ static const char directory[] =
     "alias a8@example.org a9@example.org\n"
     "alias a9@example.org a10@example.org\n"
     "alias a10@example.org alice@example.org\n"
-    "alias a0@example.org a1@example.org\n";
+    "alias a0@example.org a1@example.org\n"
+    "grant bob@example.org Boss@Example.org Me+x@Else.TEST "
+    "@b\xc3\xbc" "cher.test spam@example.org\n";
 
 /* --- resolve --- */
 
@@ -206,6 +208,19 @@ static const struct send_case {
 	{ "owner@catch.test", "bad", "catch.test", 0 },
 	{ "alice@example.org", "whatever", "catch.test", 0 },
 	{ "alice@example.org", "", "", 0 },
+	/* Granted: as it is, with a subaddress, with all of a domain. */
+	{ "bob@example.org", "boss", "example.org", 1 },
+	{ "bob@example.org", "BOSS+a", "example.org", 1 },
+	{ "bob@example.org", "boss2", "example.org", 0 },
+	{ "alice@example.org", "boss", "example.org", 0 },
+	{ "bob@example.org", "me+x", "else.test", 1 },
+	{ "bob@example.org", "me", "else.test", 0 },
+	{ "bob@example.org", "me+xx", "else.test", 0 },
+	{ "bob@example.org", "any", "xn--bcher-kva.test", 1 },
+	{ "bob@example.org", "any", "B\xc3\xbc" "cher.test", 1 },
+	{ "bob@example.org", "any", "sub.xn--bcher-kva.test", 0 },
+	{ "bob@example.org", "spam", "example.org", 1 },
+	{ "bob@example.org", "boss", "", 0 },
 	{ "not an address", "alice", "example.org", 0 },
 	{ "", "", "example.org", 0 },
 };

@@ -79,17 +79,17 @@ each_from_address_is_seen(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    msa_each_from(&a,
+	    msa_each_address(&a,
 		SLICE_LIT("From: A <a@x.test>, \"B, C\" "
 			  "<b@y.test>\r\nTo: n@z.test\r\n"
 			  "from: g: d@x.test;\r\n\r\nFrom: e@x\r\n"),
-		note, &seen),
+		"From", note, &seen),
 	    0);
 	assert_string_equal(buf_str(&seen), "a@x.test b@y.test d@x.test ");
 	buf_reset(&seen);
 	assert_int_equal(
-	    msa_each_from(
-		&a, SLICE_LIT("From: stop@x, never@x\r\n\r\n"), note, &seen),
+	    msa_each_address(
+		&a, SLICE_LIT("From: stop@x, never@x\r\n\r\n"), "From", note, &seen),
 	    7);
 	assert_string_equal(buf_str(&seen), "stop@x ");
 	buf_clear(&seen);

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The end of data: check whom the header names, complete it, and stream the
+ * message to qm. The answer is qm's.
+ */
+#include "msa/msa.h"
+
+#include <errno.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/mail/date.h"
+
+/*
+ * The client's address is left out: it is the user's own business. Without a
+ * from clause nothing untrue is said.
+ */
+static void
+put_received(struct smtp_session *s, struct buf *out)
+{
+	const struct conn *c = smtp_session_conn(s);
+
+	buf_printf(out, "Received: by %s with %s",
+	    smtp_session_server(s)->hostname, smtp_session_with(s));
+	if (conn_is_tls(c))
+		buf_printf(
+		    out, " (%s %s)", conn_tls_version(c), conn_tls_cipher(c));
+	buf_printf(out, "\r\n\tid %s;\r\n\t", smtp_session_id(s));
+	date_put(out, (struct date){ clock_wall_s(), 0 });
+	buf_put_str(out, "\r\n");
+}
+
+static struct slice
+domain_of(struct slice address)
+{
+	ssize_t at = slice_rfind(address, '@');
+
+	return at < 0 ? SLICE_EMPTY : slice_from(address, (size_t)at + 1);
+}
+
+/* The octets behind the header, for smtp_client_send_from. */
+struct rest {
+	struct spool *body;
+	uint64_t at;
+};
+
+static ssize_t
+read_rest(void *arg, void *p, size_t n)
+{
+	struct rest *r = arg;
+	size_t got;
+	int rc = spool_read(r->body, r->at, p, n, &got);
+
+	r->at += rc == 0 ? got : 0;
+	return rc == 0 ? (ssize_t)got : rc;
+}
+
+/* qm keeps a message for all recipients or for none, so the first reply that
+ * is not good stands for all. */
+static struct smtp_reply
+result_of(const struct smtp_client_rcpt *rcpts, size_t n,
+    const struct smtp_reply *whole)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!smtp_reply_is_positive(&rcpts[i].reply))
+			return rcpts[i].reply;
+	return *whole;
+}
+
+static int
+queue(struct smtp_session *s, struct msa_session *m, struct spool *body,
+    size_t header_n, struct buf *head, struct smtp_reply *reply)
+{
+	struct rest rest = { body, header_n };
+	struct smtp_reply whole = { 0 };
+	struct smtp_client *qm = m->qm;
+	int rc;
+
+	m->qm = NULL;
+	rc = smtp_client_send_from(qm, buf_slice(head), read_rest, &rest,
+	    spool_size(body) - header_n, m->rcpts, m->n_rcpts, &whole);
+	if (rc == 0) {
+		*reply = result_of(m->rcpts, m->n_rcpts, &whole);
+		if (smtp_reply_is_positive(reply))
+			*reply = smtp_reply_f(smtp_session_tx_arena(s), 250,
+			    "2.0.0", "queued as %s", smtp_session_id(s));
+		else
+			reply->text =
+			    arena_dup(smtp_session_tx_arena(s), reply->text);
+	} else {
+		log_warning("queueing failed", "peer=%s error=\"%s\"",
+		    smtp_client_remote(qm), strerror(-rc));
+		*reply = SMTP_REPLY(
+		    451, "4.3.0", "the queue does not answer, try again later");
+	}
+	smtp_pool_put(msa_of(s)->qm, qm, rc == 0);
+	return reply->text.p == NULL ? -ENOMEM : 0;
+}
+
+static int
+complete_header(struct smtp_session *s, struct slice header, struct buf *out)
+{
+	struct slice from = smtp_session_mail(s)->from.text;
+	struct msa_fixup f;
+
+	if (from.n == 0)
+		from = slice_str(smtp_session_authenticated(s));
+	f = (struct msa_fixup){ .from = from,
+		.id_domain = domain_of(from),
+		.now_s = clock_wall_s() };
+	put_received(s, out);
+	msa_fixup_header(header, &f, out);
+	buf_put_str(out, "\r\n");
+	return out->failed ? -ENOMEM : 0;
+}
+
+/* The first octets of the message in `room`. */
+static int
+read_head(struct spool *body, size_t n, struct buf *room, struct slice *out)
+{
+	size_t got;
+	int rc;
+
+	if (!buf_reserve(room, n))
+		return -ENOMEM;
+	if ((rc = spool_read(body, 0, room->p, n, &got)) != 0)
+		return rc;
+	room->n = got;
+	*out = buf_slice(room);
+	return 0;
+}
+
+/*
+ * The header as an exact prefix of the body, in the spool or in `room`.
+ * -EMSGSIZE: over MSA_HEADER_MAX.
+ */
+static int
+find_header(struct spool *body, struct buf *room, struct slice *header)
+{
+	struct slice head;
+	int rc = spool_head(body, 65536, &head);
+
+	if (rc == 0 && !msa_header_measure(head, spool_size(body), header)) {
+		rc = read_head(body, MSA_HEADER_MAX, room, &head);
+		if (rc == 0 &&
+		    !msa_header_measure(head, spool_size(body), header))
+			rc = -EMSGSIZE;
+	}
+	return rc;
+}
+
+static int
+take_message(struct smtp_session *s, struct msa_session *m, struct spool *body,
+    struct buf *room, struct smtp_reply *reply)
+{
+	struct buf out = BUF_INIT_MAX(MSA_HEADER_MAX * 2);
+	struct slice header;
+	int rc = find_header(body, room, &header);
+
+	if (rc == -EMSGSIZE) {
+		*reply = SMTP_REPLY(554, "5.6.0", "the header is too large");
+		return 0;
+	}
+	if (rc == 0)
+		rc = msa_check_header(s, header, reply);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	/* spool_head's octets go with the next call of the spool. */
+	rc = complete_header(s, header, &out);
+	if (rc == 0)
+		rc = queue(s, m, body, header.n, &out, reply);
+	buf_clear(&out);
+	return rc;
+}
+
+int
+msa_message(struct smtp_session *s, struct spool *body,
+    struct smtp_reply *replies, size_t n)
+{
+	struct msa_session *m = smtp_session_data(s);
+	struct buf room = BUF_INIT_MAX(MSA_HEADER_MAX);
+	int rc;
+
+	(void)n;
+	if (m->qm == NULL)
+		return -ECONNRESET;
+	rc = take_message(s, m, body, &room, &replies[0]);
+	buf_clear(&room);
+	return rc;
+}
