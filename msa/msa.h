@@ -22,6 +22,8 @@ struct msa {
 	struct accounts *accounts;
 	bool plaintext_login;
 	bool verifies; /* VRFY is answered truly */
+	unsigned fixes; /* enum msa_fix */
+	bool received_client; /* Received says where the client is */
 };
 static inline const struct msa *
 msa_of(struct smtp_session *s)
@@ -60,9 +62,22 @@ int msa_check_header(
 /* A thousand recipients with their names fit. */
 #define MSA_HEADER_MAX ((size_t)256 << 10)
 
-/* What a header lacks is made from this. */
+/* What is done to a header, each by a setting (RFC 6409 8). */
+enum msa_fix {
+	MSA_FIX_DATE = 1,	    /* msa.add_date */
+	MSA_FIX_MESSAGE_ID = 2,	    /* msa.add_message_id */
+	MSA_FIX_FROM = 4,	    /* msa.add_from */
+	MSA_FIX_SENDER = 8,	    /* msa.add_sender: many */
+	MSA_FIX_SENDER_ALWAYS = 16, /* msa.add_sender: always */
+	MSA_FIX_BCC = 32,	    /* msa.remove_bcc */
+};
+#define MSA_FIX_ALL 63u
+
 struct msa_fixup {
+	unsigned fixes;         /* enum msa_fix */
 	struct slice from;      /* address for a missing From */
+	struct slice from_name; /* display name for it, in UTF-8, or "" */
+	struct slice sender;    /* address for a missing Sender */
 	struct slice id_domain; /* domain for a missing Message-ID */
 	int64_t now_s;          /* for a missing Date */
 };
@@ -75,11 +90,13 @@ struct msa_fixup {
 bool msa_header_measure(struct slice head, uint64_t size, struct slice *header);
 
 /*
- * Complete a header (RFC 6409 8): Date, Message-ID and From where they are
- * missing, no Bcc (nor Resent-Bcc), no Return-Path. `header` is what
- * header_size measured at the start of the message; all other fields are
- * copied octet by octet. *out gets the fields without the blank line; bare LF
- * line ends become CRLF. False when out of room.
+ * Complete a header (RFC 6409 8). Date and Message-ID are made where they are
+ * missing or cannot be read, From where it is missing, Sender where From names
+ * several (RFC 5322 3.6.2) or, with SENDER_ALWAYS, other than it. Bcc and
+ * Resent-Bcc go, and always Return-Path, which the last hop writes. `header`
+ * is what msa_header_measure found; all other fields are copied octet by
+ * octet. *out gets the fields without the blank line; bare LF line ends become
+ * CRLF. False when out of room.
  */
 bool msa_fixup_header(
     struct slice header, const struct msa_fixup *f, struct buf *out);

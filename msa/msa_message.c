@@ -11,17 +11,35 @@
 #include "common/base/log.h"
 #include "common/mail/date.h"
 
-/*
- * The client's address is left out: it is the user's own business. Without a
- * from clause nothing untrue is said.
- */
+/* RFC 5321 4.4. The client's address is left out unless it is wanted: it is
+ * the user's own business. Without a from clause nothing untrue is said. */
+static void
+put_received_from(struct smtp_session *s, struct buf *out)
+{
+	const struct net_addr *peer = conn_peer(smtp_session_conn(s));
+	char host[128];
+
+	net_addr_host(peer, host);
+	buf_put_str(out, "from ");
+	buf_put_slice(out, smtp_session_helo(s));
+	if (net_addr_is_unix(peer))
+		buf_put_str(out, " (local socket)");
+	else
+		buf_printf(out, " ([%s%s])",
+		    strchr(host, ':') != NULL ? "IPv6:" : "", host);
+	buf_put_str(out, "\r\n\t");
+}
+
 static void
 put_received(struct smtp_session *s, struct buf *out)
 {
 	const struct conn *c = smtp_session_conn(s);
 
-	buf_printf(out, "Received: by %s with %s",
-	    smtp_session_server(s)->hostname, smtp_session_with(s));
+	buf_put_str(out, "Received: ");
+	if (msa_of(s)->received_client)
+		put_received_from(s, out);
+	buf_printf(out, "by %s with %s", smtp_session_server(s)->hostname,
+	    smtp_session_with(s));
 	if (conn_is_tls(c))
 		buf_printf(
 		    out, " (%s %s)", conn_tls_version(c), conn_tls_cipher(c));
@@ -97,6 +115,21 @@ queue(struct smtp_session *s, struct msa_session *m, struct spool *body,
 	return reply->text.p == NULL ? -ENOMEM : 0;
 }
 
+/* The name of the account, for a From that we make of its own address; ""
+ * else, or when it cannot be known. */
+static struct slice
+account_name(struct smtp_session *s, struct slice from)
+{
+	struct slice account = slice_str(smtp_session_authenticated(s));
+	struct accounts_account record;
+
+	if (!slice_eq_nocase(account, from) ||
+	    accounts_account_get(msa_of(s)->accounts,
+		smtp_session_tx_arena(s), account, &record) != 0)
+		return SLICE_EMPTY;
+	return slice_str(record.name);
+}
+
 static int
 complete_header(struct smtp_session *s, struct slice header, struct buf *out)
 {
@@ -105,7 +138,10 @@ complete_header(struct smtp_session *s, struct slice header, struct buf *out)
 
 	if (from.n == 0)
 		from = slice_str(smtp_session_authenticated(s));
-	f = (struct msa_fixup){ .from = from,
+	f = (struct msa_fixup){ .fixes = msa_of(s)->fixes,
+		.from = from,
+		.from_name = account_name(s, from),
+		.sender = from,
 		.id_domain = domain_of(from),
 		.now_s = clock_wall_s() };
 	put_received(s, out);

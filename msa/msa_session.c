@@ -87,6 +87,27 @@ qm_release(struct msa_session *m, bool good)
 	m->qm = NULL;
 }
 
+/* RFC 6409 4.2: "bob@sales" is taken where we have a domain of that name, and
+ * never guessed at. */
+static int
+check_domain(struct smtp_session *s, const struct smtp_path *to,
+    struct smtp_reply *reply)
+{
+	struct accounts_domain d;
+	int rc;
+
+	if (to->domain.n == 0 || to->domain.p[0] == '[' ||
+	    slice_find(to->domain, '.') >= 0)
+		return 0;
+	rc = accounts_domain_get(
+	    msa.accounts, smtp_session_tx_arena(s), to->domain, &d);
+	if (rc != -ENOENT && rc != -EINVAL)
+		return rc;
+	*reply = SMTP_REPLY(554, "5.1.2",
+	    "the domain is not fully qualified, write it in full");
+	return 1;
+}
+
 static int
 on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 {
@@ -96,6 +117,8 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	};
 	int rc;
 
+	if ((rc = check_domain(s, &r->to, reply)) != 0)
+		return rc < 0 ? rc : 0;
 	if (rcpts_room(s, m) == NULL)
 		return -ENOMEM;
 	rc = ask_qm(s, m, &ask);
@@ -151,6 +174,29 @@ static const struct smtp_handler handler = {
 
 /* --- the service --- */
 
+static unsigned
+fixes_wanted(const struct conf *conf)
+{
+	static const struct {
+		const char *setting;
+		enum msa_fix fix;
+	} fixes[] = {
+		{ "msa.add_date", MSA_FIX_DATE },
+		{ "msa.add_message_id", MSA_FIX_MESSAGE_ID },
+		{ "msa.add_from", MSA_FIX_FROM },
+		{ "msa.remove_bcc", MSA_FIX_BCC },
+	};
+	/* never, many, always */
+	static const unsigned senders[] = { 0, MSA_FIX_SENDER,
+		MSA_FIX_SENDER_ALWAYS };
+	unsigned wanted = senders[conf_enum(conf, "msa.add_sender")];
+
+	for (size_t i = 0; i < sizeof(fixes) / sizeof(fixes[0]); i++)
+		if (conf_bool(conf, fixes[i].setting))
+			wanted |= fixes[i].fix;
+	return wanted;
+}
+
 /* For sessions from now on. */
 void
 msa_reload(const struct conf *conf)
@@ -158,6 +204,8 @@ msa_reload(const struct conf *conf)
 	size_t n_networks;
 
 	msa.verifies = conf_bool(conf, "msa.vrfy");
+	msa.fixes = fixes_wanted(conf);
+	msa.received_client = conf_bool(conf, "msa.received_client");
 	msa.plaintext_login = conf_bool(conf, "msa.plaintext_login");
 	msa.server = (struct smtp_server){
 		.kind = SMTP_SERVER_SUBMISSION,

@@ -3,6 +3,7 @@
 becomes of the header, and what the client is told."""
 import base64
 import email
+import email.policy
 import hashlib
 import hmac
 import os
@@ -282,6 +283,24 @@ class Headers(Case):
         self.assertEqual(b"Message-ID" + rest, header + b"\r\n" + body)
         self.assertEqual(got.params.get("BODY"), "8BITMIME")
 
+    def test_from_has_the_name_of_the_account(self):
+        self.s.pneu("account", "set", "alice@example.test", "--name",
+                    "Alice Ü., M.D.")
+        try:
+            m = email.message_from_bytes(self.send(b"\r\n").data,
+                                         policy=email.policy.default)
+            self.assertEqual(m["From"].addresses[0].display_name,
+                             "Alice Ü., M.D.")
+            got = self.send(b"\r\n", sender="sales@example.test")
+            self.assertIn(b"From: <sales@example.test>\r\n", got.data)
+        finally:
+            self.s.pneu("account", "set", "alice@example.test", "--name", "")
+
+    def test_several_authors_need_a_sender(self):
+        got = self.send(b"From: alice@example.test, sales@example.test\r\n"
+                        b"\r\n")
+        self.assertIn(b"\r\nSender: <alice@example.test>\r\n", got.data)
+
     def test_received_tells_nothing_of_the_client(self):
         got = self.send(b"Subject: x\r\n\r\n")
         received = email.message_from_bytes(got.data)["Received"]
@@ -336,6 +355,26 @@ class Headers(Case):
         self.assertIn(b"From: <alice@example.test>\r\n", got.data)
 
 
+class FixesOff(Case):
+    CONF = {"add_date": False, "add_message_id": False, "add_from": False,
+            "add_sender": "always", "remove_bcc": False,
+            "received_client": True}
+
+    def test_each_can_be_switched_off(self):
+        got = self.send(b"Bcc: x@else.lab\r\nSubject: x\r\n\r\n")
+        received, _, rest = got.data.partition(b"Bcc:")
+        self.assertEqual(rest, b" x@else.lab\r\nSubject: x\r\n\r\n")
+        self.assertRegex(received.decode(),
+                         r"^Received: from \S+ \(\[127\.0\.0\.1\]\)\r\n"
+                         r"\tby mx\.example\.test with ESMTPSA")
+
+    def test_sender_where_it_is_another(self):
+        got = self.send(b"From: sales@example.test\r\n\r\n")
+        self.assertIn(b"\r\nSender: <alice@example.test>\r\n", got.data)
+        got = self.send(b"From: A <alice@example.test>\r\n\r\n")
+        self.assertNotIn(b"Sender:", got.data)
+
+
 class Queueing(Case):
     TEXT = b"Subject: x\r\n\r\nbody\r\n"
 
@@ -349,6 +388,15 @@ class Queueing(Case):
             self.assertEqual(c.rcpt("bob@example.test")[0], 250)
             self.assertEqual(c.data(self.TEXT)[0], 250)
         self.assertEqual(self.qm.messages[-1].recipients, ["bob@example.test"])
+
+    def test_recipients_have_whole_domains(self):
+        self.s.pneu("domain", "add", "intranet")
+        with self.connect() as c:
+            c.mail("alice@example.test")
+            code, text = c.rcpt("bob@sales")
+            self.assertEqual((code, text[:5]), (554, b"5.1.2"))
+            self.assertEqual(c.rcpt("bob@intranet")[0], 250)
+            self.assertEqual(c.rcpt("bob@[127.0.0.1]")[0], 250)
 
     def test_the_answer_is_the_queues(self):
         for said in ("452 4.3.1 no room", "451 4.3.0 not now",

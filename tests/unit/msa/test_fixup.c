@@ -28,12 +28,69 @@ static const struct {
 	{ "Subject: \xff\xfe raw\r\n" DATE ID FROM,
 	    "Subject: \xff\xfe raw\r\n" DATE ID FROM },
 	{ "Subject: lf\n" DATE ID FROM "\n", "Subject: lf\r\n" DATE ID FROM },
+	/* What cannot be read is made anew; the rest stays in its place. */
+	{ "Date: tomorrow\r\n" ID FROM "\r\n", ID FROM MADE_DATE },
+	{ "Date:\r\n Fri, 20 Nov 2026\r\n 10:00:00 +0000\r\n" ID FROM "\r\n",
+	    "Date:\r\n Fri, 20 Nov 2026\r\n 10:00:00 +0000\r\n" ID FROM },
+	/* RFC 5322 3.6.2 */
+	{ DATE ID "From: a@x.test, b@x.test\r\n\r\n",
+	    DATE ID "From: a@x.test, b@x.test\r\nSender: <s@x.test>\r\n" },
+	{ DATE ID "Sender: b@x.test\r\nFrom: a@x.test, b@x.test\r\n\r\n",
+	    DATE ID "Sender: b@x.test\r\nFrom: a@x.test, b@x.test\r\n" },
 };
+
+/* Each can be switched off. */
+static const struct {
+	unsigned fixes;
+	const char *name, *in, *out;
+} switched[] = {
+	{ 0, "", "Bcc: x@y.test\r\nDate: bad\r\nReturn-Path: <x@y>\r\n"
+	    "Message-ID: \r\n\r\n",
+	    "Bcc: x@y.test\r\nDate: bad\r\nMessage-ID: \r\n" },
+	{ 0, "", "From: a@x.test, b@x.test\r\n\r\n",
+	    "From: a@x.test, b@x.test\r\n" },
+	{ MSA_FIX_DATE, "", "\r\n", MADE_DATE },
+	{ MSA_FIX_FROM, "", "\r\n", "From: <a@x.test>\r\n" },
+	{ MSA_FIX_FROM, "A B", "\r\n", "From: A B <a@x.test>\r\n" },
+	{ MSA_FIX_FROM, "B\xc3\xa9, A", "\r\n",
+	    "From: =?utf-8?q?B=C3=A9=2C_A?= <a@x.test>\r\n" },
+	{ MSA_FIX_BCC, "", "Bcc: x\r\nTo: y\r\n\r\n", "To: y\r\n" },
+	{ MSA_FIX_SENDER, "", "From: b@x.test\r\n\r\n",
+	    "From: b@x.test\r\n" },
+	{ MSA_FIX_SENDER_ALWAYS, "", "From: b@x.test\r\n\r\n",
+	    "From: b@x.test\r\nSender: <s@x.test>\r\n" },
+	{ MSA_FIX_SENDER_ALWAYS, "", "From: S <S@X.test>\r\n\r\n",
+	    "From: S <S@X.test>\r\n" },
+	{ MSA_FIX_SENDER_ALWAYS, "", "\r\n", "" },
+};
+
+static const struct msa_fixup fixup = { .fixes = MSA_FIX_ALL &
+	    ~(unsigned)MSA_FIX_SENDER_ALWAYS,
+	.from = SLICE_LIT("a@x.test"),
+	.sender = SLICE_LIT("s@x.test"),
+	.id_domain = SLICE_LIT("x.test") };
+
+static void
+fixes_are_made_where_they_are_on(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(switched) / sizeof(switched[0]); i++) {
+		struct msa_fixup f = fixup;
+		struct buf out = BUF_INIT;
+
+		f.fixes = switched[i].fixes;
+		f.from_name = slice_str(switched[i].name);
+		assert_true(
+		    msa_fixup_header(slice_str(switched[i].in), &f, &out));
+		assert_string_equal(buf_str(&out), switched[i].out);
+		buf_clear(&out);
+	}
+}
 
 static void
 headers_are_completed(void **state)
 {
-	struct msa_fixup f = { SLICE_LIT("a@x.test"), SLICE_LIT("x.test"), 0 };
+	struct msa_fixup f = fixup;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -48,7 +105,7 @@ headers_are_completed(void **state)
 static void
 an_empty_header_gets_all_three(void **state)
 {
-	struct msa_fixup f = { SLICE_LIT("a@x.test"), SLICE_LIT("x.test"), 0 };
+	struct msa_fixup f = fixup;
 	struct header_field field;
 	struct buf out = BUF_INIT;
 
@@ -132,6 +189,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_header_is_measured_as_far_as_it_is_there),
 		cmocka_unit_test(headers_are_completed),
+		cmocka_unit_test(fixes_are_made_where_they_are_on),
 		cmocka_unit_test(an_empty_header_gets_all_three),
 		cmocka_unit_test(each_from_address_is_seen),
 	};
