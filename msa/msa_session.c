@@ -57,6 +57,7 @@ ask_qm(struct smtp_session *s, struct msa_session *m, struct smtp_client_rcpt *r
 		.smtputf8 = mail->smtputf8,
 		.ret = mail->ret,
 		.envid = mail->envid,
+		.wishes = mail->wishes,
 		.trace = slice_str(smtp_session_id(s)) };
 	struct smtp_reply said;
 	int rc;
@@ -215,7 +216,8 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
-		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT,
+		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
+		    SMTP_EXT_FUTURERELEASE,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,
@@ -224,6 +226,8 @@ msa_reload(const struct conf *conf)
 		    conf_list(conf, "msa.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "msa.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "msa.max_mails"),
+		.hold_max_s =
+		    conf_duration_ms(conf, "msa.future_release") / 1000,
 		.max_errors = 20,
 		.timeout_ms = 300000,
 		.spool_dir = conf_file(conf, "msa.spool_dir"),

@@ -99,7 +99,8 @@ qm_offer(struct qm *qm, struct queue_message **message)
 
 	*message = NULL;
 	if (!qm->stopping && queue_holds(qm->queue, m->slice) && has_room(qm) &&
-	    !is_active(qm, m->id) && pass_start(qm, m->id, -1, m))
+	    m->wishes.release_ms <= clock_wall_ms() && !is_active(qm, m->id) &&
+	    pass_start(qm, m->id, -1, m))
 		return;
 	queue_note(qm->queue, m->slice, m->due_ms);
 	queue_message_free(&m);

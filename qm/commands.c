@@ -89,6 +89,13 @@ json_time(int64_t ms)
 	return j;
 }
 
+/* When its sender wants it to go, or null. */
+static json_t *
+json_release(int64_t ms)
+{
+	return ms == 0 ? json_null() : json_time(ms);
+}
+
 static int
 print_json(json_t *j)
 {
@@ -173,14 +180,14 @@ entry_json(const struct entry *e, const struct queue_message *m)
 {
 	bool held = (e->info.flags & QUEUE_HELD) != 0;
 
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "id",
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o}", "id",
 	    e->info.id, "from", json_slice(slice_str(e->from)), "octets",
 	    (json_int_t)e->info.size, "recipients",
 	    (json_int_t)e->info.recipients, "attempts",
 	    (json_int_t)e->info.attempts, "held", held, "arrived",
 	    json_time(e->info.arrival_ms), "next_attempt",
-	    held ? json_null() : json_time(e->info.due_ms), "waiting",
-	    waiting_json(m));
+	    held ? json_null() : json_time(e->info.due_ms), "release",
+	    json_release(e->info.release_ms), "waiting", waiting_json(m));
 }
 
 static void
@@ -205,6 +212,17 @@ waiting_print(const struct queue_message *m)
 		printf("    and %zu more\n", left);
 }
 
+/* What its sender has held (RFC 4865). */
+static void
+release_print(const char *before, int64_t release_ms)
+{
+	struct buf at = BUF_INIT;
+
+	iso(&at, release_ms);
+	printf("%snot before %s\n", before, buf_str(&at));
+	buf_clear(&at);
+}
+
 static void
 entry_print(
     const struct entry *e, const struct queue_message *m, int64_t now_ms)
@@ -220,6 +238,8 @@ entry_print(
 					      : next,
 	    e->info.attempts, e->info.recipients,
 	    e->from[0] == '\0' ? "<>" : log_qs(e->from));
+	if (e->info.release_ms > now_ms)
+		release_print("    ", e->info.release_ms);
 	waiting_print(m);
 }
 
@@ -298,12 +318,14 @@ show_json(const struct queue_message *m)
 	for (size_t i = 0; i < m->n_rcpts; i++)
 		json_array_append_new(rcpts, rcpt_json(m->rcpts[i]));
 	return print_json(json_pack(
-	    "{s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o}", "id", m->id,
+	    "{s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:o}", "id",
+	    m->id,
 	    "trace", json_slice(m->trace), "from", json_slice(m->from),
 	    "envelope_id", json_slice(m->envid), "octets", (json_int_t)m->size,
 	    "attempts", (json_int_t)m->attempts, "held", held, "arrived",
 	    json_time(m->arrival_ms), "next_attempt",
-	    held ? json_null() : json_time(m->due_ms), "recipients", rcpts));
+	    held ? json_null() : json_time(m->due_ms), "release",
+	    json_release(m->wishes.release_ms), "recipients", rcpts));
 }
 
 static void
@@ -321,6 +343,8 @@ show_text(const struct queue_message *m)
 	    m->attempts);
 	buf_clear(&arrived);
 	buf_clear(&next);
+	if (m->wishes.release_ms > 0)
+		release_print("release   ", m->wishes.release_ms);
 	for (size_t i = 0; i < m->n_rcpts; i++) {
 		const struct queue_rcpt *r = m->rcpts[i];
 

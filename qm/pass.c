@@ -477,7 +477,7 @@ next_attempt(struct pass *p, int64_t now_ms)
 	else if (p->busy && !p->attempted)
 		soon_ms = now_ms + BUSY_MS + random_below(2 * BUSY_MS);
 	next_ms = retry_next_ms(&p->qm->retry, p->m->attempts + 1,
-	    p->m->arrival_ms, now_ms, random_below(65536));
+	    queue_message_since_ms(p->m), now_ms, random_below(65536));
 	if (soon_ms < next_ms)
 		return soon_ms;
 	p->m->attempts++;
@@ -495,11 +495,11 @@ pass_finish(struct pass *p, bool *gone)
 	int rc;
 
 	m->flags &= ~(unsigned)QUEUE_AT_ONCE;
-	if (!p->busy && retry_is_over(&p->qm->retry, m->arrival_ms, now_ms))
+	if (!p->busy && retry_is_over(&p->qm->retry, queue_message_since_ms(m), now_ms))
 		expire(p);
 	waits = queue_message_count(m, QUEUE_PENDING) > 0;
 	delayed = waits && (m->flags & QUEUE_DELAY_TOLD) == 0 &&
-	    retry_is_delayed(&p->qm->retry, m->arrival_ms, now_ms);
+	    retry_is_delayed(&p->qm->retry, queue_message_since_ms(m), now_ms);
 	if (waits)
 		m->due_ms = next_attempt(p, now_ms);
 	if ((v = reportable(p, delayed, &n)) == NULL)

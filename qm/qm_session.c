@@ -14,6 +14,9 @@
 #include "qm/qm_session.h"
 #include "qm/verdict.h"
 
+/* msa has the limit that counts; the parameter has nine digits. */
+#define HOLD_MAX_S 999999999
+
 /* Of one recipient, from RCPT to the end of the message: guard's answer. */
 struct answer {
 	bool known; /* else guard was away, or cannot tell now */
@@ -210,6 +213,12 @@ fill_message(
 	m->trace = arena_dup(&m->arena, slice_str(smtp_session_id(s)));
 	if (m->from.p == NULL || m->envid.p == NULL || m->trace.p == NULL)
 		return -ENOMEM;
+	m->wishes = mail->wishes;
+	m->wishes.hold = arena_dup(&m->arena, mail->wishes.hold);
+	if (m->wishes.hold.p == NULL)
+		return -ENOMEM;
+	if (m->due_ms < m->wishes.release_ms)
+		m->due_ms = m->wishes.release_ms;
 	m->ret = mail->ret;
 	m->body = mail->body;
 	m->size = spool_size(body);
@@ -316,7 +325,8 @@ qm_session_server(
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME | SMTP_EXT_DSN |
 		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS |
-		    SMTP_EXT_XCLIENT,
+		    SMTP_EXT_XCLIENT | SMTP_EXT_FUTURERELEASE,
+		.hold_max_s = HOLD_MAX_S,
 		.max_size = conf_size(conf, "qm.max_size"),
 		.xclient_from = conf_list(conf, "qm.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "qm.max_recipients"),

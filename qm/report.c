@@ -127,7 +127,8 @@ recipients(struct arena *a, const struct report_conf *conf,
 			.last_attempt = r->attempted_s };
 		if (r->state == QUEUE_PENDING)
 			v[i].will_retry_until =
-			    (m->arrival_ms + conf->max_age_ms) / 1000;
+			    (queue_message_since_ms(m) + conf->max_age_ms) /
+			    1000;
 	}
 	return v;
 }
@@ -142,6 +143,7 @@ write_dsn(struct queue *q, const struct report_conf *conf,
 		.now = clock_wall_s(),
 		.arrival = m->arrival_ms / 1000,
 		.envelope_id = m->envid,
+		.hold = m->wishes.hold,
 		.sender = m->from,
 		.n_recipients = n,
 		.utf8 = (m->flags & QUEUE_UTF8) != 0,

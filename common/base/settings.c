@@ -197,6 +197,9 @@ const struct conf_setting conf_settings[] = {
 	    "limit" },
 	{ "msa.vrfy", CONF_BOOL, "false", 0, 0, NULL,
 	    "Answer VRFY truly, by asking qm; else always 252" },
+	{ "msa.future_release", CONF_DURATION, "30d", 0, 0, NULL,
+	    "Longest time that a client may have its mail held "
+	    "(FUTURERELEASE, RFC 4865); 0: not offered" },
 	{ "msa.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Offer AUTH without TLS" },
 	{ "msa.add_date", CONF_BOOL, "true", 0, 0, NULL,

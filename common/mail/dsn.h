@@ -48,6 +48,7 @@ struct dsn {
 	struct slice postmaster;    /* to ask; empty: postmaster@host */
 	int64_t now, arrival;       /* seconds since 1970 */
 	struct slice envelope_id;   /* ENVID decoded (RFC 3461 4.4) */
+	struct slice hold;          /* Future-Release-Request (RFC 4865 5.1) */
 	struct slice sender;        /* original reverse-path: To */
 	const struct dsn_recipient *recipients;
 	size_t n_recipients;

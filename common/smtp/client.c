@@ -99,6 +99,7 @@ static const struct {
 	{ "XTRACE", SMTP_EXT_XTRACE },
 	{ "LIMITS", SMTP_EXT_LIMITS },
 	{ "PRDR", SMTP_EXT_PRDR },
+	{ "FUTURERELEASE", SMTP_EXT_FUTURERELEASE },
 };
 
 /* RFC 9422 4.1: what is not understood is passed over. */

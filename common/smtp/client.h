@@ -103,6 +103,7 @@ struct smtp_client_mail {
 	enum smtp_ret ret;
 	struct slice envid;
 	struct slice trace; /* XTRACE=, sent where offered */
+	struct smtp_wishes wishes;
 	/* XFORWARD before MAIL, sent where offered; NULL: none. Names are
 	 * "NAME=.. ADDR=.." already encoded. */
 	const char *xforward;
@@ -114,7 +115,8 @@ struct smtp_client_mail {
  * open: go on with _send or _reset. More recipients may follow by _rcpt.
  * Parameters that the other side does not offer are left out; SMTPUTF8 that
  * is needed and not offered makes *mail_reply 553 5.6.7 without asking,
- * BINARYMIME likewise 554 5.6.3, a size over the server's limit 552 5.3.4.
+ * BINARYMIME likewise 554 5.6.3, a size over the server's limit 552 5.3.4, a
+ * hold that it cannot keep 554 5.3.3.
  * -EINVAL: an address or a value holds control characters.
  * A transaction that was not sent need not be reset: the next one sees to it.
  */

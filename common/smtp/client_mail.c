@@ -51,6 +51,20 @@ command_count(const struct envelope *e)
 
 /* --- writing --- */
 
+/* "for;3600" is HOLDFOR=3600. Said again as it was said to us: a moment later,
+ * so never too early. */
+static void
+put_hold(struct slice hold, struct buf *b)
+{
+	struct slice value = hold, how = slice_split(&value, ';');
+
+	if (hold.n == 0)
+		return;
+	buf_put_str(b,
+	    slice_eq_str(how, "for") ? " HOLDFOR=" : " HOLDUNTIL=");
+	buf_put_slice(b, value);
+}
+
 static void
 put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
     struct buf *b)
@@ -75,6 +89,7 @@ put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
 	}
 	if (c->prdr)
 		buf_put_str(b, " PRDR");
+	put_hold(m->wishes.hold, b);
 	if (m->trace.n > 0 && (c->ext & SMTP_EXT_XTRACE)) {
 		buf_put_str(b, " XTRACE=");
 		buf_put_slice(b, m->trace);
@@ -267,6 +282,11 @@ refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
 		    554, "5.6.3", "The next server does not take binary mail");
 		return true;
 	}
+	if (m->wishes.hold.n > 0 && !(c->ext & SMTP_EXT_FUTURERELEASE)) {
+		*reply = SMTP_REPLY(554, "5.3.3",
+		    "The next server cannot hold mail for later");
+		return true;
+	}
 	if (m->size > 0 && c->max_size > 0 && m->size > c->max_size) {
 		/* RFC 1870 6: asking would only cost a round trip. */
 		*reply = SMTP_REPLY(
@@ -316,6 +336,7 @@ client_envelope(struct smtp_client *c, const struct smtp_client_mail *m,
 
 	*mail_reply = (struct smtp_reply){ 0 };
 	if (!is_safe(m->from) || !is_safe(m->trace) ||
+	    !is_safe(m->wishes.hold) ||
 	    (m->xforward != NULL && !is_safe(slice_str(m->xforward))))
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++) {

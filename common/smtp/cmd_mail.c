@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* MAIL: RFC 5321 4.1.1.2, with SIZE (RFC 1870), SMTPUTF8 (RFC 6531) and the
  * parameters of smtp_params.c. */
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/smtp/session.h"
 
@@ -60,11 +61,25 @@ refuse(struct smtp_session *s, struct smtp_reply error)
 	return rc;
 }
 
+/* What the parameters mean together, and within our limits. */
+static const char *
+wishes_fault(struct smtp_session *s)
+{
+	const struct smtp_wishes *w = &s->mail.wishes;
+	int64_t max_ms = s->srv->hold_max_s * 1000;
+
+	/* RFC 4865 4.2 7 and 8. */
+	if (w->hold.n > 0 && w->release_ms - clock_wall_ms() > max_ms)
+		return "Held for longer than is possible here";
+	return NULL;
+}
+
 int
 cmd_mail(struct smtp_session *s, struct slice args)
 {
 	struct smtp_reply error;
 	struct slice params;
+	const char *fault;
 	int rc;
 
 	s->at.kind = TRACE_MAIL;
@@ -82,6 +97,8 @@ cmd_mail(struct smtp_session *s, struct slice args)
 	if (!smtp_mail_params_parse(
 		&s->tx, params, session_offered(s), &s->mail, &error))
 		return refuse(s, error);
+	if ((fault = wishes_fault(s)) != NULL)
+		return refuse(s, smtp_reply_f(&s->tx, 501, "5.5.4", "%s", fault));
 	if (s->mail.from.utf8 && !s->mail.smtputf8)
 		return refuse(s,
 		    SMTP_REPLY(550, "5.6.7",

@@ -87,7 +87,8 @@ struct smtp_handler {
  *  - Too many faults of the peer end it with 421 4.7.0; they are counted from
  *    the last message that was accepted. Not counted in LMTP: refused
  *    recipients.
- *  - XFORWARD and XTRACE= are taken in LMTP from loopback and Unix peers only.
+ *  - XFORWARD, XTRACE= and, in LMTP, FUTURERELEASE are taken from loopback and
+ *    Unix peers only; FUTURERELEASE not at all in ESMTP (RFC 4865 4.2 2).
  *  - 4xx and 5xx get " [ref ID]" where it lacks one: the transaction's id, or
  *    outside of any the connection's.
  */
@@ -102,6 +103,7 @@ struct smtp_server {
 	bool auth_required;	     /* 530 5.7.0 to MAIL before AUTH */
 	uint64_t max_size;
 	size_t max_recipients;
+	int64_t hold_max_s; /* FUTURERELEASE: at most; 0: not offered */
 	unsigned max_mails; /* MAIL commands in a session; 0: no limit */
 	unsigned max_errors;
 	int64_t timeout_ms;	/* for a command; for progress of a message */

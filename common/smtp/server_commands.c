@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/mail/date.h"
 #include "common/smtp/session.h"
 
 static int cmd_ehlo(struct smtp_session *s, struct slice args);
@@ -93,6 +95,14 @@ put_limits(const struct smtp_server *srv, struct buf *b)
 		buf_printf(b, " RCPTMAX=%zu", srv->max_recipients);
 }
 
+/* RFC 4865 3 */
+static void
+put_future_release(const struct smtp_server *srv, struct buf *b)
+{
+	buf_printf(b, "\nFUTURERELEASE %lld ", (long long)srv->hold_max_s);
+	date_put_iso(b, clock_wall_s() + srv->hold_max_s);
+}
+
 static void
 put_ehlo_lines(struct smtp_session *s, struct buf *b)
 {
@@ -107,6 +117,8 @@ put_ehlo_lines(struct smtp_session *s, struct buf *b)
 			buf_printf(b, "\n%s", ehlo_lines[i].line);
 	if (ext & SMTP_EXT_LIMITS)
 		put_limits(s->srv, b);
+	if (ext & SMTP_EXT_FUTURERELEASE)
+		put_future_release(s->srv, b);
 	if (ext & SMTP_EXT_AUTH)
 		buf_printf(b, "\nAUTH %s", s->srv->handler->auth_mechanisms(s));
 	for (; extra != NULL && *extra != NULL; extra++)

@@ -41,6 +41,16 @@ auth_is_offered(struct smtp_session *s)
 	return mechanisms != NULL && mechanisms[0] != '\0';
 }
 
+/* RFC 4865 4.2 2: submission only; and from msa to the queue. */
+static bool
+may_hold(const struct smtp_session *s)
+{
+	if (s->srv->hold_max_s == 0)
+		return false;
+	return s->srv->kind == SMTP_SERVER_SUBMISSION ||
+	    (session_is_lmtp(s) && net_addr_is_loopback(conn_peer(s->conn)));
+}
+
 unsigned
 session_offered(struct smtp_session *s)
 {
@@ -61,6 +71,8 @@ session_offered(struct smtp_session *s)
 	/* Both speak for somebody else: from our own programs only. */
 	if (!session_is_lmtp(s) || !net_addr_is_loopback(conn_peer(s->conn)))
 		ext &= ~(unsigned)(SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE);
+	if (!may_hold(s))
+		ext &= ~(unsigned)SMTP_EXT_FUTURERELEASE;
 	return ext;
 }
 

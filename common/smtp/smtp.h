@@ -29,6 +29,7 @@ enum smtp_ext {
 	SMTP_EXT_LIMITS = 1 << 12,   /* RFC 9422 */
 	SMTP_EXT_PRDR = 1 << 13,     /* draft-hall-prdr */
 	SMTP_EXT_XCLIENT = 1 << 14,  /* Postfix XCLIENT_README */
+	SMTP_EXT_FUTURERELEASE = 1 << 15, /* RFC 4865 */
 };
 
 /* A Reverse-path or Forward-path. The slices are in the arena. */
@@ -88,6 +89,17 @@ enum smtp_notify {
 	SMTP_NOTIFY_DELAY = 8,
 };
 
+/*
+ * What MAIL can ask for beyond delivery. It goes with the message from hop to
+ * hop, and into the queue's rows. All zero: nothing.
+ */
+struct smtp_wishes {
+	/* FUTURERELEASE: not before release_ms (clock_wall_ms); `hold` is how
+	 * that was said, "for;3600" or "until;2026-11-20T22:00:00Z", or "". */
+	int64_t release_ms;
+	struct slice hold;
+};
+
 /* What MAIL FROM said. */
 struct smtp_mail {
 	struct smtp_path from;
@@ -99,6 +111,7 @@ struct smtp_mail {
 	struct slice auth;  /* AUTH=, decoded; RFC 4954 5 */
 	struct slice trace; /* XTRACE=: the message's id so far, or empty */
 	bool prdr;	    /* a reply for each recipient is wanted */
+	struct smtp_wishes wishes;
 };
 
 /* What RCPT TO said, and what became of it. */
@@ -114,7 +127,8 @@ struct smtp_reply;
  * What stands after the path of MAIL (RCPT): " SIZE=1 BODY=7BIT", into *out,
  * whose path is left alone. Only parameters of extensions in `offered` (a set
  * of enum smtp_ext) are known. True; or false with the reply to give in
- * *error (501 syntax or twice, 555 unknown, 452 out of memory).
+ * *error (501 syntax or twice, 555 unknown, 452 out of memory). Times that are
+ * counted from now are, by the clock.
  */
 bool smtp_mail_params_parse(struct arena *a, struct slice in, unsigned offered,
     struct smtp_mail *out, struct smtp_reply *error);

@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/mail/charset.h"
+#include "common/mail/date.h"
 
 #define ENVID_MAX 100 /* RFC 3461 5.4, encoded */
 #define ORCPT_MAX 500
@@ -146,6 +147,69 @@ set_trace(struct parse *p, struct slice value)
 	return p->mail->trace.p == NULL ? -ENOMEM : 0;
 }
 
+/* --- FUTURERELEASE: one of HOLDFOR and HOLDUNTIL (RFC 4865 3, 4) --- */
+
+static int
+keep_hold(struct parse *p, const char *how, struct slice value)
+{
+	struct smtp_wishes *w = &p->mail->wishes;
+	const char *text;
+
+	if (w->hold.n > 0)
+		return -EINVAL; /* RFC 4865 4.2 9 */
+	text = arena_printf(
+	    p->arena, "%s;%.*s", how, (int)value.n, value.p);
+	w->hold = text == NULL ? SLICE_EMPTY : slice_str(text);
+	return text == NULL ? -ENOMEM : 0;
+}
+
+static int
+set_holdfor(struct parse *p, struct slice value)
+{
+	uint64_t seconds;
+
+	if (value.n > 9 || slice_u64(value, 999999999, &seconds) != 0)
+		return -EINVAL;
+	p->mail->wishes.release_ms =
+	    clock_wall_ms() + (int64_t)seconds * 1000;
+	return keep_hold(p, "for", value);
+}
+
+/* "2026-11-20T22:00:00Z": RFC 3339 5.6, with T and Z in upper case. */
+static bool
+is_internet_time(struct slice s)
+{
+	static const char form[] = "dddd-dd-ddTdd:dd:dd";
+	size_t i;
+
+	for (i = 0; form[i] != '\0'; i++)
+		if (i >= s.n ||
+		    (form[i] == 'd' ? !ascii_is_digit(s.p[i])
+				    : s.p[i] != form[i]))
+			return false;
+	if (i < s.n && s.p[i] == '.')
+		for (i++; i < s.n && ascii_is_digit(s.p[i]); i++)
+			;
+	s = slice_from(s, i);
+	if (slice_eq_str(s, "Z"))
+		return true;
+	return s.n == 6 && (s.p[0] == '+' || s.p[0] == '-') &&
+	    ascii_is_digit(s.p[1]) && ascii_is_digit(s.p[2]) &&
+	    s.p[3] == ':' && ascii_is_digit(s.p[4]) && ascii_is_digit(s.p[5]);
+}
+
+static int
+set_holduntil(struct parse *p, struct slice value)
+{
+	struct date d;
+
+	if (value.n > 40 || !is_internet_time(value) ||
+	    date_parse(value, &d) != 0)
+		return -EINVAL;
+	p->mail->wishes.release_ms = d.time * 1000;
+	return keep_hold(p, "until", value);
+}
+
 static const struct param mail_params[] = {
 	{ "SIZE", SMTP_EXT_SIZE, set_size, false },
 	{ "BODY", SMTP_EXT_8BITMIME, set_body, false },
@@ -155,6 +219,8 @@ static const struct param mail_params[] = {
 	{ "AUTH", SMTP_EXT_AUTH, set_auth, false },
 	{ "XTRACE", SMTP_EXT_XTRACE, set_trace, false },
 	{ "PRDR", SMTP_EXT_PRDR, set_prdr, true },
+	{ "HOLDFOR", SMTP_EXT_FUTURERELEASE, set_holdfor, false },
+	{ "HOLDUNTIL", SMTP_EXT_FUTURERELEASE, set_holduntil, false },
 	{ NULL, 0, NULL, false },
 };
 

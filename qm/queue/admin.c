@@ -43,6 +43,7 @@ list_row(void *arg, struct slice key, struct slice val)
 		.attempts = m->attempts,
 		.arrival_ms = m->arrival_ms,
 		.due_ms = m->due_ms,
+		.release_ms = m->wishes.release_ms,
 		.size = m->size,
 		.from = m->from,
 		.trace = m->trace,
@@ -87,6 +88,15 @@ queue_list(struct queue *q, int (*each)(void *arg, const struct queue_info *),
 
 /* --- orders --- */
 
+/* Now, but what its sender has held waits for its time (RFC 4865 4.2 5). */
+static int64_t
+soonest_ms(const struct queue_message *m)
+{
+	int64_t now_ms = clock_wall_ms();
+
+	return m->wishes.release_ms > now_ms ? m->wishes.release_ms : now_ms;
+}
+
 /* What the order makes of the message; false: nothing to do. */
 static bool
 order_apply(struct queue_message *m, enum queue_order order)
@@ -100,11 +110,11 @@ order_apply(struct queue_message *m, enum queue_order order)
 	case QUEUE_ORDER_RELEASE:
 		m->flags &= ~(unsigned)QUEUE_HELD;
 		m->flags |= QUEUE_AT_ONCE;
-		m->due_ms = clock_wall_ms();
+		m->due_ms = soonest_ms(m);
 		return held;
 	case QUEUE_ORDER_RETRY:
 		m->flags |= QUEUE_AT_ONCE;
-		m->due_ms = clock_wall_ms();
+		m->due_ms = soonest_ms(m);
 		return !held;
 	case QUEUE_ORDER_DELETE:
 		return true;

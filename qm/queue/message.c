@@ -18,7 +18,7 @@ queue_message_new(void)
 		return NULL;
 	m->arena = ARENA_INIT_MAX(ARENA_MAX);
 	m->arrival_ms = m->due_ms = clock_wall_ms();
-	m->from = m->envid = m->trace = SLICE_EMPTY;
+	m->from = m->envid = m->trace = m->wishes.hold = SLICE_EMPTY;
 	return m;
 }
 
@@ -129,4 +129,11 @@ queue_message_count(const struct queue_message *m, enum queue_rcpt_state state)
 	for (size_t i = 0; i < m->n_rcpts; i++)
 		n += m->rcpts[i]->state == state;
 	return n;
+}
+
+int64_t
+queue_message_since_ms(const struct queue_message *m)
+{
+	return m->wishes.release_ms > m->arrival_ms ? m->wishes.release_ms
+						    : m->arrival_ms;
 }

@@ -29,6 +29,7 @@
 #include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/smtp/smtp.h"
 #include "common/store/store.h"
 
 #define QUEUE_SLICES 256
@@ -93,6 +94,7 @@ struct queue_message {
 	struct slice from;   /* local@domain, or "" for <> */
 	struct slice envid;  /* decoded, or "" */
 	struct slice trace;  /* id from the first hop on */
+	struct smtp_wishes wishes;
 	struct queue_rcpt **rcpts;
 	size_t n_rcpts, cap_rcpts;
 	struct arena arena; /* of all the slices above */
@@ -122,6 +124,8 @@ void queue_rcpt_touch(struct queue_rcpt *r);
 bool queue_rcpt_is_dirty(const struct queue_rcpt *r);
 size_t
 queue_message_count(const struct queue_message *m, enum queue_rcpt_state state);
+/* When its time began to run: at its arrival, or at its release (RFC 4865). */
+int64_t queue_message_since_ms(const struct queue_message *m);
 
 /* --- the queue --- */
 
@@ -197,6 +201,7 @@ struct queue_info {
 	char id[QUEUE_ID_LEN + 1];
 	unsigned flags, attempts;
 	int64_t arrival_ms, due_ms;
+	int64_t release_ms; /* FUTURERELEASE; 0: none */
 	uint64_t size;
 	struct slice from, trace;
 	uint32_t recipients; /* that it came with */

@@ -6,7 +6,9 @@
 
 #include "qm/queue/internal.h"
 
+/* The first has nothing behind the texts, the second wishes. */
 #define MESSAGE_VERSION 1
+#define MESSAGE_VERSION_WISHES 2
 #define RCPT_VERSION 1
 
 /* --- keys --- */
@@ -172,12 +174,72 @@ reader_end(const struct reader *r)
 	return r->bad || r->rest.n > 0 ? -EIO : 0;
 }
 
+/*
+ * --- wishes ---
+ *
+ * Each a tag, two octets of length and a value; tags ascend, and what was not
+ * wished is not there, so that a row can be written in one way only. A tag
+ * that is not known is a row of a newer program, which had better not be
+ * guessed at: it may forbid just what we would do.
+ */
+enum wish { WISH_HOLD = 1 };
+
+static bool
+has_wishes(const struct smtp_wishes *w)
+{
+	return w->hold.n > 0;
+}
+
+static void
+put_wishes(struct buf *b, const struct smtp_wishes *w)
+{
+	if (w->hold.n > 0) {
+		put_u8(b, WISH_HOLD);
+		put_u8(b, 0);
+		put_u8(b, (unsigned)(8 + w->hold.n));
+		buf_put_be64(b, (uint64_t)w->release_ms);
+		buf_put_slice(b, w->hold);
+	}
+}
+
+static bool
+take_wish(unsigned tag, struct slice value, struct smtp_wishes *w)
+{
+	struct reader r = { .rest = value };
+
+	switch (tag) {
+	case WISH_HOLD:
+		w->release_ms = (int64_t)get_be64(take(&r, 8));
+		w->hold = r.rest;
+		return !r.bad && w->hold.n > 0 && value.n < 256;
+	default:
+		return false;
+	}
+}
+
+static void
+take_wishes(struct reader *r, struct arena *a, struct smtp_wishes *w)
+{
+	unsigned last = 0;
+
+	do {
+		unsigned tag = take_u8(r);
+		struct slice value = take_text(r, a);
+
+		if (r->bad || r->nomem)
+			return;
+		r->bad = tag <= last || !take_wish(tag, value, w);
+		last = tag;
+	} while (!r->bad && r->rest.n > 0);
+}
+
 /* --- messages --- */
 
 bool
 record_message_put(struct buf *b, const struct queue_message *m)
 {
-	put_u8(b, MESSAGE_VERSION);
+	put_u8(b,
+	    has_wishes(&m->wishes) ? MESSAGE_VERSION_WISHES : MESSAGE_VERSION);
 	put_u8(b, m->flags);
 	put_u8(b, m->body);
 	put_u8(b, m->ret);
@@ -190,6 +252,7 @@ record_message_put(struct buf *b, const struct queue_message *m)
 	put_text(b, m->from);
 	put_text(b, m->envid);
 	put_text(b, m->trace);
+	put_wishes(b, &m->wishes);
 	return !b->failed;
 }
 
@@ -197,8 +260,9 @@ int
 record_message_get(struct queue_message *m, struct slice row)
 {
 	struct reader r = { .rest = row };
+	unsigned version = take_u8(&r);
 
-	if (take_u8(&r) != MESSAGE_VERSION)
+	if (version != MESSAGE_VERSION && version != MESSAGE_VERSION_WISHES)
 		return -EIO;
 	m->flags = take_u8(&r);
 	m->body = take_u8(&r);
@@ -213,6 +277,8 @@ record_message_get(struct queue_message *m, struct slice row)
 	m->from = take_text(&r, &m->arena);
 	m->envid = take_text(&r, &m->arena);
 	m->trace = take_text(&r, &m->arena);
+	if (version == MESSAGE_VERSION_WISHES)
+		take_wishes(&r, &m->arena, &m->wishes);
 	return reader_end(&r);
 }
 

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: ISC
 """SMTP extensions through the real programs, each from the port where it is
 offered to where it has its effect."""
+import datetime
+import json
 import smtplib
+import time
 import unittest
 
+import pneu
 from pneu import PASSWORD, PATIENCE, System, tls_context
 
 
@@ -71,6 +75,52 @@ class Verify(Case):
                     self.assertEqual({a[0] for a in self.answers(c)}, {252})
         finally:
             self.s.start("guard")
+
+
+MAIL = b"Subject: hi\r\nFrom: alice@example.test\r\n\r\nbody\r\n"
+
+
+class FutureRelease(Case):
+    """RFC 4865: msa takes it, qm keeps the time over a restart."""
+    CONF = {"msa": {"future_release": "2d"}}
+
+    def queue(self):
+        return json.loads(self.s.pneu("queue", "list", "--json"))
+
+    def test_offered_for_submission_only(self):
+        self.assertFalse(self.mta().has_extn("futurerelease"))
+        max_s, until = self.msa().esmtp_features["futurerelease"].split()
+        self.assertEqual(max_s, "172800")
+        self.assertRegex(until, r"^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertEqual(self.msa().mail("alice@example.test",
+                                         ["HOLDFOR=172801"])[0], 501)
+
+    def test_held_shown_and_released(self):
+        begun = time.time()
+        c = self.msa()
+        c.sendmail("alice@example.test", ["bob@example.test"], MAIL,
+                   ["HOLDFOR=86400"])
+        soon = datetime.datetime.now(datetime.timezone.utc) + \
+            datetime.timedelta(seconds=2)
+        c.sendmail("alice@example.test", ["bob@example.test"],
+                   MAIL.replace(b"hi", b"soon"),
+                   ["HOLDUNTIL=" + soon.strftime("%Y-%m-%dT%H:%M:%SZ")])
+        first = next(e for e in self.queue() if e["attempts"] == 0)
+        self.s.restart("qm")
+        # Asked to try it at once, the queue still keeps the sender's time.
+        self.s.pneu("queue", "flush")
+        self.s.wait_message("bob", b"Subject: soon")
+        self.assertGreaterEqual(time.time(), soon.timestamp() - 1)
+        (left,) = pneu.until(lambda: len(self.queue()) == 1 and self.queue(),
+                             "the other to be delivered")
+        self.assertEqual(left["id"], first["id"])
+        at = datetime.datetime.fromisoformat(left["release"].rstrip("Z"))
+        at = at.replace(tzinfo=datetime.timezone.utc).timestamp()
+        self.assertAlmostEqual(at - begun, 86400, delta=60)
+        self.assertEqual(left["next_attempt"], left["release"])
+        self.assertIn("not before " + left["release"],
+                      self.s.pneu("queue", "list"))
+        self.assertEqual(len(self.s.messages("bob")), 1)
 
 
 if __name__ == "__main__":

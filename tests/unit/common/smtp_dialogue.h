@@ -31,6 +31,7 @@
 #include <openssl/x509.h>
 
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/co.h"
 #include "common/base/log.h"
 #include "common/smtp/server.h"
@@ -137,6 +138,17 @@ on_data(struct smtp_session *s, struct smtp_reply *reply)
 	return 0;
 }
 
+/* What MAIL asked for beyond delivery; times as whole seconds from now. */
+static void
+record_wishes(const struct smtp_wishes *w)
+{
+	if (w->hold.n > 0)
+		buf_printf(&record, "hold %.*s until now+%lld\n",
+		    (int)w->hold.n, w->hold.p,
+		    (long long)((w->release_ms - clock_wall_ms() + 500) /
+			1000));
+}
+
 static void
 record_message(struct smtp_session *s, struct spool *body)
 {
@@ -161,6 +173,7 @@ record_message(struct smtp_session *s, struct spool *body)
 	    (unsigned long long)m->size, m->body, m->smtputf8, m->ret,
 	    (int)m->envid.n, m->envid.p, (int)m->auth.n, m->auth.p,
 	    spool_is_8bit(body));
+	record_wishes(&m->wishes);
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&record, "rcpt %.*s notify=%u orcpt=%.*s\n",
 		    (int)rcpts[i]->to.text.n, rcpts[i]->to.text.p,

@@ -357,6 +357,55 @@ what_is_not_offered_is_refused_here(void **state)
 	}
 }
 
+/* --- what MAIL asks for beyond delivery --- */
+
+static const struct {
+	const char *name;
+	struct smtp_wishes wishes;
+	unsigned ext;
+	int code;             /* of MAIL */
+	const char *enhanced; /* of a refusal */
+	const char *recorded; /* by the server; NULL: nothing of it */
+} wish_cases[] = {
+	{ "hold", { .hold = SLICE_LIT("for;3600") }, SMTP_EXT_FUTURERELEASE,
+	    250, "", "hold for;3600 until now+3600\n" },
+	{ "hold until",
+	    { .hold = SLICE_LIT("until;2026-01-01T00:00:00Z") },
+	    SMTP_EXT_FUTURERELEASE, 250, "",
+	    "hold until;2026-01-01T00:00:00Z until " },
+	{ "a hold that is not offered", { .hold = SLICE_LIT("for;1") }, 0, 554,
+	    "5.3.3", NULL },
+};
+
+static void
+wishes_go_along_or_the_mail_does_not(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(wish_cases) / sizeof(*wish_cases); i++) {
+		struct delivery d =
+		    delivery(SMTP_SERVER_LMTP, wish_cases[i].ext);
+		const char *want = wish_cases[i].recorded;
+
+		d.server.hold_max_s = 999999999;
+		d.times = 1;
+		d.body = SLICE_LIT("x\r\n");
+		d.mail.wishes = wish_cases[i].wishes;
+		buf_reset(&record);
+		co_run(deliver, &d);
+		assert_int_equal(d.open_rc, 0);
+		if (d.mail_rc != 0 ||
+		    d.mail_reply.code != wish_cases[i].code ||
+		    (d.mail_reply.code >= 400 &&
+			strcmp(d.mail_reply.enhanced, wish_cases[i].enhanced)))
+			fail_msg("%s: %d %d %s", wish_cases[i].name, d.mail_rc,
+			    d.mail_reply.code, d.mail_reply.enhanced);
+		if (want == NULL ? record.n > 0
+				 : strstr(buf_str(&record), want) == NULL)
+			fail_msg("%s: recorded \"%s\"", wish_cases[i].name,
+			    buf_str(&record));
+	}
+}
+
 static void
 nothing_can_be_injected(void **state)
 {
@@ -1174,6 +1223,7 @@ main(void)
 		cmocka_unit_test(large_bodies),
 		cmocka_unit_test(many_recipients),
 		cmocka_unit_test(what_is_not_offered_is_refused_here),
+		cmocka_unit_test(wishes_go_along_or_the_mail_does_not),
 		cmocka_unit_test(nothing_can_be_injected),
 		cmocka_unit_test(binary_mail),
 		cmocka_unit_test(tls_and_auth),

@@ -33,6 +33,46 @@ static const struct smtp_server plain = {
 	.spool_dir = "/tmp",
 };
 
+/* A submission server (without AUTH) and the queue, which hold mail. */
+static const struct smtp_server submission = {
+	.kind = SMTP_SERVER_SUBMISSION,
+	.handler = &silent,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_FUTURERELEASE,
+	.hold_max_s = 100000,
+	.max_errors = 20,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+static const struct smtp_server queue = {
+	.kind = SMTP_SERVER_LMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_FUTURERELEASE,
+	.hold_max_s = 999999999,
+	.max_errors = 20,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+#define SUBMIT                                                                 \
+	"S: 220 mx.test ESMTP pneu", "C: EHLO a", "S: 250-mx.test",            \
+	    "S: 250-FUTURERELEASE 100000 20*", "S: 250-VRFY", "S: 250 HELP"
+#define QUEUE                                                                  \
+	"S: 220 mx.test LMTP pneu", "C: LHLO a", "S: 250-mx.test",             \
+	    "S: 250-FUTURERELEASE 999999999 20*", "S: 250-VRFY",               \
+	    "S: 250 HELP"
+#define REFUSED(mail) "C: MAIL FROM:<a@a.example> " mail, "S: 501 5.5.4 *"
+#define TAKEN(mail)                                                            \
+	"C: MAIL FROM:<a@a.example> " mail, "S: 250 *", "C: RSET", "S: 250 *"
+#define MESSAGE(mail)                                                          \
+	"C: MAIL FROM:<a@a.example> " mail, "S: 250 *",                        \
+	    "C: RCPT TO:<b@b.example>", "S: 250 *", "C: DATA", "S: 354 *",     \
+	    "C: x", "C: .", "S: 250 *"
+#define RECORDED(with)                                                         \
+	"message with=" with                                                   \
+	" from=a@a.example size=0 body=0 utf8=0 ret=0 envid= auth= 8bit=0\n"
+#define RCPT_B "rcpt b@b.example notify=0 orcpt=\nx\r\n--\n"
+
 static const struct scene {
 	const char *name;
 	const struct smtp_server *server;
@@ -77,6 +117,40 @@ static const struct scene {
 	    SCRIPT(HELLO, "R: VRFY <a@a\r\nVRFY <a@a\r\nVRFY <a@a\r\n",
 		"S: 501 *", "S: 501 *", "S: 501 *", "C: VRFY <a@a", "S: 501 *",
 		"C: VRFY <a@a", "S: 501 *", "S: 421 4.7.0 *", "E:"),
+	    NULL },
+	/* --- FUTURERELEASE, RFC 4865 --- */
+	{ "FUTURERELEASE: what is a time", &submission,
+	    SCRIPT(SUBMIT, TAKEN("HOLDFOR=3600"), TAKEN("holdfor=0"),
+		TAKEN("HOLDFOR=100000"), TAKEN("HOLDUNTIL=2020-01-01T00:00:00Z"),
+		TAKEN("HOLDUNTIL=2020-01-01T00:00:00.25+01:00"), BYE),
+	    NULL },
+	{ "FUTURERELEASE: what is none", &submission,
+	    SCRIPT(SUBMIT, REFUSED("HOLDFOR="), REFUSED("HOLDFOR"),
+		REFUSED("HOLDFOR=-1"), REFUSED("HOLDFOR=1h"),
+		REFUSED("HOLDFOR=1234567890"), REFUSED("HOLDUNTIL=tomorrow"),
+		REFUSED("HOLDUNTIL=2020-01-01"),
+		REFUSED("HOLDUNTIL=2020-01-01T00:00:00"),
+		REFUSED("HOLDUNTIL=2020-01-01t00:00:00Z"),
+		REFUSED("HOLDUNTIL=2020-13-01T00:00:00Z"),
+		REFUSED("HOLDUNTIL=2020-01-01T00:00:00Z;x"), BYE),
+	    NULL },
+	{ "FUTURERELEASE: too far, and twice (4.2 7 to 10)", &submission,
+	    SCRIPT(SUBMIT, REFUSED("HOLDFOR=100001"),
+		REFUSED("HOLDUNTIL=2199-01-01T00:00:00Z"),
+		REFUSED("HOLDFOR=1 HOLDFOR=1"),
+		REFUSED("HOLDFOR=1 HOLDUNTIL=2020-01-01T00:00:00Z"), BYE),
+	    NULL },
+	{ "FUTURERELEASE: the handler is told", &queue,
+	    SCRIPT(QUEUE, MESSAGE("HOLDFOR=3600"), MESSAGE(""), BYE),
+	    RECORDED("LMTP") "hold for;3600 until now+3600\n" RCPT_B
+		RECORDED("LMTP") RCPT_B },
+	{ "FUTURERELEASE: submission only (4.2 2)", &esmtp,
+	    SCRIPT(HELLO, "C: MAIL FROM:<> HOLDFOR=1", "S: 555 5.5.4 *", BYE),
+	    NULL },
+	{ "FUTURERELEASE: to the queue from our own only", &queue,
+	    SCRIPT("P: 192.0.2.1:25", "S: 220 *", "C: LHLO a", "S: 250-mx.test",
+		"S: 250-VRFY", "S: 250 HELP", "C: MAIL FROM:<> HOLDFOR=1",
+		"S: 555 5.5.4 *", BYE),
 	    NULL },
 	/* --- RFC 5321 4.1.1.8 --- */
 	{ "HELP names what there is", &plain,
