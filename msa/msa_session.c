@@ -72,10 +72,15 @@ ask_qm(struct smtp_session *s, struct msa_session *m, struct smtp_client_rcpt *r
 	}
 	rc = smtp_client_mail(m->qm, &ask, rcpt, 1, &said);
 	if (rc == 0 && !smtp_reply_is_positive(&said)) {
-		/* The transaction is not open: the next RCPT asks anew. */
+		/* The transaction is not open: the next RCPT asks anew. What
+		 * was said must outlive the client, which the pool may free. */
 		rcpt->reply = said;
+		rcpt->reply.text =
+		    arena_dup(smtp_session_tx_arena(s), said.text);
 		smtp_pool_put(msa.qm, m->qm, true);
 		m->qm = NULL;
+		if (rcpt->reply.text.p == NULL)
+			rc = -ENOMEM;
 	}
 	return rc;
 }

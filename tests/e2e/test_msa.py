@@ -425,6 +425,25 @@ class Queueing(Case):
                                             ["bob@example.test"], self.TEXT),
                                  {}, stage)
 
+    def test_a_queue_that_shuts_down_means_later(self):
+        """Its 421 to MAIL is passed on, whatever becomes of the connection
+        (found by ASan in test_trouble: the text was the freed client's)."""
+        def mail(server, address):
+            with server.lock:
+                sockets = [s for s in server.sockets
+                           if s.family == socket.AF_UNIX]
+            for s in sockets:
+                s.sendall(b"421 4.3.2 shutting down now\r\n")
+                s.shutdown(socket.SHUT_RDWR)
+            raise Drop
+        self.qm.mail = mail
+        for _ in range(3):
+            with self.connect() as c:
+                self.assertEqual(c.mail("alice@example.test")[0], 250)
+                code, text = c.rcpt("bob@example.test")
+                self.assertEqual(code, 421, text)
+                self.assertIn(b"shutting down now", text)
+
     def test_no_queue_means_later(self):
         os.rename(self.path, self.path + ".away")
         try:
