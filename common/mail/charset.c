@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Two ways: UTF-8 (also what is labelled US-ASCII or not at all) is checked
- * here; the rest goes through iconv, with what it calls incomplete kept for
- * the next chunk.
+ * UTF-8 (also what is labelled US-ASCII or not at all) is checked here, UTF-7
+ * has a decoder of its own; the rest goes through iconv, with what it calls
+ * incomplete kept for the next chunk.
  */
 #include "common/mail/charset.h"
 
 #include <errno.h>
 
-enum { KIND_UTF8, KIND_ICONV };
+enum { KIND_UTF8, KIND_UTF7, KIND_ICONV };
 
 #define REPLACEMENT "\xef\xbf\xbd"
 
@@ -120,6 +120,10 @@ charset_decoder_init(struct charset_decoder *d, struct slice name)
 	*d = (struct charset_decoder){ .kind = KIND_UTF8 };
 	if (c == NULL || c->iconv_name == NULL)
 		return 0;
+	if (slice_eq_str(slice_str(c->iconv_name), "UTF-7")) {
+		d->kind = KIND_UTF7;
+		return 0;
+	}
 	d->unit = slice_starts(slice_str(c->iconv_name), "UTF-16") ? 2
 	    : slice_starts(slice_str(c->iconv_name), "UTF-32")     ? 4
 								   : 1;
@@ -279,6 +283,10 @@ decode_some(struct charset_decoder *d, struct slice s, struct buf *out)
 {
 	if (d->kind == KIND_UTF8)
 		return decode_utf8(s, out);
+	if (d->kind == KIND_UTF7) {
+		utf7_decode(&d->utf7, s, out);
+		return s.n;
+	}
 	return decode_iconv(d, s, out);
 }
 
@@ -317,6 +325,8 @@ charset_decoder_end(struct charset_decoder *d, struct buf *out)
 {
 	if (d->n_pending > 0)
 		buf_put_str(out, REPLACEMENT);
+	if (d->kind == KIND_UTF7)
+		utf7_decoder_end(&d->utf7, out);
 	if (d->kind == KIND_ICONV) {
 		char room[64], *to = room;
 		size_t n_room = sizeof(room);

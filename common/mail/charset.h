@@ -12,6 +12,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/slice.h"
+#include "common/mail/charset_utf7.h"
 
 /* A name, or alias, that can be decoded here (case ignored). */
 bool charset_is_known(struct slice name);
@@ -22,6 +23,7 @@ struct charset_decoder {
 	iconv_t cd;
 	char pending[16];
 	size_t n_pending;
+	struct utf7_decoder utf7;
 };
 
 /*

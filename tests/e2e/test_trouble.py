@@ -5,6 +5,7 @@ peers, stops in the middle of work. Hostile peers are in test_hostile.py.
 """
 import collections
 import contextlib
+import fcntl
 import imaplib
 import json
 import os
@@ -695,17 +696,22 @@ OFFSETS = {"lmtp": 24, "smtp": 25, "http": 80, "pop3": 110, "imap": 143,
 
 
 def free_base():
-    """A PORT_BASE whose ports are free."""
+    """A PORT_BASE whose ports are free, and an open file that keeps others
+    who run this test from choosing the same: bases are 1,000 apart, so two
+    never overlap."""
     while True:
-        base = random.SystemRandom().randrange(10000, 31000)
+        base = 1000 * random.SystemRandom().randrange(10, 32)
+        claim = open(os.path.join(tempfile.gettempdir(),
+                                  "pneu-test-base-%d" % base), "w")
         with contextlib.ExitStack() as stack:
             try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for offset in OFFSETS.values():
                     t = stack.enter_context(socket.socket())
                     t.bind(("127.0.0.1", base + offset))
-                return base
+                return base, claim
             except OSError:
-                pass
+                claim.close()
 
 
 class Demo(System):
@@ -713,7 +719,7 @@ class Demo(System):
 
     def __init__(self):
         super().__init__(programs=(), start=False)
-        base = free_base()
+        base, self.claim = free_base()
         self.base = base
         self.port = {name: base + n for name, n in OFFSETS.items()}
 
@@ -736,6 +742,10 @@ class Demo(System):
         status = self.supervisor.wait(60)
         self.supervisor.stdout.close()
         return status
+
+    def close(self):
+        self.claim.close()
+        super().close()
 
 
 class MakeRun(unittest.TestCase):
