@@ -121,6 +121,11 @@ saturated(uint64_t v)
 	return v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
 }
 
+/*
+ * Made here and then copied: a writer that is held up while others go once
+ * round the ring would else take the checksum of what it and they wrote into
+ * one place, and a reader believe it.
+ */
 static void
 write_record(
     const struct trace_record *r, struct slice *field, size_t size, size_t end)
@@ -131,12 +136,12 @@ write_record(
 		.octets = saturated(r->octets),
 		.code = (uint16_t)r->code,
 		.size = (uint16_t)size };
-	unsigned char *room, *length, *text;
-	uint32_t magic = TRACE_MAGIC;
+	unsigned char whole[TRACE_RECORD_MAX], *room, *length, *text;
+	const uint32_t magic = TRACE_MAGIC;
 
 	enhanced_parse(r->enhanced, h.enhanced);
 	room = trace_map_take(&map, size, &h.pos);
-	length = text = room + sizeof(h);
+	length = text = whole + sizeof(h);
 	for (int i = 0; i < TRACE_FIELDS; i++)
 		if (field[i].p != NULL) {
 			h.present |= (uint16_t)(1u << i);
@@ -148,10 +153,12 @@ write_record(
 			put_text(text, field[i]);
 			text += field[i].n;
 		}
-	memset(room + end, 0, size - end);
-	memcpy(room, &h, sizeof(h));
-	h.crc = trace_record_crc(room, size);
-	memcpy(room + offsetof(struct trace_head, crc), &h.crc, sizeof(h.crc));
+	memset(whole + end, 0, size - end);
+	memcpy(whole, &h, sizeof(h));
+	h.crc = trace_record_crc(whole, size);
+	memcpy(whole + offsetof(struct trace_head, crc), &h.crc, sizeof(h.crc));
+	memcpy(room + sizeof(magic), whole + sizeof(magic),
+	    size - sizeof(magic));
 	/* Last: a reader that sees it sees the rest. */
 	__atomic_store_n((uint32_t *)(void *)room, magic, __ATOMIC_RELEASE);
 }
