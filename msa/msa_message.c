@@ -43,7 +43,11 @@ put_received(struct smtp_session *s, struct buf *out)
 	if (conn_is_tls(c))
 		buf_printf(
 		    out, " (%s %s)", conn_tls_version(c), conn_tls_cipher(c));
-	buf_printf(out, "\r\n\tid %s;\r\n\t", smtp_session_id(s));
+	buf_printf(out, "\r\n\tid %s", smtp_session_id(s));
+	if (smtp_session_mail(s)->wishes.has_priority)
+		buf_printf(out, "\r\n\tPRIORITY %d", /* RFC 6710 4.1 2 */
+		    smtp_session_mail(s)->wishes.priority);
+	buf_put_str(out, ";\r\n\t");
 	date_put(out, (struct date){ clock_wall_s(), 0 });
 	buf_put_str(out, "\r\n");
 }
@@ -124,8 +128,8 @@ account_name(struct smtp_session *s, struct slice from)
 	struct accounts_account record;
 
 	if (!slice_eq_nocase(account, from) ||
-	    accounts_account_get(msa_of(s)->accounts,
-		smtp_session_tx_arena(s), account, &record) != 0)
+	    accounts_account_get(msa_of(s)->accounts, smtp_session_tx_arena(s),
+		account, &record) != 0)
 		return SLICE_EMPTY;
 	return slice_str(record.name);
 }

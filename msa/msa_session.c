@@ -48,7 +48,8 @@ rcpts_room(struct smtp_session *s, struct msa_session *m)
 
 /* qm's answer about a recipient; the first opens the transaction there. */
 static int
-ask_qm(struct smtp_session *s, struct msa_session *m, struct smtp_client_rcpt *rcpt)
+ask_qm(struct smtp_session *s, struct msa_session *m,
+    struct smtp_client_rcpt *rcpt)
 {
 	const struct smtp_mail *mail = smtp_session_mail(s);
 	struct smtp_client_mail ask = { .from = mail->from.text,
@@ -222,7 +223,7 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
 		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
-		    SMTP_EXT_FUTURERELEASE,
+		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,
@@ -231,6 +232,7 @@ msa_reload(const struct conf *conf)
 		    conf_list(conf, "msa.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "msa.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "msa.max_mails"),
+		.priority_max = (int)conf_int(conf, "msa.max_priority"),
 		.hold_max_s =
 		    conf_duration_ms(conf, "msa.future_release") / 1000,
 		.max_errors = 20,

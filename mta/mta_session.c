@@ -289,6 +289,9 @@ received(struct smtp_session *s)
 		buf_put_slice(&b, rcpts[0]->to.text);
 		buf_put_char(&b, '>');
 	}
+	if (smtp_session_mail(s)->wishes.has_priority)
+		buf_printf(&b, "\r\n\tPRIORITY %d", /* RFC 6710 4.1 2 */
+		    smtp_session_mail(s)->wishes.priority);
 	buf_put_str(&b, ";\r\n\t");
 	date_put(&b, (struct date){ clock_wall_s(), 0 });
 	buf_put_str(&b, "\r\n");
@@ -388,11 +391,13 @@ mta_reload(const struct conf *conf)
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS |
-		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR,
+		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR | SMTP_EXT_MT_PRIORITY,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
 		.xclient_from =
 		    conf_list(conf, "mta.xclient_from", &n_networks),
+		.priority_from =
+		    conf_list(conf, "mta.priority_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "mta.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "mta.max_mails"),
 		.greet_pause_ms = conf_duration_ms(conf, "mta.greet_pause"),

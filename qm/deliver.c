@@ -351,7 +351,7 @@ struct transaction {
 	struct queue_rcpt **rcpts; /* those of the job that are left */
 	size_t n;
 	struct smtp_client_rcpt *wire; /* the same, on the wire */
-	size_t n_wire; /* how many of them the server takes at once */
+	size_t n_wire;  /* how many of them the server takes at once */
 	bool delivered; /* at least one was accepted to the end */
 };
 
@@ -397,6 +397,17 @@ settle(struct transaction *t)
 	return left;
 }
 
+/* What is ours to keep is kept when it comes to this. */
+static struct smtp_wishes
+wishes_of(const struct queue_message *m)
+{
+	struct smtp_wishes w = m->wishes;
+
+	w.release_ms = 0;
+	w.hold = SLICE_EMPTY;
+	return w;
+}
+
 static struct smtp_client_mail
 mail_of(const struct queue_message *m)
 {
@@ -406,6 +417,7 @@ mail_of(const struct queue_message *m)
 		.smtputf8 = (m->flags & QUEUE_UTF8) != 0,
 		.ret = (enum smtp_ret)m->ret,
 		.envid = m->envid,
+		.wishes = wishes_of(m),
 		.trace = m->trace };
 }
 

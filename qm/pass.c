@@ -307,6 +307,7 @@ attempt_all(
 			.m = p->m, .rcpts = v + at, .n = k, .owner = p
 		};
 		j->job.destination = v[at]->route;
+		j->job.priority = p->m->wishes.priority;
 		j->job.at_once = p->at_once;
 		j->job.done = on_job_done;
 		submit(p, j);
@@ -495,7 +496,8 @@ pass_finish(struct pass *p, bool *gone)
 	int rc;
 
 	m->flags &= ~(unsigned)QUEUE_AT_ONCE;
-	if (!p->busy && retry_is_over(&p->qm->retry, queue_message_since_ms(m), now_ms))
+	if (!p->busy &&
+	    retry_is_over(&p->qm->retry, queue_message_since_ms(m), now_ms))
 		expire(p);
 	waits = queue_message_count(m, QUEUE_PENDING) > 0;
 	delayed = waits && (m->flags & QUEUE_DELAY_TOLD) == 0 &&

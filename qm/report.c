@@ -173,6 +173,9 @@ make_message(const struct queue_message *m, struct queue_message **out)
 	report->flags = m->flags & (QUEUE_UTF8 | QUEUE_8BIT);
 	report->body =
 	    (m->flags & QUEUE_8BIT) != 0 ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
+	/* RFC 6710 4.6 */
+	report->wishes.priority = m->wishes.priority;
+	report->wishes.has_priority = m->wishes.has_priority;
 	return queue_message_add(
 		   report, m->from, SMTP_NOTIFY_NEVER, SLICE_EMPTY) == NULL
 	    ? -ENOMEM

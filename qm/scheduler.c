@@ -21,9 +21,10 @@ struct destination {
 	char *name;
 	struct window window;
 	struct scheduler_job *first, **last; /* waiting */
-	size_t waiting, jobs;                /* jobs: and those carried out */
-	unsigned connections, starting;      /* starting: will take a job */
-	double job_ms;                       /* a job's time, lately */
+	int lowest;           /* no job that waits has less priority */
+	size_t waiting, jobs; /* jobs: and those carried out */
+	unsigned connections, starting; /* starting: will take a job */
+	double job_ms;                  /* a job's time, lately */
 	unsigned failures;
 	int64_t alone_until; /* clock_mono_ms */
 	struct scheduler_fault why;
@@ -182,22 +183,44 @@ destination_get(struct scheduler *s, const char *name)
 }
 
 static void
+job_insert(
+    struct destination *d, struct scheduler_job **at, struct scheduler_job *job)
+{
+	job->next = *at;
+	if (*at == NULL)
+		d->last = &job->next;
+	*at = job;
+	d->waiting++;
+	if (job->priority < d->lowest)
+		d->lowest = job->priority;
+}
+
+/* Behind those of its priority (RFC 6710 5.1); most have the same. */
+static void
 job_push(struct destination *d, struct scheduler_job *job)
 {
-	job->next = NULL;
-	*d->last = job;
-	d->last = &job->next;
-	d->waiting++;
+	struct scheduler_job **at = d->last;
+
+	if (d->first == NULL)
+		d->lowest = job->priority;
+	if (job->priority > d->lowest)
+		for (at = &d->first;
+		     *at != NULL && (*at)->priority >= job->priority;
+		     at = &(*at)->next)
+			;
+	job_insert(d, at, job);
 }
 
 static void
 job_push_front(struct destination *d, struct scheduler_job *job)
 {
-	job->next = d->first;
+	struct scheduler_job **at = &d->first;
+
 	if (d->first == NULL)
-		d->last = &job->next;
-	d->first = job;
-	d->waiting++;
+		d->lowest = job->priority;
+	while (*at != NULL && (*at)->priority > job->priority)
+		at = &(*at)->next;
+	job_insert(d, at, job);
 }
 
 static struct scheduler_job *

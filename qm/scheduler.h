@@ -47,6 +47,7 @@ struct scheduler_fault {
 
 struct scheduler_job {
 	const char *destination;
+	int priority; /* those with more go first to the same destination */
 	bool at_once; /* even when the destination is being left alone */
 	/* Done with, after `run` or `fail`; must not wait; may free the job. */
 	void (*done)(struct scheduler_job *job);

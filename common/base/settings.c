@@ -139,6 +139,9 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.proxy_from", CONF_LIST, "", 0, 0, NULL,
 	    "Balancers (addresses, networks) whose connections begin with a "
 	    "PROXY header, version 1 or 2" },
+	{ "mta.priority_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks) whose MT-PRIORITY (RFC 6710) may be "
+	    "above 0" },
 	{ "mta.xclient_from", CONF_LIST, "", 0, 0, NULL,
 	    "Peers (addresses, networks, unix) that may speak for others by "
 	    "XCLIENT" },
@@ -197,6 +200,9 @@ const struct conf_setting conf_settings[] = {
 	    "limit" },
 	{ "msa.vrfy", CONF_BOOL, "false", 0, 0, NULL,
 	    "Answer VRFY truly, by asking qm; else always 252" },
+	{ "msa.max_priority", CONF_INT, "4", 0, 9, NULL,
+	    "Highest MT-PRIORITY (RFC 6710) that users may ask for; 4 is "
+	    "urgent" },
 	{ "msa.future_release", CONF_DURATION, "30d", 0, 0, NULL,
 	    "Longest time that a client may have its mail held "
 	    "(FUTURERELEASE, RFC 4865); 0: not offered" },

@@ -17,11 +17,37 @@ name_transaction(struct smtp_session *s)
 	session_name(s);
 }
 
+static bool
+may_hurry(struct smtp_session *s)
+{
+	const struct net_addr *peer = conn_peer(s->conn);
+
+	if (session_is_lmtp(s) && net_addr_is_loopback(peer))
+		return true;
+	return s->srv->priority_from != NULL &&
+	    net_addr_is_listed(peer, s->srv->priority_from);
+}
+
+/* RFC 6710 4.1: no higher than he may, and he is told. */
+static void
+settle_priority(struct smtp_session *s, struct smtp_reply *reply)
+{
+	struct smtp_wishes *w = &s->mail.wishes;
+
+	if (w->priority <= s->srv->priority_max || may_hurry(s))
+		return;
+	w->priority = s->srv->priority_max;
+	*reply = smtp_reply_f(
+	    &s->tx, 250, "2.3.6", "%d is the new priority", w->priority);
+}
+
 static int
 ask_handler(struct smtp_session *s)
 {
 	struct smtp_reply reply = SMTP_REPLY(250, "2.1.0", "Sender OK");
 	int rc = 0;
+
+	settle_priority(s, &reply);
 
 	s->asked = true;
 	if (s->srv->handler->mail != NULL)
@@ -98,7 +124,8 @@ cmd_mail(struct smtp_session *s, struct slice args)
 		&s->tx, params, session_offered(s), &s->mail, &error))
 		return refuse(s, error);
 	if ((fault = wishes_fault(s)) != NULL)
-		return refuse(s, smtp_reply_f(&s->tx, 501, "5.5.4", "%s", fault));
+		return refuse(
+		    s, smtp_reply_f(&s->tx, 501, "5.5.4", "%s", fault));
 	if (s->mail.from.utf8 && !s->mail.smtputf8)
 		return refuse(s,
 		    SMTP_REPLY(550, "5.6.7",

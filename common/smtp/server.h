@@ -14,8 +14,11 @@
 #include "common/smtp/smtp.h"
 #include "common/smtp/spool.h"
 
-enum smtp_server_kind { SMTP_SERVER_ESMTP, SMTP_SERVER_LMTP,
-	SMTP_SERVER_SUBMISSION };
+enum smtp_server_kind {
+	SMTP_SERVER_ESMTP,
+	SMTP_SERVER_LMTP,
+	SMTP_SERVER_SUBMISSION
+};
 
 struct smtp_session;
 
@@ -98,16 +101,20 @@ struct smtp_server {
 	const char *hostname;
 	unsigned extensions; /* enum smtp_ext, of those that it may offer */
 	const char *const *extra_ehlo; /* more EHLO lines, NULL-terminated */
-	struct tls_server *tls;	     /* NULL: STARTTLS is not offered */
-	bool auth_without_tls;	     /* by configuration, or a Unix socket */
-	bool auth_required;	     /* 530 5.7.0 to MAIL before AUTH */
+	struct tls_server *tls;        /* NULL: STARTTLS is not offered */
+	bool auth_without_tls;         /* by configuration, or a Unix socket */
+	bool auth_required;            /* 530 5.7.0 to MAIL before AUTH */
 	uint64_t max_size;
 	size_t max_recipients;
 	int64_t hold_max_s; /* FUTURERELEASE: at most; 0: not offered */
+	/* MT-PRIORITY: who asks for more gets this (RFC 6710 4.1), but for
+	 * networks in priority_from, and in LMTP our own. NULL: none. */
+	int priority_max;
+	const char *const *priority_from;
 	unsigned max_mails; /* MAIL commands in a session; 0: no limit */
 	unsigned max_errors;
-	int64_t timeout_ms;	/* for a command; for progress of a message */
-	int64_t session_ms;	/* whole session; 0: no limit */
+	int64_t timeout_ms;     /* for a command; for progress of a message */
+	int64_t session_ms;     /* whole session; 0: no limit */
 	int64_t greet_pause_ms; /* before the banner, for early talkers */
 	/* Peers that may speak for others by XCLIENT: networks as
 	 * net_addr_is_listed takes them; NULL: none. */
@@ -136,14 +143,14 @@ const char *smtp_session_with(const struct smtp_session *s);
 /* NULL before MAIL. */
 const struct smtp_mail *smtp_session_mail(const struct smtp_session *s);
 /* Accepted recipients, in order. */
-struct smtp_rcpt *const *smtp_session_rcpts(const struct smtp_session *s,
-    size_t *n);
+struct smtp_rcpt *const *
+smtp_session_rcpts(const struct smtp_session *s, size_t *n);
 /* The transaction's trace id: MAIL's XTRACE from our own, else a new one. Set
  * from MAIL on. */
 const char *smtp_session_id(const struct smtp_session *s);
 /* Account after AUTH; the engine shows it in smtp_session_with. */
-void smtp_session_set_authenticated(struct smtp_session *s,
-    const char *account);
+void
+smtp_session_set_authenticated(struct smtp_session *s, const char *account);
 const char *smtp_session_authenticated(const struct smtp_session *s);
 /* The client's own say about where the mail came from, by XFORWARD (guard,
  * mailbox, qm take it from peers on Unix sockets): empty slices when unset. */
@@ -167,7 +174,7 @@ struct slice smtp_session_message_id(const struct smtp_session *s);
  * bad base64 or a line too long; a connection error. On an error just return
  * it, or anything: the engine knows the reply.
  */
-int smtp_session_challenge(struct smtp_session *s, struct slice challenge,
-    struct slice *response);
+int smtp_session_challenge(
+    struct smtp_session *s, struct slice challenge, struct slice *response);
 
 #endif

@@ -37,7 +37,8 @@ static const struct session_command commands[] = {
 	{ "LHLO", STATE_ANY, HELLO | CMD_LMTP, cmd_ehlo, 0 },
 	{ "NOOP", STATE_ANY, CMD_OPEN | CMD_JUNK, cmd_noop, 0 },
 	{ "STARTTLS", STATE_START | STATE_READY,
-	    CMD_SYNC | CMD_OPEN | CMD_NO_ARGS, cmd_starttls, SMTP_EXT_STARTTLS },
+	    CMD_SYNC | CMD_OPEN | CMD_NO_ARGS, cmd_starttls,
+	    SMTP_EXT_STARTTLS },
 	{ "AUTH", STATE_READY, CMD_SYNC | CMD_OPEN, cmd_auth, SMTP_EXT_AUTH },
 	{ "XFORWARD", STATE_READY, 0, cmd_xforward, SMTP_EXT_XFORWARD },
 	{ "XCLIENT", STATE_START | STATE_READY, CMD_SYNC | CMD_OPEN,
@@ -77,6 +78,8 @@ static const struct {
 	{ SMTP_EXT_BINARYMIME, "BINARYMIME" },
 	{ SMTP_EXT_DSN, "DSN" },
 	{ SMTP_EXT_PRDR, "PRDR" },
+	/* The default policy, by name: its levels are among our 19. */
+	{ SMTP_EXT_MT_PRIORITY, "MT-PRIORITY MIXER" },
 	{ SMTP_EXT_XFORWARD,
 	    "XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT" },
 	{ SMTP_EXT_XTRACE, "XTRACE" },

@@ -80,9 +80,10 @@ static void
 transaction_log(struct smtp_session *s)
 {
 	log_info("transaction",
-	    "from=<%s> nrcpt=%zu refused=%zu size=%llu code=%d",
+	    "from=<%s> nrcpt=%zu refused=%zu size=%llu code=%d priority=%d",
 	    log_q(s->mail.from.text), s->n_rcpts, s->n_refused,
-	    (unsigned long long)s->octets, s->final_code);
+	    (unsigned long long)s->octets, s->final_code,
+	    s->mail.wishes.priority);
 }
 
 void

@@ -14,22 +14,23 @@
 
 /* Extensions, offered by a server or found by a client. */
 enum smtp_ext {
-	SMTP_EXT_PIPELINING = 1 << 0,	 /* RFC 2920 */
-	SMTP_EXT_SIZE = 1 << 1,		 /* RFC 1870 */
-	SMTP_EXT_8BITMIME = 1 << 2,	 /* RFC 6152 */
-	SMTP_EXT_SMTPUTF8 = 1 << 3,	 /* RFC 6531 */
-	SMTP_EXT_ENHANCED = 1 << 4,	 /* RFC 2034 */
-	SMTP_EXT_STARTTLS = 1 << 5,	 /* RFC 3207 */
-	SMTP_EXT_CHUNKING = 1 << 6,	 /* RFC 3030 */
-	SMTP_EXT_BINARYMIME = 1 << 7,	 /* RFC 3030 */
-	SMTP_EXT_DSN = 1 << 8,		 /* RFC 3461 */
-	SMTP_EXT_AUTH = 1 << 9,		 /* RFC 4954 */
-	SMTP_EXT_XFORWARD = 1 << 10,	 /* Postfix XFORWARD_README */
-	SMTP_EXT_XTRACE = 1 << 11, /* ours: XTRACE=<id> parameter of MAIL */
-	SMTP_EXT_LIMITS = 1 << 12,   /* RFC 9422 */
-	SMTP_EXT_PRDR = 1 << 13,     /* draft-hall-prdr */
-	SMTP_EXT_XCLIENT = 1 << 14,  /* Postfix XCLIENT_README */
+	SMTP_EXT_PIPELINING = 1 << 0, /* RFC 2920 */
+	SMTP_EXT_SIZE = 1 << 1,       /* RFC 1870 */
+	SMTP_EXT_8BITMIME = 1 << 2,   /* RFC 6152 */
+	SMTP_EXT_SMTPUTF8 = 1 << 3,   /* RFC 6531 */
+	SMTP_EXT_ENHANCED = 1 << 4,   /* RFC 2034 */
+	SMTP_EXT_STARTTLS = 1 << 5,   /* RFC 3207 */
+	SMTP_EXT_CHUNKING = 1 << 6,   /* RFC 3030 */
+	SMTP_EXT_BINARYMIME = 1 << 7, /* RFC 3030 */
+	SMTP_EXT_DSN = 1 << 8,        /* RFC 3461 */
+	SMTP_EXT_AUTH = 1 << 9,       /* RFC 4954 */
+	SMTP_EXT_XFORWARD = 1 << 10,  /* Postfix XFORWARD_README */
+	SMTP_EXT_XTRACE = 1 << 11,    /* ours: XTRACE=<id> parameter of MAIL */
+	SMTP_EXT_LIMITS = 1 << 12,    /* RFC 9422 */
+	SMTP_EXT_PRDR = 1 << 13,      /* draft-hall-prdr */
+	SMTP_EXT_XCLIENT = 1 << 14,   /* Postfix XCLIENT_README */
 	SMTP_EXT_FUTURERELEASE = 1 << 15, /* RFC 4865 */
+	SMTP_EXT_MT_PRIORITY = 1 << 16,   /* RFC 6710 */
 };
 
 /* A Reverse-path or Forward-path. The slices are in the arena. */
@@ -40,7 +41,7 @@ struct smtp_path {
 	struct slice text;   /* the whole as given, without the brackets,
 				source route dropped (RFC 5321 4.1.1.3);
 				quoted where that was forgotten (a..b@c) */
-	bool utf8;	     /* holds non-ASCII */
+	bool utf8;           /* holds non-ASCII */
 };
 
 /* RFC 5321 4.5.3.1, in octets; the local part without its quotes. */
@@ -50,7 +51,7 @@ struct smtp_path {
 
 enum smtp_path_err {
 	SMTP_PATH_OK = 0,
-	SMTP_PATH_SYNTAX = -1,	/* 501 5.1.3 / 5.1.7 */
+	SMTP_PATH_SYNTAX = -1,   /* 501 5.1.3 / 5.1.7 */
 	SMTP_PATH_TOO_LONG = -2, /* RFC 5321 4.5.3.1: 64, 255, 254 + <> */
 	SMTP_PATH_NOMEM = -3,
 };
@@ -61,8 +62,8 @@ enum smtp_path_err {
  * an unquoted local part may have none, underscores in domains, and a dot at
  * their end, which is dropped.
  */
-int smtp_path_parse(struct arena *a, struct slice in, struct smtp_path *out,
-    size_t *used);
+int smtp_path_parse(
+    struct arena *a, struct slice in, struct smtp_path *out, size_t *used);
 /* local@domain as it goes on the wire, quoted where needed, no brackets; of
  * <Postmaster> only the local part. False, and nothing written, for octets
  * that no path can hold (control characters). */
@@ -98,6 +99,8 @@ struct smtp_wishes {
 	 * that was said, "for;3600" or "until;2026-11-20T22:00:00Z", or "". */
 	int64_t release_ms;
 	struct slice hold;
+	int priority; /* MT-PRIORITY, -9 to 9; more is sooner */
+	bool has_priority;
 };
 
 /* What MAIL FROM said. */
@@ -110,7 +113,7 @@ struct smtp_mail {
 	struct slice envid; /* decoded from xtext */
 	struct slice auth;  /* AUTH=, decoded; RFC 4954 5 */
 	struct slice trace; /* XTRACE=: the message's id so far, or empty */
-	bool prdr;	    /* a reply for each recipient is wanted */
+	bool prdr;          /* a reply for each recipient is wanted */
 	struct smtp_wishes wishes;
 };
 
@@ -119,7 +122,7 @@ struct smtp_rcpt {
 	struct smtp_path to;
 	unsigned notify;    /* enum smtp_notify */
 	struct slice orcpt; /* "rfc822;addr", decoded */
-	void *data;	    /* the handler's own, arena of the transaction */
+	void *data;         /* the handler's own, arena of the transaction */
 };
 
 struct smtp_reply;
@@ -137,12 +140,11 @@ bool smtp_rcpt_params_parse(struct arena *a, struct slice in, unsigned offered,
 
 /* A reply. The text may have several lines, separated by \n. */
 struct smtp_reply {
-	int code;	   /* 250 */
+	int code;          /* 250 */
 	char enhanced[12]; /* "2.1.5"; "" for none */
 	struct slice text; /* without codes; static or in some arena */
 };
-#define SMTP_REPLY(c, e, t) \
-	((struct smtp_reply) { (c), e, SLICE_LIT(t) })
+#define SMTP_REPLY(c, e, t) ((struct smtp_reply){ (c), e, SLICE_LIT(t) })
 /* Positive completion, 2yz (RFC 5321 4.2.1): 354 accepts nothing. */
 static inline bool
 smtp_reply_is_positive(const struct smtp_reply *r)
@@ -183,8 +185,8 @@ struct smtp_reply_reader {
  * reader is ready for the next one); 0: more lines follow; -EPROTO: not a
  * reply, or over a limit; -ENOMEM. Control characters become spaces.
  */
-int smtp_reply_read(struct smtp_reply_reader *r, struct slice line,
-    struct smtp_reply *out);
+int smtp_reply_read(
+    struct smtp_reply_reader *r, struct slice line, struct smtp_reply *out);
 void smtp_reply_reader_clear(struct smtp_reply_reader *r);
 
 #endif

@@ -157,8 +157,7 @@ keep_hold(struct parse *p, const char *how, struct slice value)
 
 	if (w->hold.n > 0)
 		return -EINVAL; /* RFC 4865 4.2 9 */
-	text = arena_printf(
-	    p->arena, "%s;%.*s", how, (int)value.n, value.p);
+	text = arena_printf(p->arena, "%s;%.*s", how, (int)value.n, value.p);
 	w->hold = text == NULL ? SLICE_EMPTY : slice_str(text);
 	return text == NULL ? -ENOMEM : 0;
 }
@@ -170,8 +169,7 @@ set_holdfor(struct parse *p, struct slice value)
 
 	if (value.n > 9 || slice_u64(value, 999999999, &seconds) != 0)
 		return -EINVAL;
-	p->mail->wishes.release_ms =
-	    clock_wall_ms() + (int64_t)seconds * 1000;
+	p->mail->wishes.release_ms = clock_wall_ms() + (int64_t)seconds * 1000;
 	return keep_hold(p, "for", value);
 }
 
@@ -194,8 +192,8 @@ is_internet_time(struct slice s)
 	if (slice_eq_str(s, "Z"))
 		return true;
 	return s.n == 6 && (s.p[0] == '+' || s.p[0] == '-') &&
-	    ascii_is_digit(s.p[1]) && ascii_is_digit(s.p[2]) &&
-	    s.p[3] == ':' && ascii_is_digit(s.p[4]) && ascii_is_digit(s.p[5]);
+	    ascii_is_digit(s.p[1]) && ascii_is_digit(s.p[2]) && s.p[3] == ':' &&
+	    ascii_is_digit(s.p[4]) && ascii_is_digit(s.p[5]);
 }
 
 static int
@@ -210,6 +208,23 @@ set_holduntil(struct parse *p, struct slice value)
 	return keep_hold(p, "until", value);
 }
 
+/* RFC 6710 7: "-9" to "9", without a sign or zeros that need not be. */
+static int
+set_priority(struct parse *p, struct slice value)
+{
+	bool negative = value.n > 0 && *value.p == '-';
+	uint64_t n;
+
+	if (negative)
+		value = slice_from(value, 1);
+	if (value.n != 1 || slice_u64(value, 9, &n) != 0 ||
+	    (negative && n == 0))
+		return -EINVAL;
+	p->mail->wishes.priority = negative ? -(int)n : (int)n;
+	p->mail->wishes.has_priority = true;
+	return 0;
+}
+
 static const struct param mail_params[] = {
 	{ "SIZE", SMTP_EXT_SIZE, set_size, false },
 	{ "BODY", SMTP_EXT_8BITMIME, set_body, false },
@@ -219,6 +234,7 @@ static const struct param mail_params[] = {
 	{ "AUTH", SMTP_EXT_AUTH, set_auth, false },
 	{ "XTRACE", SMTP_EXT_XTRACE, set_trace, false },
 	{ "PRDR", SMTP_EXT_PRDR, set_prdr, true },
+	{ "MT-PRIORITY", SMTP_EXT_MT_PRIORITY, set_priority, false },
 	{ "HOLDFOR", SMTP_EXT_FUTURERELEASE, set_holdfor, false },
 	{ "HOLDUNTIL", SMTP_EXT_FUTURERELEASE, set_holduntil, false },
 	{ NULL, 0, NULL, false },

@@ -394,7 +394,8 @@ lmtp_start(
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_XFORWARD |
-		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT,
+		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
+		    SMTP_EXT_MT_PRIORITY,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mailbox.max_size"),
 		.xclient_from =

@@ -182,12 +182,12 @@ reader_end(const struct reader *r)
  * that is not known is a row of a newer program, which had better not be
  * guessed at: it may forbid just what we would do.
  */
-enum wish { WISH_HOLD = 1 };
+enum wish { WISH_HOLD = 1, WISH_PRIORITY = 2 };
 
 static bool
 has_wishes(const struct smtp_wishes *w)
 {
-	return w->hold.n > 0;
+	return w->hold.n > 0 || w->has_priority;
 }
 
 static void
@@ -199,6 +199,12 @@ put_wishes(struct buf *b, const struct smtp_wishes *w)
 		put_u8(b, (unsigned)(8 + w->hold.n));
 		buf_put_be64(b, (uint64_t)w->release_ms);
 		buf_put_slice(b, w->hold);
+	}
+	if (w->has_priority) {
+		put_u8(b, WISH_PRIORITY);
+		put_u8(b, 0);
+		put_u8(b, 1);
+		put_u8(b, (unsigned)(w->priority + 9));
 	}
 }
 
@@ -212,6 +218,10 @@ take_wish(unsigned tag, struct slice value, struct smtp_wishes *w)
 		w->release_ms = (int64_t)get_be64(take(&r, 8));
 		w->hold = r.rest;
 		return !r.bad && w->hold.n > 0 && value.n < 256;
+	case WISH_PRIORITY:
+		w->priority = (int)take_u8(&r) - 9;
+		w->has_priority = true;
+		return !r.bad && r.rest.n == 0 && w->priority <= 9;
 	default:
 		return false;
 	}

@@ -123,5 +123,37 @@ class FutureRelease(Case):
         self.assertEqual(len(self.s.messages("bob")), 1)
 
 
+class Priority(Case):
+    """MT-PRIORITY (RFC 6710): who may ask for how much, and what is told."""
+    CONF = {"mta": {"priority_from": ["127.0.0.2"]}}
+
+    def received(self, c, sender, subject, priority, reply):
+        self.assertTrue(c.has_extn("mt-priority"))
+        code, text = c.mail(sender, ["MT-PRIORITY=%d" % priority])
+        self.assertEqual((code, text.split()[0]), (250, reply))
+        self.assertEqual(c.rcpt("bob@example.test")[0], 250)
+        self.assertEqual(c.data(MAIL.replace(b"hi", subject))[0], 250)
+        return self.s.wait_message("bob", b"Subject: " + subject)
+
+    def test_strangers_may_only_be_humble(self):
+        m = self.received(self.mta(), "x@elsewhere.test", b"s1", 9, b"2.3.6")
+        self.assertIn(b"\r\n\tPRIORITY 0;\r\n", m)
+        m = self.received(self.mta(), "x@elsewhere.test", b"s2", -9, b"2.1.0")
+        self.assertIn(b"\r\n\tPRIORITY -9;\r\n", m)
+
+    def test_who_is_listed_may_hurry(self):
+        with smtplib.SMTP("127.0.0.1", self.s.port["smtp"], timeout=PATIENCE,
+                          source_address=("127.0.0.2", 0)) as c:
+            c.ehlo()
+            m = self.received(c, "x@elsewhere.test", b"s3", 9, b"2.1.0")
+        self.assertIn(b"\r\n\tPRIORITY 9;\r\n", m)
+        self.assertIn("priority=9", self.s.log("mailbox"))
+
+    def test_users_up_to_urgent(self):
+        m = self.received(self.msa(), "alice@example.test", b"s4", 9, b"2.3.6")
+        self.assertIn(b"\r\n\tPRIORITY 4;\r\n", m)
+        self.assertIn("priority=4", self.s.log("qm"))
+
+
 if __name__ == "__main__":
     unittest.main()

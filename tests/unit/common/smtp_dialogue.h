@@ -125,8 +125,8 @@ on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
 	else if (local_is(who, "nobody"))
 		*reply = SMTP_REPLY(550, "5.1.1", "No such mailbox");
 	else
-		*reply = smtp_reply_f(a, 250, "2.1.5", "<%.*s>",
-		    (int)who->text.n, who->text.p);
+		*reply = smtp_reply_f(
+		    a, 250, "2.1.5", "<%.*s>", (int)who->text.n, who->text.p);
 	return 0;
 }
 
@@ -147,6 +147,8 @@ record_wishes(const struct smtp_wishes *w)
 		    (int)w->hold.n, w->hold.p,
 		    (long long)((w->release_ms - clock_wall_ms() + 500) /
 			1000));
+	if (w->has_priority)
+		buf_printf(&record, "priority %d\n", w->priority);
 }
 
 static void

@@ -369,10 +369,13 @@ static const struct {
 } wish_cases[] = {
 	{ "hold", { .hold = SLICE_LIT("for;3600") }, SMTP_EXT_FUTURERELEASE,
 	    250, "", "hold for;3600 until now+3600\n" },
-	{ "hold until",
-	    { .hold = SLICE_LIT("until;2026-01-01T00:00:00Z") },
+	{ "hold until", { .hold = SLICE_LIT("until;2026-01-01T00:00:00Z") },
 	    SMTP_EXT_FUTURERELEASE, 250, "",
 	    "hold until;2026-01-01T00:00:00Z until " },
+	{ "priority", { .priority = -3, .has_priority = true },
+	    SMTP_EXT_MT_PRIORITY, 250, "", "priority -3\n" },
+	{ "a priority that is not offered",
+	    { .priority = 3, .has_priority = true }, 0, 250, "", "message " },
 	{ "a hold that is not offered", { .hold = SLICE_LIT("for;1") }, 0, 554,
 	    "5.3.3", NULL },
 };
@@ -393,8 +396,7 @@ wishes_go_along_or_the_mail_does_not(void **state)
 		buf_reset(&record);
 		co_run(deliver, &d);
 		assert_int_equal(d.open_rc, 0);
-		if (d.mail_rc != 0 ||
-		    d.mail_reply.code != wish_cases[i].code ||
+		if (d.mail_rc != 0 || d.mail_reply.code != wish_cases[i].code ||
 		    (d.mail_reply.code >= 400 &&
 			strcmp(d.mail_reply.enhanced, wish_cases[i].enhanced)))
 			fail_msg("%s: %d %d %s", wish_cases[i].name, d.mail_rc,

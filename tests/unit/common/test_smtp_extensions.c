@@ -59,8 +59,7 @@ static const struct smtp_server queue = {
 	    "S: 250-FUTURERELEASE 100000 20*", "S: 250-VRFY", "S: 250 HELP"
 #define QUEUE                                                                  \
 	"S: 220 mx.test LMTP pneu", "C: LHLO a", "S: 250-mx.test",             \
-	    "S: 250-FUTURERELEASE 999999999 20*", "S: 250-VRFY",               \
-	    "S: 250 HELP"
+	    "S: 250-FUTURERELEASE 999999999 20*", "S: 250-VRFY", "S: 250 HELP"
 #define REFUSED(mail) "C: MAIL FROM:<a@a.example> " mail, "S: 501 5.5.4 *"
 #define TAKEN(mail)                                                            \
 	"C: MAIL FROM:<a@a.example> " mail, "S: 250 *", "C: RSET", "S: 250 *"
@@ -72,6 +71,22 @@ static const struct smtp_server queue = {
 	"message with=" with                                                   \
 	" from=a@a.example size=0 body=0 utf8=0 ret=0 envid= auth= 8bit=0\n"
 #define RCPT_B "rcpt b@b.example notify=0 orcpt=\nx\r\n--\n"
+
+static const char *const listed[] = { "192.0.2.0/24", NULL };
+static const struct smtp_server hasty = {
+	.kind = SMTP_SERVER_ESMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_MT_PRIORITY,
+	.priority_max = 2,
+	.priority_from = listed,
+	.max_errors = 20,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+#define HASTY                                                                  \
+	"S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-MT-PRIORITY MIXER", \
+	    "S: 250-VRFY", "S: 250 HELP"
 
 static const struct scene {
 	const char *name;
@@ -121,7 +136,8 @@ static const struct scene {
 	/* --- FUTURERELEASE, RFC 4865 --- */
 	{ "FUTURERELEASE: what is a time", &submission,
 	    SCRIPT(SUBMIT, TAKEN("HOLDFOR=3600"), TAKEN("holdfor=0"),
-		TAKEN("HOLDFOR=100000"), TAKEN("HOLDUNTIL=2020-01-01T00:00:00Z"),
+		TAKEN("HOLDFOR=100000"),
+		TAKEN("HOLDUNTIL=2020-01-01T00:00:00Z"),
 		TAKEN("HOLDUNTIL=2020-01-01T00:00:00.25+01:00"), BYE),
 	    NULL },
 	{ "FUTURERELEASE: what is none", &submission,
@@ -142,8 +158,8 @@ static const struct scene {
 	    NULL },
 	{ "FUTURERELEASE: the handler is told", &queue,
 	    SCRIPT(QUEUE, MESSAGE("HOLDFOR=3600"), MESSAGE(""), BYE),
-	    RECORDED("LMTP") "hold for;3600 until now+3600\n" RCPT_B
-		RECORDED("LMTP") RCPT_B },
+	    RECORDED("LMTP") "hold for;3600 until now+3600\n" RCPT_B RECORDED(
+		"LMTP") RCPT_B },
 	{ "FUTURERELEASE: submission only (4.2 2)", &esmtp,
 	    SCRIPT(HELLO, "C: MAIL FROM:<> HOLDFOR=1", "S: 555 5.5.4 *", BYE),
 	    NULL },
@@ -152,10 +168,48 @@ static const struct scene {
 		"S: 250-VRFY", "S: 250 HELP", "C: MAIL FROM:<> HOLDFOR=1",
 		"S: 555 5.5.4 *", BYE),
 	    NULL },
+	/* --- MT-PRIORITY, RFC 6710 --- */
+	{ "MT-PRIORITY: what is one", &hasty,
+	    SCRIPT(HASTY, TAKEN("MT-PRIORITY=0"), TAKEN("MT-PRIORITY=-9"),
+		TAKEN("mt-priority=2"), REFUSED("MT-PRIORITY=-0"),
+		REFUSED("MT-PRIORITY=10"), REFUSED("MT-PRIORITY=+1"),
+		REFUSED("MT-PRIORITY=01"), REFUSED("MT-PRIORITY=-"),
+		REFUSED("MT-PRIORITY="), REFUSED("MT-PRIORITY"),
+		REFUSED("MT-PRIORITY=1 MT-PRIORITY=1"), BYE),
+	    NULL },
+	{ "MT-PRIORITY: as high as one may (4.1)", &hasty,
+	    SCRIPT(HASTY, MESSAGE("MT-PRIORITY=2"), MESSAGE("MT-PRIORITY=-5"),
+		"C: MAIL FROM:<a@a.example> MT-PRIORITY=9",
+		"S: 250 2.3.6 2 is the new priority",
+		"C: RCPT TO:<b@b.example>", "S: 250 *", "C: DATA", "S: 354 *",
+		"C: x", "C: .", "S: 250 *", BYE),
+	    RECORDED("ESMTP") "priority 2\n" RCPT_B
+		RECORDED("ESMTP") "priority -5\n" RCPT_B RECORDED(
+		    "ESMTP") "priority 2\n" RCPT_B },
+	{ "MT-PRIORITY: from who is listed", &hasty,
+	    SCRIPT("P: 192.0.2.77:25", HASTY,
+		"C: MAIL FROM:<a@a.example> MT-PRIORITY=9", "S: 250 2.1.0 *",
+		BYE),
+	    NULL },
+	{ "MT-PRIORITY: from our own", &lmtp,
+	    SCRIPT("S: 220 *", "C: LHLO a", "S: 250-mx.test",
+		"S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",
+		"S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",
+		"S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",
+		"S: 250-MT-PRIORITY MIXER", "S: 250-XFORWARD *",
+		"S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY",
+		"S: 250 HELP", "C: MAIL FROM:<a@a.example> MT-PRIORITY=9",
+		"S: 250 2.1.0 *", BYE),
+	    NULL },
+	{ "MT-PRIORITY: where it is not offered", &plain,
+	    SCRIPT(
+		HELLO, "C: MAIL FROM:<> MT-PRIORITY=1", "S: 555 5.5.4 *", BYE),
+	    NULL },
 	/* --- RFC 5321 4.1.1.8 --- */
 	{ "HELP names what there is", &plain,
 	    SCRIPT(HELLO, "C: HELP",
-		"S: 214 2.0.0 RFC 5321: MAIL RCPT DATA RSET QUIT EHLO HELO NOOP "
+		"S: 214 2.0.0 RFC 5321: MAIL RCPT DATA RSET QUIT EHLO HELO "
+		"NOOP "
 		"VRFY HELP",
 		"C: HELP MAIL", "S: 214 2.0.0 *", BYE),
 	    NULL },

@@ -29,14 +29,17 @@ struct scene {
 	    "S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",        \
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
+	    "S: 250-MT-PRIORITY MIXER",                                        \
 	    "S: 250-XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT",          \
-	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP"
+	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY",         \
+	    "S: 250 HELP"
 #define EHELLO                                                                 \
 	"S: 220 mx.test ESMTP pneu", "C: EHLO a", "S: 250-mx.test",            \
 	    "S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",        \
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
-	    "S: 250-PRDR", "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP"
+	    "S: 250-PRDR", "S: 250-MT-PRIORITY MIXER",                         \
+	    "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP"
 #define REFUSED10                                                              \
 	"C: MAIL FROM:<>", "S: 250 *", NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, \
 	    NOBODY, NOBODY, NOBODY, NOBODY, "C: RCPT TO:<nobody@b>",           \
@@ -232,9 +235,9 @@ static const struct scene scenes[] = {
 		"C: MAIL FROM:<a@a.example> SIZE", "S: 555 5.5.4 *", BYE),
 	    NULL },
 	{ "nothing is offered that is not there", &no_extensions,
-	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-VRFY", "S: 250 HELP",
-		"C: STARTTLS", "S: 502 *", "C: AUTH PLAIN", "S: 502 *",
-		"C: XFORWARD NAME=x", "S: 550 5.7.1 *", BYE),
+	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-VRFY",
+		"S: 250 HELP", "C: STARTTLS", "S: 502 *", "C: AUTH PLAIN",
+		"S: 502 *", "C: XFORWARD NAME=x", "S: 550 5.7.1 *", BYE),
 	    NULL },
 	{ "parameters that are wrong", &esmtp,
 	    SCRIPT(HELLO, "C: MAIL FROM:<a@a.example> SIZE=x", "S: 501 5.5.4 *",
@@ -444,28 +447,29 @@ static const struct scene scenes[] = {
 	{ "XCLIENT (Postfix XCLIENT_README)", &behind,
 	    SCRIPT("P: 192.0.2.9:1000", "S: 220 *", "C: EHLO a",
 		"S: 250-mx.test",
-		"S: 250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN", "S: 250-VRFY", "S: 250 HELP",
-		"C: XCLIENT", "S: 501 *", "C: XCLIENT FOO=1", "S: 501 *",
-		"C: XCLIENT ADDR=x", "S: 501 *", "C: XCLIENT LOGIN=a+0Db",
-		"S: 501 *",
+		"S: 250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN", "S: 250-VRFY",
+		"S: 250 HELP", "C: XCLIENT", "S: 501 *", "C: XCLIENT FOO=1",
+		"S: 501 *", "C: XCLIENT ADDR=x", "S: 501 *",
+		"C: XCLIENT LOGIN=a+0Db", "S: 501 *",
 		"C: XCLIENT NAME=spike.example ADDR=IPV6:2001:db8::1 PORT=7 "
 		"HELO=[UNAVAILABLE] LOGIN=alice PROTO=ESMTP",
 		"S: 220 mx.test ESMTP pneu", "C: MAIL FROM:<>", "S: 503 *",
 		"C: EHLO b", "S: 250-mx.test",
-		"S: 250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN", "S: 250-VRFY", "S: 250 HELP",
-		FROM_TO, "C: XCLIENT HELO=x", "S: 503 *", "C: DATA", "S: 354 *",
-		"C: .", "S: 250 *", BYE),
+		"S: 250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN", "S: 250-VRFY",
+		"S: 250 HELP", FROM_TO, "C: XCLIENT HELO=x", "S: 503 *",
+		"C: DATA", "S: 354 *", "C: .", "S: 250 *", BYE),
 	    MESSAGE("ESMTPA") RCPT_B "--\n" },
 	{ "XCLIENT from who is not listed", &behind,
 	    SCRIPT("P: 198.51.100.9:1000", "S: 220 *", "C: EHLO a",
-		"S: 250-mx.test", "S: 250-VRFY", "S: 250 HELP", "C: XCLIENT ADDR=192.0.2.1",
-		"S: 550 5.7.1 *", BYE),
+		"S: 250-mx.test", "S: 250-VRFY", "S: 250 HELP",
+		"C: XCLIENT ADDR=192.0.2.1", "S: 550 5.7.1 *", BYE),
 	    NULL },
 	{ "MAILMAX (RFC 9422)", &two_mails,
 	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test",
-		"S: 250-LIMITS MAILMAX=2 RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP",
+		"S: 250-LIMITS MAILMAX=2 RCPTMAX=4", "S: 250-VRFY",
+		"S: 250 HELP", "C: MAIL FROM:<>", "S: 250 *", AGAIN,
 		"C: MAIL FROM:<>", "S: 250 *", AGAIN, "C: MAIL FROM:<>",
-		"S: 250 *", AGAIN, "C: MAIL FROM:<>", "S: 421 4.7.0 *", "E:"),
+		"S: 421 4.7.0 *", "E:"),
 	    NULL },
 	{ "XFORWARD is for one transaction", &lmtp,
 	    SCRIPT(LHELLO, "C: XFORWARD NAME=spike.example ADDR=192.0.2.1",
@@ -489,8 +493,9 @@ static const struct scene scenes[] = {
 		"S: 250-mx.test", "S: 250-SIZE *", "S: 250-PIPELINING",
 		"S: 250-8BITMIME", "S: 250-SMTPUTF8",
 		"S: 250-ENHANCEDSTATUSCODES", "S: 250-CHUNKING",
-		"S: 250-BINARYMIME", "S: 250-DSN", "S: 250-LIMITS RCPTMAX=4",
-		"S: 250-VRFY", "S: 250 HELP", "C: XFORWARD NAME=x", "S: 550 5.7.1 *",
+		"S: 250-BINARYMIME", "S: 250-DSN", "S: 250-MT-PRIORITY MIXER",
+		"S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP",
+		"C: XFORWARD NAME=x", "S: 550 5.7.1 *",
 		"C: MAIL FROM:<> XTRACE=01JABCDEFGHJKMNPQR", "S: 555 5.5.4 *",
 		BYE),
 	    NULL },
@@ -792,7 +797,8 @@ limits_of_time(void **state)
 static void
 the_connect_hook(void **state)
 {
-	const char *const refused[] = { "S: 554 5.7.1 Not you [ref *", "E:", NULL };
+	const char *const refused[] = { "S: 554 5.7.1 Not you [ref *",
+		"E:", NULL };
 	const char *const broken[] = { "S: 421 4.3.0 *", "E:", NULL };
 	struct smtp_server server = esmtp;
 	struct dialogue d = {
@@ -838,20 +844,20 @@ shutting_down(void **state)
 static const struct scene secure[] = {
 	{ "a new session begins", NULL,
 	    SCRIPT("P: 192.0.2.9:1000", "S: 220 *", "C: EHLO a",
-		"S: 250-mx.test", "S: 250-STARTTLS", "S: 250-VRFY", "S: 250 HELP",
-		"C: STARTTLS x", "S: 501 5.5.4 *", "C: STARTTLS",
+		"S: 250-mx.test", "S: 250-STARTTLS", "S: 250-VRFY",
+		"S: 250 HELP", "C: STARTTLS x", "S: 501 5.5.4 *", "C: STARTTLS",
 		"S: 220 2.0.0 *", "T:", "C: MAIL FROM:<a@a.example>",
 		"S: 503 5.5.1 *", "C: EHLO a", "S: 250-mx.test",
-		"S: 250-AUTH PLAIN LOGIN", "S: 250-VRFY", "S: 250 HELP", "C: STARTTLS",
-		"S: 503 5.5.1 *",
+		"S: 250-AUTH PLAIN LOGIN", "S: 250-VRFY", "S: 250 HELP",
+		"C: STARTTLS", "S: 503 5.5.1 *",
 		"C: AUTH PLAIN AGFsaWNlAHNlY3JldA==", "S: 235 *", FROM_TO,
 		"C: DATA", "S: 354 *", "C: .", "S: 250 *", BYE),
 	    MESSAGE("ESMTPSA") RCPT_B "--\n" },
 	{ "who signed in before is nobody again (RFC 3207 4.2)", NULL,
 	    SCRIPT(HELLO, "C: AUTH PLAIN AGFsaWNlAHNlY3JldA==", "S: 235 *",
 		"C: STARTTLS", "S: 220 *", "T:", "C: EHLO a", "S: 250-mx.test",
-		"S: 250-AUTH PLAIN LOGIN", "S: 250-VRFY", "S: 250 HELP", FROM_TO, "C: DATA",
-		"S: 354 *", "C: .", "S: 250 *", BYE),
+		"S: 250-AUTH PLAIN LOGIN", "S: 250-VRFY", "S: 250 HELP",
+		FROM_TO, "C: DATA", "S: 354 *", "C: .", "S: 250 *", BYE),
 	    MESSAGE("ESMTPS") RCPT_B "--\n" },
 	{ "what stands behind STARTTLS ends the session (CVE-2011-0411)", NULL,
 	    SCRIPT(HELLO, "R: STARTTLS\r\nRSET\r\n", "S: 554 5.5.0 *", "E:"),

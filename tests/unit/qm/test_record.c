@@ -32,6 +32,14 @@ static const struct row good[] = {
 	{ "before there were wishes", ROW("\x01" FIXED TEXTS), { 0 } },
 	{ "held", ROW("\x02" FIXED TEXTS "\x01\0\x0d" AT "for;4"),
 	    { .release_ms = 4000, .hold = SLICE_LIT("for;4") } },
+	{ "urgent", ROW("\x02" FIXED TEXTS "\x02\0\x01\x0d"),
+	    { .priority = 4, .has_priority = true } },
+	{ "held and not urgent",
+	    ROW("\x02" FIXED TEXTS "\x01\0\x09" AT "x\x02\0\x01\0"),
+	    { .release_ms = 4000,
+		.hold = SLICE_LIT("x"),
+		.priority = -9,
+		.has_priority = true } },
 };
 
 static const struct row bad[] = {
@@ -42,15 +50,19 @@ static const struct row bad[] = {
 	{ "of a newer program", ROW("\x02" FIXED TEXTS "\x7f\0\x01x"), { 0 } },
 	{ "cut off", ROW("\x02" FIXED TEXTS "\x01\0\x0d" AT "for;"), { 0 } },
 	{ "no words", ROW("\x02" FIXED TEXTS "\x01\0\x08" AT), { 0 } },
-	{ "twice",
-	    ROW("\x02" FIXED TEXTS "\x01\0\x09" AT "x\x01\0\x09" AT "x"),
+	{ "more urgent than there is", ROW("\x02" FIXED TEXTS "\x02\0\x01\x13"),
+	    { 0 } },
+	{ "not in order",
+	    ROW("\x02" FIXED TEXTS "\x02\0\x01\0\x01\0\x09" AT "x"), { 0 } },
+	{ "twice", ROW("\x02" FIXED TEXTS "\x01\0\x09" AT "x\x01\0\x09" AT "x"),
 	    { 0 } },
 };
 
 static bool
 wishes_are(const struct smtp_wishes *a, const struct smtp_wishes *b)
 {
-	return a->release_ms == b->release_ms && slice_eq(a->hold, b->hold);
+	return a->release_ms == b->release_ms && slice_eq(a->hold, b->hold) &&
+	    a->priority == b->priority && a->has_priority == b->has_priority;
 }
 
 static void

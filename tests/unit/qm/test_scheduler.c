@@ -381,6 +381,39 @@ no_destination_takes_all_memory(void *arg)
 	CHECK(n_done == n);
 }
 
+/* RFC 6710 5.1: what is more urgent goes first, among equals who came first;
+ * one that is put back stays before its equals. */
+static void
+the_urgent_go_first(void *arg)
+{
+	static const struct {
+		int priority;
+		unsigned at; /* is done */
+	} cases[] = { { 0, 1 }, { 0, 5 }, { -4, 8 }, { 4, 3 }, { 0, 6 },
+		{ 9, 2 }, { 4, 4 }, { 0, 7 } };
+	enum { N = sizeof(cases) / sizeof(*cases) };
+	struct scheduler_conf conf = usual;
+	struct job j[N];
+	struct scheduler *s;
+
+	(void)arg;
+	conf.window_max = 1;
+	CHECK((s = start(&conf)) != NULL);
+	for (size_t i = 0; i < N; i++) {
+		j[i] = (struct job){ .job = { .destination = "x",
+					 .priority = cases[i].priority,
+					 .done = on_done } };
+		CHECK(scheduler_submit(s, &j[i].job));
+		/* The first is under way before the others come. */
+		for (int k = 0; i == 0 && k < 3; k++)
+			co_yield ();
+	}
+	while (scheduler_jobs(s) > 0)
+		co_yield ();
+	for (size_t i = 0; i < N; i++)
+		CHECK(j[i].at == cases[i].at);
+	scheduler_free(&s);
+}
 static void
 the_end_leaves_no_job_behind(void *arg)
 {
@@ -417,6 +450,7 @@ CASE(a_stale_connection_is_replaced)
 CASE(destinations_take_turns)
 CASE(idle_connections_make_room)
 CASE(no_destination_takes_all_memory)
+CASE(the_urgent_go_first)
 CASE(the_end_leaves_no_job_behind)
 
 static void
@@ -463,6 +497,7 @@ main(void)
 		cmocka_unit_test(destinations_take_turns_),
 		cmocka_unit_test(idle_connections_make_room_),
 		cmocka_unit_test(no_destination_takes_all_memory_),
+		cmocka_unit_test(the_urgent_go_first_),
 		cmocka_unit_test(the_end_leaves_no_job_behind_),
 	};
 
