@@ -18,10 +18,14 @@ struct account_args {
 	bool enable, disable, admin, no_admin, json;
 	bool cram, no_cram;
 	bool generate, no_password;
+	bool has_limit[SENT_LIMITS];
+	uint32_t limits[SENT_LIMITS];
 	struct secret secret;
 };
 
 /* --- the command line --- */
+
+#define LIMIT 1000 /* in getopt's numbers */
 
 static bool
 quota_of(const char *text, bool octets, struct account_args *in)
@@ -41,6 +45,25 @@ quota_of(const char *text, bool octets, struct account_args *in)
 	return rc == 0;
 }
 
+/* Of --messages-per-hour and so on. */
+static bool
+limit_of(const char *text, enum sent_limit limit, struct account_args *in)
+{
+	uint64_t n = 0;
+
+	if (strcmp(text, "none") == 0)
+		n = SENT_UNLIMITED;
+	else if (strcmp(text, "default") != 0 &&
+	    (slice_u64(slice_str(text), SENT_LIMIT_MAX, &n) != 0 || n == 0)) {
+		complain("%s: not a number from 1 to %d, none or default",
+		    text, SENT_LIMIT_MAX);
+		return false;
+	}
+	in->has_limit[limit] = true;
+	in->limits[limit] = (uint32_t)n;
+	return true;
+}
+
 static bool
 parse(struct account_args *in, int argc, char **argv)
 {
@@ -56,6 +79,14 @@ parse(struct account_args *in, int argc, char **argv)
 		{ "no-cram-md5", no_argument, NULL, 'C' },
 		{ "generate", no_argument, NULL, 'g' },
 		{ "no-password", no_argument, NULL, 'P' },
+		{ "messages-per-hour", required_argument, NULL,
+		    LIMIT + SENT_MESSAGES_HOUR },
+		{ "messages-per-day", required_argument, NULL,
+		    LIMIT + SENT_MESSAGES_DAY },
+		{ "recipients-per-hour", required_argument, NULL,
+		    LIMIT + SENT_RECIPIENTS_HOUR },
+		{ "recipients-per-day", required_argument, NULL,
+		    LIMIT + SENT_RECIPIENTS_DAY },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -95,7 +126,10 @@ parse(struct account_args *in, int argc, char **argv)
 			in->no_password = true;
 			break;
 		default:
-			return false;
+			if (c < LIMIT ||
+			    !limit_of(
+				optarg, (enum sent_limit)(c - LIMIT), in))
+				return false;
 		}
 	}
 	if (argc - optind == 2)
@@ -124,6 +158,9 @@ apply(const struct account_args *in, struct accounts_account *v)
 		v->admin = in->admin;
 	if (in->cram || in->no_cram)
 		v->cram_md5 = in->cram;
+	for (size_t i = 0; i < SENT_LIMITS; i++)
+		if (in->has_limit[i])
+			v->sent_limits[i] = in->limits[i];
 }
 
 /* --- add --- */
@@ -237,6 +274,15 @@ set(struct directory *d, void *arg)
 	return rc == 0 ? EX_OK : directory_failed(d, rc);
 }
 
+static bool
+has_limits(const struct account_args *in)
+{
+	for (size_t i = 0; i < SENT_LIMITS; i++)
+		if (in->has_limit[i])
+			return true;
+	return false;
+}
+
 int
 cmd_account_set(const struct conf *conf, int argc, char **argv)
 {
@@ -245,7 +291,7 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 	if (!parse(&in, argc, argv) || in.generate || in.no_password)
 		return command_usage();
 	if (in.name == NULL && !in.has_octets && !in.has_messages &&
-	    !in.enable && !in.disable && !in.admin && !in.no_admin &&
+	    !has_limits(&in) && !in.enable && !in.disable && !in.admin && !in.no_admin &&
 	    !in.cram && !in.no_cram)
 		return command_usage();
 	return directory_run(conf, true, set, &in);
@@ -253,15 +299,33 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 
 /* --- list and show --- */
 
+/* null where the settings say; false: none. */
+static json_t *
+limits_json(const struct accounts_account *v)
+{
+	json_t *j = json_object();
+
+	for (size_t i = 0; i < SENT_LIMITS; i++) {
+		uint32_t n = v->sent_limits[i];
+
+		json_object_set_new(j, sent_limit_names[i].key,
+		    n == 0		    ? json_null()
+			: n == SENT_UNLIMITED ? json_false()
+					      : json_integer(n));
+	}
+	return j;
+}
+
 static json_t *
 account_json(const struct accounts_account *v)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o, s:o, s:o}",
 	    "address",
 	    v->address, "name", v->name, "disabled", v->disabled, "admin",
 	    v->admin, "cram_md5", v->cram_md5, "quota_octets", (json_int_t)v->quota_octets,
 	    "quota_messages", (json_int_t)v->quota_messages, "send_as",
-	    json_texts(v->send_as, v->n_send_as), "created",
+	    json_texts(v->send_as, v->n_send_as), "limits", limits_json(v),
+	    "created",
 	    json_time(v->created_s));
 }
 
@@ -344,6 +408,22 @@ show_json(const struct accounts_account *v, json_t *aliases,
 	return json_print(j);
 }
 
+static void
+show_limits(struct directory *d, const struct accounts_account *v)
+{
+	for (size_t i = 0; i < SENT_LIMITS; i++) {
+		uint32_t n = v->sent_limits[i];
+		const char *words = sent_limit_names[i].words;
+
+		if (n != 0)
+			show_line("may send",
+			    n == SENT_UNLIMITED
+				? arena_printf(
+				      &d->arena, "any number of %s", words)
+				: arena_printf(&d->arena, "%u %s", n, words));
+	}
+}
+
 static int
 show(struct directory *d, void *arg)
 {
@@ -372,6 +452,7 @@ show(struct directory *d, void *arg)
 		show_line("sign-in", "CRAM-MD5 and APOP too");
 	show_line("quota", size_text(&d->arena, v.quota_octets));
 	show_line("messages", count_text(&d->arena, v.quota_messages));
+	show_limits(d, &v);
 	for (size_t i = 0; i < n; i++)
 		show_line(i == 0 ? "passwords" : "", c[i].name);
 	for (size_t i = 0; i < json_array_size(aliases); i++)

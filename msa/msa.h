@@ -22,6 +22,9 @@ struct msa {
 	struct accounts *accounts;
 	bool plaintext_login;
 	bool verifies; /* VRFY is answered truly */
+	struct sent *sent;
+	const char *accounts_dir;
+	uint32_t limits[SENT_LIMITS]; /* of accounts without their own */
 	unsigned fixes; /* enum msa_fix */
 	bool received_client; /* Received says where the client is */
 };
@@ -56,6 +59,18 @@ int msa_message(struct smtp_session *s, struct spool *body,
  */
 int msa_check_header(
     struct smtp_session *s, struct slice header, struct smtp_reply *reply);
+
+/*
+ * May the account send one more message, to so many recipients? 0; 1 with 452
+ * and when to come back in *reply; or an error. msa_limits_take counts it too,
+ * and msa_limits_give_back takes that back when it was not accepted.
+ */
+int msa_limits_check(
+    struct smtp_session *s, size_t recipients, struct smtp_reply *reply);
+int msa_limits_take(struct smtp_session *s, size_t recipients,
+    struct sent_count *count, struct smtp_reply *reply);
+void
+msa_limits_give_back(struct smtp_session *s, const struct sent_count *count);
 
 /* --- the header, pure functions --- */
 

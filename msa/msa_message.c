@@ -119,6 +119,23 @@ queue(struct smtp_session *s, struct msa_session *m, struct spool *body,
 	return reply->text.p == NULL ? -ENOMEM : 0;
 }
 
+/* Only what was accepted counts. */
+static int
+queue_counted(struct smtp_session *s, struct msa_session *m,
+    struct spool *body, size_t header_n, struct buf *head,
+    struct smtp_reply *reply)
+{
+	struct sent_count count;
+	int rc = msa_limits_take(s, m->n_rcpts, &count, reply);
+
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	rc = queue(s, m, body, header_n, head, reply);
+	if (rc != 0 || !smtp_reply_is_positive(reply))
+		msa_limits_give_back(s, &count);
+	return rc;
+}
+
 /* The name of the account, for a From that we make of its own address; ""
  * else, or when it cannot be known. */
 static struct slice
@@ -208,7 +225,7 @@ take_message(struct smtp_session *s, struct msa_session *m, struct spool *body,
 	/* spool_head's octets go with the next call of the spool. */
 	rc = complete_header(s, header, &out);
 	if (rc == 0)
-		rc = queue(s, m, body, header.n, &out, reply);
+		rc = queue_counted(s, m, body, header.n, &out, reply);
 	buf_clear(&out);
 	return rc;
 }

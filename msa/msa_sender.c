@@ -9,7 +9,7 @@
 
 #include "common/mail/header.h"
 
-static int
+static void
 refuse_sender(struct smtp_session *s, struct slice local, struct slice domain,
     struct smtp_reply *reply)
 {
@@ -17,11 +17,11 @@ refuse_sender(struct smtp_session *s, struct slice local, struct slice domain,
 	    "%s may not send as <%.*s%s%.*s>", smtp_session_authenticated(s),
 	    local.n > 64 ? 64 : (int)local.n, local.p, domain.n > 0 ? "@" : "",
 	    domain.n > 255 ? 255 : (int)domain.n, domain.p);
-	return 0;
 }
 
-int
-msa_mail(
+/* 0; 1 with *reply set; or an error. */
+static int
+check_reverse_path(
     struct smtp_session *s, const struct smtp_mail *m, struct smtp_reply *reply)
 {
 	int rc;
@@ -33,10 +33,20 @@ msa_mail(
 	rc = accounts_may_send_as(msa_of(s)->accounts,
 	    slice_str(smtp_session_authenticated(s)), m->from.local,
 	    m->from.domain);
-	if (rc < 0)
-		return rc;
-	return rc == 1 ? 0
-		       : refuse_sender(s, m->from.local, m->from.domain, reply);
+	if (rc == 0)
+		refuse_sender(s, m->from.local, m->from.domain, reply);
+	return rc < 0 ? rc : !rc;
+}
+
+int
+msa_mail(
+    struct smtp_session *s, const struct smtp_mail *m, struct smtp_reply *reply)
+{
+	int rc = check_reverse_path(s, m, reply);
+
+	if (rc == 0)
+		rc = msa_limits_check(s, 1, reply);
+	return rc < 0 ? rc : 0;
 }
 
 /* --- the header --- */

@@ -8,6 +8,7 @@
 #include "msa/msa.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
@@ -126,6 +127,8 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 
 	if ((rc = check_domain(s, &r->to, reply)) != 0)
 		return rc < 0 ? rc : 0;
+	if ((rc = msa_limits_check(s, m->n_rcpts + 1, reply)) != 0)
+		return rc < 0 ? rc : 0;
 	if (rcpts_room(s, m) == NULL)
 		return -ENOMEM;
 	rc = ask_qm(s, m, &ask);
@@ -181,6 +184,18 @@ static const struct smtp_handler handler = {
 
 /* --- the service --- */
 
+static void
+limits_read(const struct conf *conf)
+{
+	char setting[64];
+
+	for (size_t i = 0; i < SENT_LIMITS; i++) {
+		snprintf(setting, sizeof(setting), "msa.%s",
+		    sent_limit_names[i].key);
+		msa.limits[i] = (uint32_t)conf_int(conf, setting);
+	}
+}
+
 static unsigned
 fixes_wanted(const struct conf *conf)
 {
@@ -211,6 +226,8 @@ msa_reload(const struct conf *conf)
 	size_t n_networks;
 
 	msa.verifies = conf_bool(conf, "msa.vrfy");
+	limits_read(conf);
+	msa.accounts_dir = conf_file(conf, "accounts.dir");
 	msa.fixes = fixes_wanted(conf);
 	msa.received_client = conf_bool(conf, "msa.received_client");
 	msa.plaintext_login = conf_bool(conf, "msa.plaintext_login");
@@ -252,7 +269,10 @@ msa_start(const struct conf *conf)
 		.hostname = service_hostname(),
 		.connect_timeout_ms = 10000,
 		.timeout_ms = 300000 };
-	rc = accounts_open(&msa.accounts, conf, false, &err);
+	msa.sent = sent_new();
+	rc = msa.sent == NULL
+	    ? -ENOMEM
+	    : accounts_open(&msa.accounts, conf, false, &err);
 	if (rc == 0)
 		rc = sasl_server_start(msa.accounts, conf, &err);
 	if (rc == 0)
@@ -272,6 +292,7 @@ msa_stop(void)
 	smtp_pool_free(&msa.qm);
 	sasl_server_stop(msa.accounts);
 	accounts_close(&msa.accounts);
+	sent_free(&msa.sent);
 }
 
 size_t

@@ -15,6 +15,7 @@
 #ifndef PNEU_AUTH_ACCOUNTS_H
 #define PNEU_AUTH_ACCOUNTS_H
 
+#include "common/auth/sent.h"
 #include "common/base/arena.h"
 #include "common/base/conf.h"
 
@@ -89,6 +90,8 @@ struct accounts_account {
 	 * addresses, ours or not, and "@example.org" for all of a domain. */
 	const char *const *send_as;
 	size_t n_send_as;
+	/* What it may send (sent.h), where not as the settings say (0). */
+	uint32_t sent_limits[SENT_LIMITS];
 	int64_t created_s;
 };
 struct accounts_domain {

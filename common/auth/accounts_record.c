@@ -122,6 +122,19 @@ field_u64(struct reader *r, const char *name)
 	return (uint64_t)json_integer_value(v);
 }
 
+/* A number, or false: none. */
+static uint32_t
+field_limit(struct reader *r, const char *name)
+{
+	json_t *v = json_object_get(r->o, name);
+	uint64_t n;
+
+	if (json_is_false(v))
+		return SENT_UNLIMITED;
+	n = field_u64(r, name);
+	return n > SENT_LIMIT_MAX ? SENT_UNLIMITED : (uint32_t)n;
+}
+
 static const char *const *
 field_texts(struct reader *r, const char *name, size_t *n)
 {
@@ -204,6 +217,8 @@ decode_account(struct reader *r, struct accounts_account *out)
 		.created_s = (int64_t)field_u64(r, "created"),
 	};
 	out->send_as = field_texts(r, "send_as", &out->n_send_as);
+	for (size_t i = 0; i < SENT_LIMITS; i++)
+		out->sent_limits[i] = field_limit(r, sent_limit_names[i].key);
 }
 
 int
@@ -435,6 +450,12 @@ encode_account(json_t *o, const struct accounts_account *c, bool *ok)
 	set_texts(o, "send_as", c->send_as, c->n_send_as, ok);
 	if (c->n_send_as == 0)
 		json_object_del(o, "send_as");
+	for (size_t i = 0; i < SENT_LIMITS; i++)
+		if (c->sent_limits[i] == SENT_UNLIMITED)
+			set(o, sent_limit_names[i].key, json_false(), ok);
+		else
+			set_number(o, sent_limit_names[i].key,
+			    c->sent_limits[i], ok);
 	set_number(o, "created", (uint64_t)c->created_s, ok);
 }
 

@@ -1,33 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/auth/signins.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "common/auth/shared_table.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
-
-#define KEY_LEN 32
 
 struct entry {
 	_Atomic uint64_t id;    /* 0: free */
 	_Atomic uint64_t state; /* at_ms << 16 | n */
 };
 struct table {
-	char magic[8]; /* last of what is written into a new file */
-	unsigned char key[KEY_LEN];
-	unsigned char unused[24];
+	struct shared_table shared;
 	struct entry entries[SIGNINS_KINDS][SIGNINS_SETS][SIGNINS_WAYS];
 };
 static const char magic[8] = "pneusg1";
@@ -39,34 +27,16 @@ struct signins {
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2,
     "a lock beside the table would be of this process only");
 
-/* --- the memory --- */
-
-static struct table *
-table_map(int fd)
-{
-	int flags = fd == -1 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-	void *p = mmap(
-	    NULL, sizeof(struct table), PROT_READ | PROT_WRITE, flags, fd, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static void
-table_unmap(struct table *t)
-{
-	if (t != NULL)
-		munmap(t, sizeof(*t));
-}
-
 struct signins *
 signins_new(void)
 {
 	struct signins *s = calloc(1, sizeof(*s));
 
-	if (s != NULL && (s->table = table_map(-1)) == NULL)
+	if (s == NULL)
+		return NULL;
+	s->table = (struct table *)shared_table_private(sizeof(*s->table));
+	if (s->table == NULL)
 		signins_free(&s);
-	if (s != NULL)
-		random_octets(s->table->key, KEY_LEN);
 	return s;
 }
 
@@ -75,99 +45,23 @@ signins_free(struct signins **s)
 {
 	if (*s == NULL)
 		return;
-	table_unmap((*s)->table);
+	if ((*s)->table != NULL)
+		shared_table_unmap(&(*s)->table->shared, sizeof(struct table));
 	free(*s);
 	*s = NULL;
-}
-
-/* --- the file --- */
-
-static int
-file_fill(int fd)
-{
-	unsigned char key[KEY_LEN];
-	int rc = 0;
-
-	random_octets(key, sizeof(key));
-	/* Allocated, so that a full disk is an error here, not SIGBUS. */
-	rc = -posix_fallocate(fd, 0, sizeof(struct table));
-	if (rc == 0 &&
-	    pwrite(fd, key, sizeof(key), offsetof(struct table, key)) !=
-		(ssize_t)sizeof(key))
-		rc = -EIO;
-	if (rc == 0 && pwrite(fd, magic, sizeof(magic), 0) != sizeof(magic))
-		rc = -EIO;
-	OPENSSL_cleanse(key, sizeof(key));
-	return rc;
-}
-
-/*
- * With the file's lock: 0 when it is whole now; -ESTALE when it is not ours to
- * understand. One that was killed while filling it left it without magic.
- */
-static int
-file_check(int fd)
-{
-	char found[sizeof(magic)] = { 0 };
-	struct stat st;
-
-	if (fstat(fd, &st) == -1)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (pread(fd, found, sizeof(found), 0) == -1)
-		return -errno;
-	if (found[0] == '\0')
-		return file_fill(fd);
-	return memcmp(found, magic, sizeof(magic)) == 0 &&
-		st.st_size == (off_t)sizeof(struct table)
-	    ? 0
-	    : -ESTALE;
-}
-
-static int
-file_open(const char *path, int *out)
-{
-	int fd = open(
-	    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
-	int rc = fd == -1 ? -errno : 0;
-
-	if (rc == 0 && flock(fd, LOCK_EX) == -1)
-		rc = -errno;
-	if (rc == 0 && (rc = file_check(fd)) == -ESTALE && unlink(path) == -1)
-		rc = -errno;
-	if (rc != 0) {
-		if (fd != -1)
-			close(fd);
-		return rc;
-	}
-	(void)!fchmod(fd, 0660); /* whoever made it; the umask may be 077 */
-	flock(fd, LOCK_UN);
-	*out = fd;
-	return 0;
 }
 
 int
 signins_share(struct signins *s, const char *dir)
 {
-	char path[PATH_MAX];
-	struct table *t;
-	int fd, rc;
+	struct shared_table *t;
+	int rc = shared_table_map(
+	    dir, SIGNINS_FILE, magic, sizeof(struct table), &t);
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, SIGNINS_FILE) >=
-	    sizeof(path))
-		return -ENAMETOOLONG;
-	/* Twice: the first may have removed one of another version. */
-	if ((rc = file_open(path, &fd)) == -ESTALE)
-		rc = file_open(path, &fd);
 	if (rc != 0)
 		return rc;
-	t = table_map(fd);
-	close(fd);
-	if (t == NULL)
-		return -ENOMEM;
-	table_unmap(s->table);
-	s->table = t;
+	shared_table_unmap(&s->table->shared, sizeof(struct table));
+	s->table = (struct table *)t;
 	return 0;
 }
 
@@ -184,7 +78,7 @@ signins_id(const struct signins *s, struct slice a, struct slice b)
 	buf_put_char(&in, '\0');
 	buf_put_slice(&in, slice_head(b, 512));
 	if (!in.failed &&
-	    HMAC(EVP_sha256(), s->table->key, KEY_LEN,
+	    HMAC(EVP_sha256(), s->table->shared.key, SHARED_TABLE_KEY,
 		(const unsigned char *)in.p, in.n, mac, NULL) != NULL)
 		id = get_be64(mac);
 	buf_clear(&in);

@@ -208,6 +208,16 @@ const struct conf_setting conf_settings[] = {
 	    "(FUTURERELEASE, RFC 4865); 0: not offered" },
 	{ "msa.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Offer AUTH without TLS" },
+	{ "msa.messages_per_hour", CONF_INT, "0", 0, 1000000, NULL,
+	    "Messages that an account may send an hour; 0: no limit. pneu "
+	    "account set has limits of single accounts" },
+	{ "msa.messages_per_day", CONF_INT, "0", 0, 1000000, NULL,
+	    "The same for a day" },
+	{ "msa.recipients_per_hour", CONF_INT, "0", 0, 1000000, NULL,
+	    "Recipients that an account may send to an hour, each counted as "
+	    "often as it gets a message; 0: no limit" },
+	{ "msa.recipients_per_day", CONF_INT, "0", 0, 1000000, NULL,
+	    "The same for a day" },
 	{ "msa.add_date", CONF_BOOL, "true", 0, 0, NULL,
 	    "Add Date where it is missing or cannot be read" },
 	{ "msa.add_message_id", CONF_BOOL, "true", 0, 0, NULL,

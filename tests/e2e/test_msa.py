@@ -6,6 +6,7 @@ import email
 import email.policy
 import hashlib
 import hmac
+import json
 import os
 import signal
 import smtplib
@@ -373,6 +374,107 @@ class FixesOff(Case):
         self.assertIn(b"\r\nSender: <alice@example.test>\r\n", got.data)
         got = self.send(b"From: A <alice@example.test>\r\n\r\n")
         self.assertNotIn(b"Sender:", got.data)
+
+
+class Limits(Case):
+    CONF = {"messages_per_hour": 3, "recipients_per_day": 6}
+    TEXT = b"Subject: x\r\n\r\n"
+
+    def account(self, name, *args):
+        address = name + "@example.test"
+        self.s.pneu("account", "add", address, input=PASSWORD + "\n")
+        if args:
+            self.s.pneu("account", "set", *args, address)
+        return address
+
+    def sent(self, c, sender, *to):
+        """The codes of MAIL, each RCPT and the message, and the last text."""
+        codes = [c.mail(sender)[0]]
+        for i in range(*to) if to else range(1):
+            codes.append(c.rcpt("r%d@else.lab" % i)[0])
+        reply = c.data(self.TEXT) if codes[0] == 250 and 250 in codes[1:] \
+            else (0, b"")
+        c.rset()
+        return codes + [reply[0]]
+
+    def test_messages(self):
+        who = self.account("m1")
+        for _ in range(3):
+            with self.connect(who) as c:
+                self.assertEqual(self.sent(c, who), [250, 250, 250])
+        with self.connect(who) as c:
+            code, text = c.mail(who)
+            self.assertEqual(code, 452)
+            self.assertRegex(text.decode(),
+                             r"^4\.7\.1 m1@example\.test may send 3 messages "
+                             r"an hour; try again at \d{4}-\d\d-\d\d "
+                             r"\d\d:\d\d UTC, in 6[0-5] minutes")
+        # Of one account only, and known after a restart.
+        self.s.restart("msa")
+        with self.connect(who) as c:
+            self.assertEqual(c.mail(who)[0], 452)
+        self.send(self.TEXT)
+
+    def test_recipients(self):
+        who = self.account("r1")
+        with self.connect(who) as c:
+            self.assertEqual(self.sent(c, who, 4), [250] * 6)
+            self.assertEqual(self.sent(c, who, 4),
+                             [250, 250, 250, 452, 452, 250])
+            self.assertEqual(c.mail(who)[0], 452)
+        self.assertEqual(len(self.qm.messages[-1].recipients), 2)
+
+    def test_what_was_not_accepted_does_not_count(self):
+        who = self.account("n1")
+        with self.connect(who) as c:
+            for said in ("452 4.3.1 no room", "554 5.6.0 never"):
+                for _ in range(4):
+                    self.qm.final = said
+                    self.assertEqual(self.sent(c, who)[2], int(said[:3]))
+            self.qm.final = None
+            for _ in range(4):
+                c.mail(who)
+                c.rcpt("r@else.lab")
+                self.assertEqual(c.data(b"From: bob@example.test\r\n\r\n")[0],
+                                 550)
+                c.mail(who)
+                c.rcpt("r@else.lab")
+                c.rset()
+            for _ in range(3):
+                self.assertEqual(self.sent(c, who), [250, 250, 250])
+            self.assertEqual(c.mail(who)[0], 452)
+
+    def test_transactions_at_once(self):
+        who = self.account("o1")
+        sessions = [self.connect(who) for _ in range(6)]
+        for c in sessions:
+            self.assertEqual(c.mail(who)[0], 250)
+            self.assertEqual(c.rcpt("r@else.lab")[0], 250)
+        codes = sorted(c.data(self.TEXT)[0] for c in sessions)
+        self.assertEqual(codes, [250] * 3 + [452] * 3)
+
+    def test_an_accounts_own_limits(self):
+        who = self.account("own", "--messages-per-hour", "1")
+        with self.connect(who) as c:
+            self.assertEqual(self.sent(c, who), [250, 250, 250])
+            self.assertEqual(c.mail(who)[0], 452)
+            # Seen at once.
+            self.s.pneu("account", "set", "--messages-per-hour", "none",
+                        "--recipients-per-day", "none", who)
+            for _ in range(4):
+                self.assertEqual(self.sent(c, who, 3), [250] * 5)
+            self.s.pneu("account", "set", "--messages-per-hour", "default",
+                        who)
+            self.assertEqual(c.mail(who)[0], 452)
+        shown = json.loads(self.s.pneu("account", "show", "--json", who))
+        self.assertEqual(shown["limits"], {
+            "messages_per_hour": None, "messages_per_day": None,
+            "recipients_per_hour": None, "recipients_per_day": False})
+        self.assertIn("any number of recipients a day",
+                      self.s.pneu("account", "show", who))
+        r = self.s.pneu("account", "set", "--messages-per-hour", "0", who,
+                        check=False)
+        self.assertEqual(r.returncode, 64)
 
 
 class Queueing(Case):

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A file of fixed size that programs and workers map together, for counts
+ * that all of them keep (signins.h, sent.h). It begins with its magic and a
+ * key of its own; the rest is zeros when it is new.
+ */
+#ifndef PNEU_AUTH_SHARED_TABLE_H
+#define PNEU_AUTH_SHARED_TABLE_H
+
+#include <stddef.h>
+
+#define SHARED_TABLE_KEY 32
+
+struct shared_table {
+	char magic[8]; /* last of what is written into a new file */
+	unsigned char key[SHARED_TABLE_KEY];
+	unsigned char unused[24];
+	/* the table's own */
+};
+
+/*
+ * Map dir/name, made where it is missing, or where it is another version's.
+ * `size` is of all. *out is to be unmapped. 0 or -errno.
+ */
+int shared_table_map(const char *dir, const char *name, const char magic[8],
+    size_t size, struct shared_table **out);
+/* The same in memory of this process; NULL: there is none. */
+struct shared_table *shared_table_private(size_t size);
+/* NULL is fine. */
+void shared_table_unmap(struct shared_table *t, size_t size);
+
+#endif
