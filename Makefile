@@ -101,6 +101,12 @@ $(UNIT): $(B)/unit/%: $(B)/obj/tests/unit/%.o $$(call area_lib,$$(call area,$$*)
 unit: $(UNIT)
 	@tests/run-unit $(UNIT)
 
+# --- long forms of tests: make torture [SECONDS=600, of each] [TORTURE=name] ---
+
+.PHONY: torture
+torture: all tests-build
+	@PNEU_BUILD=$(B) tests/torture/run $(or $(SECONDS),600) $(TORTURE)
+
 # --- fuzz targets: tests/fuzz/AREA/fuzz_x.c, x.dict, corpus/x/ ---
 
 FUZZ_SRC := $(wildcard tests/fuzz/*/fuzz_*.c)

@@ -2,7 +2,7 @@
 /*
  * Blobs of the embedded engine, on the loop's thread.
  *
- * Writing: the record is built in memory. A blob of up to BLOB_SMALL stays
+ * Writing: the record is built in memory. A blob of up to store_io.blob_small stays
  * there until a commit that needs it has put it into the segment, so blobs of
  * many writers never mix, and whatever happens to a segment it can be written
  * again. A larger one goes to a file of its own, named by its id, as it comes
@@ -180,7 +180,8 @@ emb_blob_write(struct store_blob_writer *writer, struct slice octets)
 		octets = slice_from(octets, part.n);
 		if (w->record.n - w->chunk_at < RECORD_CHUNK)
 			break;
-		if ((rc = chunk_end(w)) == 0 && w->record.n >= BLOB_SMALL)
+		if ((rc = chunk_end(w)) == 0 &&
+		    w->record.n >= store_io.blob_small)
 			rc = file_flush(e, w);
 	}
 	emb_fault_log(e);

@@ -28,8 +28,6 @@
 #include "common/store/engine.h"
 #include "common/store/record.h"
 
-#define BLOB_SMALL ((size_t)256 << 10) /* larger ones get their own file */
-#define SEGMENT_MAX ((uint64_t)256 << 20)
 #define SEGMENT_OWN_FILE UINT32_MAX /* «segment» of the large blobs */
 #define SEGMENT_COUNTER 0           /* row of the number given last */
 

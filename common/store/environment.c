@@ -8,9 +8,14 @@
  * before. The file is sound all the same, and the disk may be well again a
  * moment later.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/store/embedded.h"
 #include "common/store/store_io.h"
@@ -18,6 +23,8 @@
 #define MAP_SIZE ((size_t)1 << 40)
 #define MAP_SIZE_MIN ((size_t)256 << 20)
 #define READERS_MAX 1024
+#define DATABASE "data.mdb"
+#define BEING_MADE "data.mdb.new"
 #define FORMAT_KEY SLICE_LIT("\001meta\0format")
 #define FORMAT_VERSION SLICE_LIT("1")
 #define REOPEN_WAIT_S 1 /* for readers: the loop's are short, a backup's not */
@@ -133,13 +140,62 @@ group_files(struct emb *e)
 	(void)!fchmodat(e->dir_fd, "lock.mdb", 0660, 0);
 }
 
+/*
+ * A new database comes into being whole. LMDB itself writes the first pages of
+ * one without a sync, so a power failure would leave a file that it refuses for
+ * ever. The caller has the lock.
+ */
+static int
+database_make(struct emb *e)
+{
+	const unsigned flags = MDB_NOTLS | MDB_NOSUBDIR | MDB_NOLOCK;
+	struct buf path = BUF_INIT;
+	int rc;
+
+	if (unlinkat(e->dir_fd, BEING_MADE, 0) == -1 && errno != ENOENT)
+		return errno;
+	if (!buf_printf(&path, "%s/" BEING_MADE, e->dir))
+		return ENOMEM;
+	if ((rc = mdb_env_create(&e->env)) == 0 &&
+	    (rc = mdb_env_set_maxdbs(e->env, 3)) == 0 &&
+	    (rc = mdb_env_open(
+		 e->env, buf_str(&path), flags, e->group ? 0660 : 0600)) == 0 &&
+	    (rc = tables_open(e, MDB_CREATE)) == 0)
+		rc = format_check(e); /* the commit syncs all pages */
+	emb_env_close(e);
+	buf_clear(&path);
+	if (rc == 0 &&
+	    (renameat(e->dir_fd, BEING_MADE, e->dir_fd, DATABASE) == -1 ||
+		store_io.fsync(e->dir_fd) == -1))
+		rc = errno;
+	return rc;
+}
+
+/* Where there is none yet; several processes may come first. */
+static int
+database_make_once(struct emb *e)
+{
+	int lock, rc = 0;
+
+	if (e->readonly || faccessat(e->dir_fd, DATABASE, F_OK, 0) == 0)
+		return 0;
+	if ((lock = emb_removal_lock(e, LOCK_EX)) == -1)
+		return errno;
+	if (faccessat(e->dir_fd, DATABASE, F_OK, 0) == -1)
+		rc = errno == ENOENT ? database_make(e) : errno;
+	close(lock);
+	return rc;
+}
+
 /* An LMDB error. */
 static int
 database_open(struct emb *e)
 {
-	int rc = env_open(e);
+	int rc = database_make_once(e);
 
-	if (rc == 0)
+	if (rc != 0)
+		return rc;
+	if ((rc = env_open(e)) == 0)
 		rc = tables_open(e, 0);
 	if (rc == MDB_NOTFOUND && !e->readonly)
 		rc = tables_open(e, MDB_CREATE);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 struct store_io store_io = { pwritev, fdatasync, fsync, mdb_txn_commit,
-	fstatvfs };
+	fstatvfs, (uint64_t)256 << 10, (uint64_t)256 << 20, (uint64_t)1 << 20 };
 
 int
 store_io_write(int fd, struct iovec *iov, int n, off_t at)

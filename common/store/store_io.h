@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The system calls that make things durable, in one place, so that tests can
- * put a failing disk under the embedded engine. Nothing else replaces them.
+ * put a failing disk under the embedded engine, and the sizes at which it
+ * changes its ways, so that tests see all of them in a small store. Nothing
+ * else replaces them.
  */
 #ifndef PNEU_STORE_STORE_IO_H
 #define PNEU_STORE_STORE_IO_H
 
 #include <lmdb.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -19,6 +22,9 @@ struct store_io {
 	/* An LMDB error or errno; the transaction is over in either case. */
 	int (*txn_commit)(MDB_txn *txn);
 	int (*fstatvfs)(int fd, struct statvfs *out); /* what room is left */
+	uint64_t blob_small;  /* octets; larger ones get their own file */
+	uint64_t segment_max; /* octets; then the next one is begun */
+	uint64_t dead_min;    /* less of a segment is not worth compaction */
 };
 extern struct store_io store_io;
 

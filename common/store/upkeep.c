@@ -25,7 +25,6 @@
 
 #define STEP_OCTETS ((uint64_t)4 << 20)
 #define STEP_RECORDS 256
-#define DEAD_MIN ((uint64_t)1 << 20) /* less is not worth the work */
 #define ORPHAN_AGE_S 3600
 #define ORPHANS_EVERY_MS ((int64_t)3600 * 1000)
 
@@ -216,7 +215,7 @@ is_worth_it(uint32_t number, const struct segment_row *row)
 		return false;
 	if (row->live == 0)
 		return row->committed > 0;
-	return dead >= DEAD_MIN && dead >= row->committed / 2;
+	return dead >= store_io.dead_min && dead >= row->committed / 2;
 }
 
 static void
@@ -313,7 +312,8 @@ record_step(struct emb *e, MDB_txn *txn, struct compact_step *step)
 	    !record_decode(header, &r))
 		return -EBADMSG;
 	n = record_size(r.length);
-	if (r.length > SEGMENT_MAX || n > e->compact.committed - step->at)
+	if (r.length > store_io.segment_max ||
+	    n > e->compact.committed - step->at)
 		return -EBADMSG;
 	rc = location_get(e, txn, &r.id, &m->from);
 	if (rc != 0 && rc != MDB_NOTFOUND)

@@ -217,7 +217,7 @@ segment_reserve(struct emb *e, uint64_t n)
 	int rc;
 
 	if (e->segment.fd != -1 && !e->segment.poisoned &&
-	    (e->segment.end == 0 || e->segment.end + n <= SEGMENT_MAX))
+	    (e->segment.end == 0 || e->segment.end + n <= store_io.segment_max))
 		return 0;
 	if ((rc = segment_sync(e)) != 0)
 		return rc;
@@ -265,7 +265,7 @@ gather_small(struct emb *e, struct gather *g, struct emb_writer *w)
 	uint64_t n = w->record.n;
 
 	if (g->n == GATHER ||
-	    (g->n > 0 && e->segment.end + g->octets + n > SEGMENT_MAX))
+	    (g->n > 0 && e->segment.end + g->octets + n > store_io.segment_max))
 		gather_flush(e, g);
 	if (g->n == 0 && (w->rc = segment_reserve(e, n)) != 0)
 		return;
