@@ -240,7 +240,8 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
 		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
-		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY,
+		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY |
+		    SMTP_EXT_DELIVERBY,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,
@@ -249,6 +250,7 @@ msa_reload(const struct conf *conf)
 		    conf_list(conf, "msa.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "msa.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "msa.max_mails"),
+		.by_min_s = conf_duration_ms(conf, "msa.deliverby_min") / 1000,
 		.priority_max = (int)conf_int(conf, "msa.max_priority"),
 		.hold_max_s =
 		    conf_duration_ms(conf, "msa.future_release") / 1000,

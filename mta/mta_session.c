@@ -21,7 +21,7 @@
 
 static struct {
 	struct smtp_server server;
-	struct smtp_client_conf lmtp;
+	struct smtp_client_conf lmtp, mailbox;
 	struct mta_peers peers;
 	struct mta_clients *clients;
 	unsigned max_per_address;
@@ -357,11 +357,13 @@ peers_open(const struct conf *conf)
 		.hostname = service_hostname(),
 		.connect_timeout_ms = 10000,
 		.timeout_ms = conf_duration_ms(conf, "mta.timeout") };
+	mta.mailbox = mta.lmtp;
+	mta.mailbox.final = true;
 	rc = smtp_pool_new(&mta.peers.guard, conf_str(conf, "mta.guard"),
 	    run_dir, &mta.lmtp, GUARD_CONNECTIONS);
 	if (rc == 0)
 		rc = smtp_pool_new(&mta.peers.mailbox,
-		    conf_str(conf, "mta.mailbox"), run_dir, &mta.lmtp,
+		    conf_str(conf, "mta.mailbox"), run_dir, &mta.mailbox,
 		    PEER_CONNECTIONS);
 	if (rc == 0)
 		rc = smtp_pool_new(&mta.peers.qm, conf_str(conf, "mta.qm"),
@@ -391,11 +393,13 @@ mta_reload(const struct conf *conf)
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS |
-		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR | SMTP_EXT_MT_PRIORITY,
+		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR | SMTP_EXT_MT_PRIORITY |
+		    SMTP_EXT_DELIVERBY,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
 		.xclient_from =
 		    conf_list(conf, "mta.xclient_from", &n_networks),
+		.by_min_s = conf_duration_ms(conf, "mta.deliverby_min") / 1000,
 		.priority_from =
 		    conf_list(conf, "mta.priority_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "mta.max_recipients"),

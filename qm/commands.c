@@ -180,8 +180,8 @@ entry_json(const struct entry *e, const struct queue_message *m)
 {
 	bool held = (e->info.flags & QUEUE_HELD) != 0;
 
-	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o}", "id",
-	    e->info.id, "from", json_slice(slice_str(e->from)), "octets",
+	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o}",
+	    "id", e->info.id, "from", json_slice(slice_str(e->from)), "octets",
 	    (json_int_t)e->info.size, "recipients",
 	    (json_int_t)e->info.recipients, "attempts",
 	    (json_int_t)e->info.attempts, "held", held, "arrived",
@@ -212,14 +212,14 @@ waiting_print(const struct queue_message *m)
 		printf("    and %zu more\n", left);
 }
 
-/* What its sender has held (RFC 4865). */
+/* What its sender has said about when. */
 static void
-release_print(const char *before, int64_t release_ms)
+time_print(const char *what, int64_t ms)
 {
 	struct buf at = BUF_INIT;
 
-	iso(&at, release_ms);
-	printf("%snot before %s\n", before, buf_str(&at));
+	iso(&at, ms);
+	printf("%s %s\n", what, buf_str(&at));
 	buf_clear(&at);
 }
 
@@ -239,7 +239,7 @@ entry_print(
 	    e->info.attempts, e->info.recipients,
 	    e->from[0] == '\0' ? "<>" : log_qs(e->from));
 	if (e->info.release_ms > now_ms)
-		release_print("    ", e->info.release_ms);
+		time_print("    not before", e->info.release_ms);
 	waiting_print(m);
 }
 
@@ -318,14 +318,14 @@ show_json(const struct queue_message *m)
 	for (size_t i = 0; i < m->n_rcpts; i++)
 		json_array_append_new(rcpts, rcpt_json(m->rcpts[i]));
 	return print_json(json_pack(
-	    "{s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:o}", "id",
-	    m->id,
-	    "trace", json_slice(m->trace), "from", json_slice(m->from),
-	    "envelope_id", json_slice(m->envid), "octets", (json_int_t)m->size,
-	    "attempts", (json_int_t)m->attempts, "held", held, "arrived",
-	    json_time(m->arrival_ms), "next_attempt",
+	    "{s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:o}",
+	    "id", m->id, "trace", json_slice(m->trace), "from",
+	    json_slice(m->from), "envelope_id", json_slice(m->envid), "octets",
+	    (json_int_t)m->size, "attempts", (json_int_t)m->attempts, "held",
+	    held, "arrived", json_time(m->arrival_ms), "next_attempt",
 	    held ? json_null() : json_time(m->due_ms), "release",
-	    json_release(m->wishes.release_ms), "recipients", rcpts));
+	    json_release(m->wishes.release_ms), "deliver_by",
+	    json_release(m->wishes.by_ms), "recipients", rcpts));
 }
 
 static void
@@ -344,7 +344,11 @@ show_text(const struct queue_message *m)
 	buf_clear(&arrived);
 	buf_clear(&next);
 	if (m->wishes.release_ms > 0)
-		release_print("release   ", m->wishes.release_ms);
+		time_print("release   not before", m->wishes.release_ms);
+	if (m->wishes.by_mode != '\0')
+		time_print(m->wishes.by_mode == 'R' ? "returned  after"
+						    : "late      after",
+		    m->wishes.by_ms);
 	for (size_t i = 0; i < m->n_rcpts; i++) {
 		const struct queue_rcpt *r = m->rcpts[i];
 

@@ -15,7 +15,8 @@ struct link {
 	struct smtp_client *client;
 	struct deliver_peer peer;
 	bool local;
-	unsigned uses; /* transactions done */
+	unsigned needs; /* enum destination_need */
+	unsigned uses;  /* transactions done */
 	char host[256], relay[512], tls[16];
 };
 
@@ -35,11 +36,27 @@ deliver_status(const struct smtp_reply *reply, char out[static 12])
 	out[0] = class;
 }
 
-static enum queue_rcpt_state
-state_of(const struct queue_rcpt *r, const struct smtp_reply *reply,
+/* RFC 2852 4.1.4, 4.1.4.2: the sender hears of each hop if he wants to, and of
+ * the one where his time limit ends. */
+static bool
+is_to_be_told(const struct queue_message *m, const struct queue_rcpt *r,
     const struct deliver_peer *peer)
 {
+	const struct smtp_wishes *w = &m->wishes;
+
+	if (w->by_mode == '\0' || (r->notify & SMTP_NOTIFY_NEVER))
+		return false;
+	return w->by_trace ||
+	    (w->by_mode == 'N' && !peer->by && clock_wall_ms() < w->by_ms);
+}
+
+static enum queue_rcpt_state
+state_of(const struct queue_message *m, const struct queue_rcpt *r,
+    const struct smtp_reply *reply, const struct deliver_peer *peer)
+{
 	if (smtp_reply_is_positive(reply)) {
+		if (!peer->final && is_to_be_told(m, r, peer))
+			return QUEUE_RELAYED;
 		if ((r->notify & SMTP_NOTIFY_SUCCESS) == 0)
 			return QUEUE_DONE;
 		if (peer->final)
@@ -55,7 +72,7 @@ deliver_outcome(struct queue_message *m, struct queue_rcpt *r,
     const struct smtp_reply *reply, const struct deliver_peer *peer)
 {
 	static const char *const words[] = { "deferred", "bounced", "sent" };
-	enum queue_rcpt_state state = state_of(r, reply, peer);
+	enum queue_rcpt_state state = state_of(m, r, reply, peer);
 	struct buf said = BUF_INIT_MAX(2048);
 	char status[12];
 	int64_t ms = clock_wall_ms() - m->arrival_ms;
@@ -141,6 +158,20 @@ reply_of_errno(struct arena *a, int rc, const char *relay)
 	    a, 451, "4.4.1", "connection to %s: %s", relay, strerror(-rc));
 }
 
+/* Has the server what this mail must have? Else *reply says why not. */
+static bool
+meets_needs(const struct link *l, struct smtp_reply *reply)
+{
+	unsigned ext = smtp_client_extensions(l->client);
+
+	if ((l->needs & DESTINATION_BY) && !(ext & SMTP_EXT_DELIVERBY)) {
+		*reply = SMTP_REPLY(
+		    554, "5.3.3", "No server there takes delivery times");
+		return false;
+	}
+	return true;
+}
+
 /* One hop: 0 and a client, or an error and the reply. */
 static int
 hop_open(struct link *l, const struct route_hop *hop,
@@ -155,8 +186,12 @@ hop_open(struct link *l, const struct route_hop *hop,
 	relay_name(l->relay, hop->host, &hop->addr);
 	snprintf(l->host, sizeof(l->host), "%s", hop->host);
 	rc = smtp_client_open(&l->client, &hop->addr, &conf, reply);
-	if (rc == 0)
+	if (rc == 0 && meets_needs(l, reply))
 		return 0;
+	if (rc == 0) {
+		smtp_client_free(&l->client);
+		rc = -EPROTO;
+	}
 	if (rc != -EPROTO || reply->code < 400)
 		*reply = reply_of_errno(a, rc, l->relay);
 	log_info("connection failed", "relay=%s code=%d reply=\"%s\"",
@@ -195,6 +230,7 @@ open_local(struct deliver *d, struct link *l, struct arena *a,
     struct scheduler_fault *why)
 {
 	struct smtp_client_conf conf = { .lmtp = true,
+		.final = true,
 		.hostname = d->conf.hostname,
 		.connect_timeout_ms = d->conf.connect_timeout_ms,
 		.timeout_ms = d->conf.timeout_ms };
@@ -266,8 +302,9 @@ open_smarthost(struct deliver *d, struct link *l, struct arena *a,
 		return rc;
 	}
 	rc = hops_open(l, hops, n, &conf, a, why);
-	/* A wrong password is the admin's to mend, not the senders'. */
-	if (rc != 0 && !smtp_reply_is_temporary(&why->reply)) {
+	/* A wrong password is the admin's to mend, not the senders'; but what a
+	 * message needs, it needs. */
+	if (rc != 0 && l->needs == 0 && !smtp_reply_is_temporary(&why->reply)) {
 		why->reply.code = 451;
 		if (why->reply.enhanced[0] != '\0')
 			why->reply.enhanced[0] = '4';
@@ -292,19 +329,20 @@ link_open(void *arg, const char *destination, void **connection,
 	struct deliver *d = arg;
 	struct link *l = calloc(1, sizeof(*l));
 	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
+	struct destination_name to = destination_parse(destination);
 	int rc;
 
 	if (l == NULL) {
 		fault_set(why, &SMTP_REPLY(451, "4.3.0", "out of memory"), "");
 		return -ENOMEM;
 	}
-	if (strcmp(destination, DESTINATION_LOCAL) == 0)
+	l->needs = to.needs;
+	if (to.kind == DESTINATION_MAILBOX)
 		rc = open_local(d, l, &a, why);
-	else if (strcmp(destination, DESTINATION_SMARTHOST) == 0)
+	else if (to.kind == DESTINATION_SMARTHOST)
 		rc = open_smarthost(d, l, &a, why);
 	else
-		rc = open_domain(
-		    d, l, destination + strlen(DESTINATION_DOMAIN), &a, why);
+		rc = open_domain(d, l, to.domain, &a, why);
 	arena_reset(&a);
 	if (rc != 0) {
 		free(l);
@@ -317,7 +355,9 @@ link_open(void *arg, const char *destination, void **connection,
 		.tls = l->tls,
 		.final = l->local,
 		.dsn = !l->local &&
-		    (smtp_client_extensions(l->client) & SMTP_EXT_DSN) != 0 };
+		    (smtp_client_extensions(l->client) & SMTP_EXT_DSN) != 0,
+		.by = (smtp_client_extensions(l->client) &
+			  SMTP_EXT_DELIVERBY) != 0 };
 	*connection = l;
 	return 0;
 }
@@ -355,6 +395,21 @@ struct transaction {
 	bool delivered; /* at least one was accepted to the end */
 };
 
+/* RFC 2852 4.1.4.2: who cannot keep the time is to tell at least that it takes
+ * longer. */
+static unsigned
+notify_of(const struct transaction *t, const struct queue_rcpt *r)
+{
+	const struct smtp_wishes *w = &t->j->m->wishes;
+
+	if (w->by_mode != 'N' || t->l->peer.by || clock_wall_ms() >= w->by_ms ||
+	    (r->notify & SMTP_NOTIFY_NEVER))
+		return r->notify;
+	if (r->notify == SMTP_NOTIFY_UNSET)
+		return SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY;
+	return r->notify | SMTP_NOTIFY_DELAY;
+}
+
 static void
 wire_set(struct transaction *t)
 {
@@ -363,7 +418,8 @@ wire_set(struct transaction *t)
 
 		/* Reports of final delivery are ours to make. */
 		t->wire[i] = (struct smtp_client_rcpt){ .address = r->address,
-			.notify = t->l->local ? SMTP_NOTIFY_UNSET : r->notify,
+			.notify =
+			    t->l->local ? SMTP_NOTIFY_UNSET : notify_of(t, r),
 			.orcpt = r->orcpt };
 	}
 	t->n_wire = smtp_client_fit(t->l->client, t->wire, t->n);
@@ -548,7 +604,7 @@ static enum scheduler_run
 link_run(void *arg, void *connection, struct scheduler_job *job)
 {
 	static const struct deliver_peer nobody = { "", "none", "", false,
-		false };
+		false, false };
 	struct transaction t = {
 		.d = arg, .l = connection, .j = (struct deliver_job *)job
 	};

@@ -61,6 +61,7 @@ struct deliver_peer {
 	const char *tls;   /* version, or "" */
 	bool final;        /* LMTP: 250 is delivery */
 	bool dsn;          /* SMTP with DSN: reports are theirs now */
+	bool by;           /* DELIVERBY: so is the time */
 };
 void deliver_outcome(struct queue_message *m, struct queue_rcpt *r,
     const struct smtp_reply *reply, const struct deliver_peer *peer);

@@ -70,8 +70,9 @@ pass_update(struct pass *p, struct queue_message *report,
 }
 
 static const struct deliver_peer from_guard = { "guard", "guard", "", false,
+	false, false };
+static const struct deliver_peer from_here = { "", "none", "", false, false,
 	false };
-static const struct deliver_peer from_here = { "", "none", "", false, false };
 
 /* --- route --- */
 
@@ -343,11 +344,50 @@ pass_attempt(struct pass *p)
 	return 0;
 }
 
+/* --- DELIVERBY (RFC 2852 4.1.3) --- */
+
+/* To be returned by now. */
+static bool
+by_is_over(const struct queue_message *m, int64_t now_ms)
+{
+	return m->wishes.by_mode == 'R' && now_ms >= m->wishes.by_ms;
+}
+
+/* The sender is to hear that it is late; not when it came so, because who
+ * handed it to us has told him. */
+static bool
+by_is_late(const struct queue_message *m, int64_t now_ms)
+{
+	return m->wishes.by_mode == 'N' && (m->flags & QUEUE_BY_TOLD) == 0 &&
+	    now_ms >= m->wishes.by_ms && m->wishes.by_ms > m->arrival_ms;
+}
+
+static void
+say_late(struct queue_message *m)
+{
+	for (size_t i = 0; i < m->n_rcpts; i++)
+		if (m->rcpts[i]->state == QUEUE_PENDING) {
+			memcpy(m->rcpts[i]->status, "4.4.7", 6);
+			queue_rcpt_touch(m->rcpts[i]);
+		}
+}
+
+/* Not later than there is something to say. */
+static int64_t
+by_first(const struct queue_message *m, int64_t now_ms, int64_t next_ms)
+{
+	const struct smtp_wishes *w = &m->wishes;
+
+	return w->by_mode != '\0' && w->by_ms > now_ms && w->by_ms < next_ms
+	    ? w->by_ms
+	    : next_ms;
+}
+
 /* --- finish --- */
 
 /* Too old: what waits has failed, for the reason of the last attempt. */
 static void
-expire(struct pass *p)
+expire(struct pass *p, const char status[static 6])
 {
 	for (size_t i = 0; i < p->m->n_rcpts; i++) {
 		struct queue_rcpt *r = p->m->rcpts[i];
@@ -358,7 +398,7 @@ expire(struct pass *p)
 		    log_q(p->m->trace), log_q(r->address),
 		    log_q(r->diagnostic));
 		r->state = QUEUE_FAILED;
-		memcpy(r->status, "4.4.7", 6); /* RFC 3463 3.5 */
+		memcpy(r->status, status, 6);
 		queue_rcpt_touch(r);
 	}
 }
@@ -420,6 +460,8 @@ report_some(struct pass *p, struct queue_rcpt **v, size_t n, bool *gone)
 	for (size_t i = 0; i < n; i++) {
 		if (v[i]->state == QUEUE_PENDING) {
 			p->m->flags |= QUEUE_DELAY_TOLD;
+			if (by_is_late(p->m, clock_wall_ms()))
+				p->m->flags |= QUEUE_BY_TOLD;
 			continue;
 		}
 		v[i]->state = QUEUE_DONE;
@@ -498,12 +540,16 @@ pass_finish(struct pass *p, bool *gone)
 	m->flags &= ~(unsigned)QUEUE_AT_ONCE;
 	if (!p->busy &&
 	    retry_is_over(&p->qm->retry, queue_message_since_ms(m), now_ms))
-		expire(p);
+		expire(p, "4.4.7"); /* RFC 3463 3.5 */
 	waits = queue_message_count(m, QUEUE_PENDING) > 0;
 	delayed = waits && (m->flags & QUEUE_DELAY_TOLD) == 0 &&
 	    retry_is_delayed(&p->qm->retry, queue_message_since_ms(m), now_ms);
+	if (waits && by_is_late(m, now_ms)) {
+		say_late(m);
+		delayed = true;
+	}
 	if (waits)
-		m->due_ms = next_attempt(p, now_ms);
+		m->due_ms = by_first(m, now_ms, next_attempt(p, now_ms));
 	if ((v = reportable(p, delayed, &n)) == NULL)
 		return -ENOMEM;
 	rc = n > 0 ? report_all(p, v, n, waits, gone)
@@ -548,12 +594,12 @@ qm_pass_main(void *arg)
 	rc = pass_load(p);
 	if (rc == 0)
 		rc = queue_claim(p->qm->queue, p->m->slice);
-	if (rc == 0) {
+	if (rc == 0 && !by_is_over(p->m, clock_wall_ms())) {
 		p->at_once = (p->m->flags & QUEUE_AT_ONCE) != 0;
 		rc = pass_route(p);
+		if (rc == 0)
+			rc = pass_attempt(p);
 	}
-	if (rc == 0)
-		rc = pass_attempt(p);
 	if (rc == 0)
 		rc = pass_finish(p, &gone);
 	qm_pass_ended(p, again_at(p, rc, gone));

@@ -27,8 +27,12 @@ report_is_wanted(const struct queue_message *m, const struct queue_rcpt *r)
 	case QUEUE_FAILED:
 		return notify == SMTP_NOTIFY_UNSET ||
 		    (notify & SMTP_NOTIFY_FAILURE) != 0;
-	case QUEUE_DELIVERED:
 	case QUEUE_RELAYED:
+		/* Or for DELIVERBY, which asks whom it must not tell. */
+		return (notify & SMTP_NOTIFY_SUCCESS) != 0 ||
+		    (m->wishes.by_mode != '\0' &&
+			(notify & SMTP_NOTIFY_NEVER) == 0);
+	case QUEUE_DELIVERED:
 	case QUEUE_EXPANDED:
 		return (notify & SMTP_NOTIFY_SUCCESS) != 0;
 	case QUEUE_DONE:
@@ -144,6 +148,8 @@ write_dsn(struct queue *q, const struct report_conf *conf,
 		.arrival = m->arrival_ms / 1000,
 		.envelope_id = m->envid,
 		.hold = m->wishes.hold,
+		.deliver_by =
+		    m->wishes.by_mode == '\0' ? 0 : m->wishes.by_ms / 1000,
 		.sender = m->from,
 		.n_recipients = n,
 		.utf8 = (m->flags & QUEUE_UTF8) != 0,

@@ -24,21 +24,17 @@ bool
 verdict_route(
     struct queue_message *m, struct queue_rcpt *r, bool local, bool smarthost)
 {
-	struct slice name, domain;
-	char *route;
+	struct slice name, domain = SLICE_EMPTY;
+	const char *route;
 
-	if (local || smarthost) {
-		r->route = local ? DESTINATION_LOCAL : DESTINATION_SMARTHOST;
+	if (local) {
+		r->route = DESTINATION_LOCAL;
 		return true;
 	}
-	if (address_split(r->address, &name, &domain) != 0)
+	if (!smarthost && address_split(r->address, &name, &domain) != 0)
 		return false;
-	route = arena_printf(
-	    &m->arena, "%s%.*s", DESTINATION_DOMAIN, (int)domain.n, domain.p);
-	if (route == NULL)
+	if ((route = destination_name_of(m, smarthost, domain)) == NULL)
 		return false;
-	for (char *p = route; *p != '\0'; p++)
-		*p = ascii_lower(*p);
 	r->route = route;
 	return true;
 }

@@ -8,6 +8,7 @@
 #define PNEU_QM_VERDICT_H
 
 #include "common/smtp/smtp.h"
+#include "qm/destination.h"
 #include "qm/queue/queue.h"
 
 enum verdict {
@@ -18,11 +19,6 @@ enum verdict {
 	VERDICT_LATER,
 };
 enum verdict verdict_of(const struct smtp_reply *reply);
-
-/* Names of destinations (scheduler.h). */
-#define DESTINATION_LOCAL "local"
-#define DESTINATION_SMARTHOST "smarthost"
-#define DESTINATION_DOMAIN "smtp:" /* and the domain in lower-case */
 
 /*
  * Where the recipient goes: set as r->route, in m's arena. `smarthost`: one is

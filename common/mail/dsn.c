@@ -318,6 +318,8 @@ put_report(struct writer *w)
 	put_typed(w, "Reporting-MTA", "dns", d->reporting_mta);
 	if (d->arrival != 0)
 		put_date_field(w, "Arrival-Date", d->arrival);
+	if (d->deliver_by != 0)
+		put_date_field(w, "Deliver-By-Date", d->deliver_by);
 	if (d->hold.n > 0)
 		put_field(w, "Future-Release-Request", d->hold);
 	for (size_t i = 0; i < d->n_recipients && rc == 0; i++) {

@@ -47,6 +47,7 @@ struct dsn {
 	struct slice reporting_mta; /* host name of this system */
 	struct slice postmaster;    /* to ask; empty: postmaster@host */
 	int64_t now, arrival;       /* seconds since 1970 */
+	int64_t deliver_by;         /* RFC 2852 5 */
 	struct slice envelope_id;   /* ENVID decoded (RFC 3461 4.4) */
 	struct slice hold;          /* Future-Release-Request (RFC 4865 5.1) */
 	struct slice sender;        /* original reverse-path: To */

@@ -99,6 +99,7 @@ static const struct {
 	{ "XTRACE", SMTP_EXT_XTRACE },
 	{ "LIMITS", SMTP_EXT_LIMITS },
 	{ "PRDR", SMTP_EXT_PRDR },
+	{ "DELIVERBY", SMTP_EXT_DELIVERBY },
 	{ "MT-PRIORITY", SMTP_EXT_MT_PRIORITY },
 	{ "FUTURERELEASE", SMTP_EXT_FUTURERELEASE },
 };
@@ -142,6 +143,8 @@ learn_extension(struct smtp_client *c, struct slice line)
 	c->ext |= ext;
 	if (ext == SMTP_EXT_SIZE)
 		slice_u64(slice_trim(args), UINT64_MAX, &c->max_size);
+	if (ext == SMTP_EXT_DELIVERBY)
+		slice_u64(slice_trim(args), 999999999, &c->by_min_s);
 	if (ext == SMTP_EXT_LIMITS)
 		learn_limits(c, args);
 	if (ext == SMTP_EXT_AUTH)
@@ -152,7 +155,7 @@ static void
 learn_extensions(struct smtp_client *c, struct slice text)
 {
 	c->ext = 0;
-	c->max_size = 0;
+	c->max_size = c->by_min_s = 0;
 	c->mail_max = c->rcpt_max = c->domain_max = 0;
 	c->mechanisms = SLICE_EMPTY;
 	slice_split(&text, '\n'); /* the name */

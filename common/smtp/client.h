@@ -46,6 +46,9 @@ struct smtp_client_sasl {
 
 struct smtp_client_conf {
 	bool lmtp;
+	/* The other side delivers: what is asked of relays is said to it where
+	 * it offers that, but not insisted on. */
+	bool final;
 	const char *hostname; /* our name for EHLO */
 	enum smtp_client_tls tls_mode;
 	struct tls_client *tls;
@@ -116,7 +119,8 @@ struct smtp_client_mail {
  * Parameters that the other side does not offer are left out; SMTPUTF8 that
  * is needed and not offered makes *mail_reply 553 5.6.7 without asking,
  * BINARYMIME likewise 554 5.6.3, a size over the server's limit 552 5.3.4, a
- * hold that it cannot keep 554 5.3.3.
+ * hold or a DELIVERBY in mode R that it cannot keep 554 5.3.3 (5.4.7 when the
+ * time is over, or too short for it).
  * -EINVAL: an address or a value holds control characters.
  * A transaction that was not sent need not be reset: the next one sees to it.
  */

@@ -17,6 +17,7 @@ struct smtp_client {
 	struct slice banner, mechanisms;
 	unsigned ext;
 	uint64_t max_size;
+	uint64_t by_min_s; /* DELIVERBY; 0: none */
 	/* LIMITS; 0: not said. */
 	size_t mail_max, rcpt_max, domain_max;
 	size_t n_mails; /* since the connection was opened */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/smtp/client_impl.h"
 
@@ -64,6 +65,22 @@ put_hold(struct slice hold, struct buf *b)
 	buf_put_slice(b, value);
 }
 
+/* Seconds until then, none too many; the next one may have less of them. */
+static int64_t
+by_left_s(const struct smtp_wishes *w)
+{
+	int64_t ms = w->by_ms - clock_wall_ms();
+
+	return ms >= 0 ? ms / 1000 : -((999 - ms) / 1000);
+}
+
+static void
+put_by(const struct smtp_wishes *w, struct buf *b)
+{
+	buf_printf(b, " BY=%lld;%c%s", (long long)by_left_s(w), w->by_mode,
+	    w->by_trace ? "T" : "");
+}
+
 static void
 put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
     struct buf *b)
@@ -89,6 +106,8 @@ put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
 	if (c->prdr)
 		buf_put_str(b, " PRDR");
 	put_hold(m->wishes.hold, b);
+	if (m->wishes.by_mode != '\0' && (c->ext & SMTP_EXT_DELIVERBY))
+		put_by(&m->wishes, b);
 	/* RFC 6710 4.2: also the one that nobody has named. Our own know it. */
 	if ((c->ext & SMTP_EXT_MT_PRIORITY) &&
 	    (m->wishes.has_priority || !c->conf.lmtp))
@@ -270,6 +289,28 @@ is_safe(struct slice path)
 	return true;
 }
 
+/* RFC 2852 4.1.4.1: relayed to who can keep it, or not at all. */
+static bool
+refuse_by(const struct smtp_client *c, const struct smtp_wishes *w,
+    struct smtp_reply *reply)
+{
+	int64_t left = by_left_s(w);
+
+	if (c->conf.final && !(c->ext & SMTP_EXT_DELIVERBY))
+		return false;
+	if (left <= 0)
+		*reply = SMTP_REPLY(554, "5.4.7", "Delivery time expired");
+	else if (!(c->ext & SMTP_EXT_DELIVERBY))
+		*reply = SMTP_REPLY(554, "5.3.3",
+		    "The next server does not take delivery times");
+	else if ((uint64_t)left < c->by_min_s)
+		*reply = SMTP_REPLY(554, "5.4.7",
+		    "The next server needs more time than is left");
+	else
+		return false;
+	return true;
+}
+
 static bool
 refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
     struct smtp_reply *reply)
@@ -285,6 +326,8 @@ refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
 		    554, "5.6.3", "The next server does not take binary mail");
 		return true;
 	}
+	if (m->wishes.by_mode == 'R' && refuse_by(c, &m->wishes, reply))
+		return true;
 	if (m->wishes.hold.n > 0 && !(c->ext & SMTP_EXT_FUTURERELEASE)) {
 		*reply = SMTP_REPLY(
 		    554, "5.3.3", "The next server cannot hold mail for later");

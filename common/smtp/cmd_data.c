@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/smtp/session.h"
 
@@ -208,6 +209,18 @@ ask_handler(struct smtp_session *s)
 	return send_replies(s, replies, n);
 }
 
+/* RFC 2852 4.1.3: nothing more is done for what is to be returned by now. */
+static void
+check_time(struct smtp_session *s)
+{
+	const struct smtp_wishes *w = &s->mail.wishes;
+
+	if (s->body_error.code == 0 && w->by_mode == 'R' &&
+	    clock_wall_ms() >= w->by_ms)
+		s->body_error =
+		    SMTP_REPLY(554, "5.4.7", "Delivery time expired");
+}
+
 int
 body_finish(struct smtp_session *s)
 {
@@ -215,6 +228,7 @@ body_finish(struct smtp_session *s)
 
 	s->at.kind = TRACE_MESSAGE;
 	check_faults(s);
+	check_time(s);
 	session_find_message_id(s);
 	if (s->body_rule != NULL)
 		smtp_session_because(s, "%s", s->body_rule);

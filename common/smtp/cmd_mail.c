@@ -87,17 +87,36 @@ refuse(struct smtp_session *s, struct smtp_reply error)
 	return rc;
 }
 
-/* What the parameters mean together, and within our limits. */
-static const char *
-wishes_fault(struct smtp_session *s)
+/* What the parameters mean together, and within our limits. False, and what to
+ * reply in *error. */
+static bool
+check_wishes(struct smtp_session *s, struct smtp_reply *error)
 {
 	const struct smtp_wishes *w = &s->mail.wishes;
-	int64_t max_ms = s->srv->hold_max_s * 1000;
+	int64_t now_ms = clock_wall_ms();
 
 	/* RFC 4865 4.2 7 and 8. */
-	if (w->hold.n > 0 && w->release_ms - clock_wall_ms() > max_ms)
-		return "Held for longer than is possible here";
-	return NULL;
+	if (w->hold.n > 0 &&
+	    w->release_ms - now_ms > s->srv->hold_max_s * 1000) {
+		*error = SMTP_REPLY(
+		    501, "5.5.4", "Held for longer than is possible here");
+		return false;
+	}
+	/* RFC 4865 5.2.2 */
+	if (w->hold.n > 0 && w->by_mode != '\0' && w->release_ms > w->by_ms) {
+		*error = SMTP_REPLY(
+		    501, "5.5.4", "Held until after it is to be delivered");
+		return false;
+	}
+	/* RFC 2852 2; half a second for the clock to turn. */
+	if (w->by_mode == 'R' &&
+	    w->by_ms + 500 < now_ms + s->srv->by_min_s * 1000) {
+		*error = smtp_reply_f(&s->tx, 555, "5.5.4",
+		    "Cannot promise delivery in less than %lld seconds",
+		    (long long)s->srv->by_min_s);
+		return false;
+	}
+	return true;
 }
 
 int
@@ -105,7 +124,6 @@ cmd_mail(struct smtp_session *s, struct slice args)
 {
 	struct smtp_reply error;
 	struct slice params;
-	const char *fault;
 	int rc;
 
 	s->at.kind = TRACE_MAIL;
@@ -123,9 +141,8 @@ cmd_mail(struct smtp_session *s, struct slice args)
 	if (!smtp_mail_params_parse(
 		&s->tx, params, session_offered(s), &s->mail, &error))
 		return refuse(s, error);
-	if ((fault = wishes_fault(s)) != NULL)
-		return refuse(
-		    s, smtp_reply_f(&s->tx, 501, "5.5.4", "%s", fault));
+	if (!check_wishes(s, &error))
+		return refuse(s, error);
 	if (s->mail.from.utf8 && !s->mail.smtputf8)
 		return refuse(s,
 		    SMTP_REPLY(550, "5.6.7",

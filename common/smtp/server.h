@@ -87,6 +87,8 @@ struct smtp_handler {
  *    is refused with 550 5.6.0 after the end (SMTP smuggling).
  *  - Input behind a command that must be waited for (DATA, EHLO, STARTTLS,
  *    AUTH), or before the banner (ESMTP), ends the session with 554 5.5.0.
+ *  - A message that is to be returned by now (DELIVERBY) is refused with 554
+ *    5.4.7 at its end.
  *  - Too many faults of the peer end it with 421 4.7.0; they are counted from
  *    the last message that was accepted. Not counted in LMTP: refused
  *    recipients.
@@ -111,6 +113,7 @@ struct smtp_server {
 	 * networks in priority_from, and in LMTP our own. NULL: none. */
 	int priority_max;
 	const char *const *priority_from;
+	int64_t by_min_s; /* DELIVERBY: less is refused; 0: no minimum */
 	unsigned max_mails; /* MAIL commands in a session; 0: no limit */
 	unsigned max_errors;
 	int64_t timeout_ms;     /* for a command; for progress of a message */

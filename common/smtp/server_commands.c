@@ -106,6 +106,15 @@ put_future_release(const struct smtp_server *srv, struct buf *b)
 	date_put_iso(b, clock_wall_s() + srv->hold_max_s);
 }
 
+/* RFC 2852 2 */
+static void
+put_deliver_by(const struct smtp_server *srv, struct buf *b)
+{
+	buf_put_str(b, "\nDELIVERBY");
+	if (srv->by_min_s > 0)
+		buf_printf(b, " %lld", (long long)srv->by_min_s);
+}
+
 static void
 put_ehlo_lines(struct smtp_session *s, struct buf *b)
 {
@@ -120,6 +129,8 @@ put_ehlo_lines(struct smtp_session *s, struct buf *b)
 			buf_printf(b, "\n%s", ehlo_lines[i].line);
 	if (ext & SMTP_EXT_LIMITS)
 		put_limits(s->srv, b);
+	if (ext & SMTP_EXT_DELIVERBY)
+		put_deliver_by(s->srv, b);
 	if (ext & SMTP_EXT_FUTURERELEASE)
 		put_future_release(s->srv, b);
 	if (ext & SMTP_EXT_AUTH)

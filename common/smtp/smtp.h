@@ -31,6 +31,7 @@ enum smtp_ext {
 	SMTP_EXT_XCLIENT = 1 << 14,   /* Postfix XCLIENT_README */
 	SMTP_EXT_FUTURERELEASE = 1 << 15, /* RFC 4865 */
 	SMTP_EXT_MT_PRIORITY = 1 << 16,   /* RFC 6710 */
+	SMTP_EXT_DELIVERBY = 1 << 17,     /* RFC 2852 */
 };
 
 /* A Reverse-path or Forward-path. The slices are in the arena. */
@@ -101,6 +102,11 @@ struct smtp_wishes {
 	struct slice hold;
 	int priority; /* MT-PRIORITY, -9 to 9; more is sooner */
 	bool has_priority;
+	/* DELIVERBY: delivered by then (clock_wall_ms), or else returned, 'R',
+	 * or the sender told, 'N'; 0: not asked for. */
+	char by_mode;
+	bool by_trace; /* tell the sender of each hop */
+	int64_t by_ms;
 };
 
 /* What MAIL FROM said. */

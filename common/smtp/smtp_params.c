@@ -225,6 +225,33 @@ set_priority(struct parse *p, struct slice value)
 	return 0;
 }
 
+/* "-123;NT" (RFC 2852 4) */
+static int
+set_by(struct parse *p, struct slice value)
+{
+	struct smtp_wishes *w = &p->mail->wishes;
+	struct slice mode = value, time = slice_split(&mode, ';');
+	bool negative = time.n > 0 && *time.p == '-';
+	uint64_t seconds;
+
+	if (time.n > 0 && (*time.p == '-' || *time.p == '+'))
+		time = slice_from(time, 1);
+	if (time.n > 9 || slice_u64(time, 999999999, &seconds) != 0)
+		return -EINVAL;
+	w->by_trace = mode.n == 2 && ascii_lower(mode.p[1]) == 't';
+	if (mode.n != 1 && !w->by_trace)
+		return -EINVAL;
+	w->by_mode = ascii_lower(*mode.p) == 'r' ? 'R'
+	    : ascii_lower(*mode.p) == 'n'        ? 'N'
+						 : '\0';
+	if (w->by_mode == '\0' ||
+	    (w->by_mode == 'R' && (negative || seconds == 0)))
+		return -EINVAL;
+	w->by_ms = clock_wall_ms() +
+	    (negative ? -(int64_t)seconds : (int64_t)seconds) * 1000;
+	return 0;
+}
+
 static const struct param mail_params[] = {
 	{ "SIZE", SMTP_EXT_SIZE, set_size, false },
 	{ "BODY", SMTP_EXT_8BITMIME, set_body, false },
@@ -235,6 +262,7 @@ static const struct param mail_params[] = {
 	{ "XTRACE", SMTP_EXT_XTRACE, set_trace, false },
 	{ "PRDR", SMTP_EXT_PRDR, set_prdr, true },
 	{ "MT-PRIORITY", SMTP_EXT_MT_PRIORITY, set_priority, false },
+	{ "BY", SMTP_EXT_DELIVERBY, set_by, false },
 	{ "HOLDFOR", SMTP_EXT_FUTURERELEASE, set_holdfor, false },
 	{ "HOLDUNTIL", SMTP_EXT_FUTURERELEASE, set_holduntil, false },
 	{ NULL, 0, NULL, false },

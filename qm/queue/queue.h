@@ -49,6 +49,7 @@ enum queue_flag {
 	QUEUE_8BIT = 1 << 3,       /* has octets of 128 and more */
 	QUEUE_AT_ONCE = 1 << 4,    /* an admin asked: try even where the
 				      destination is known to be down */
+	QUEUE_BY_TOLD = 1 << 5, /* the sender knows that it is late */
 };
 
 enum queue_rcpt_state {

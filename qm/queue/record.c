@@ -182,12 +182,12 @@ reader_end(const struct reader *r)
  * that is not known is a row of a newer program, which had better not be
  * guessed at: it may forbid just what we would do.
  */
-enum wish { WISH_HOLD = 1, WISH_PRIORITY = 2 };
+enum wish { WISH_HOLD = 1, WISH_PRIORITY = 2, WISH_BY = 3 };
 
 static bool
 has_wishes(const struct smtp_wishes *w)
 {
-	return w->hold.n > 0 || w->has_priority;
+	return w->hold.n > 0 || w->has_priority || w->by_mode != '\0';
 }
 
 static void
@@ -206,12 +206,21 @@ put_wishes(struct buf *b, const struct smtp_wishes *w)
 		put_u8(b, 1);
 		put_u8(b, (unsigned)(w->priority + 9));
 	}
+	if (w->by_mode != '\0') {
+		put_u8(b, WISH_BY);
+		put_u8(b, 0);
+		put_u8(b, 10);
+		buf_put_be64(b, (uint64_t)w->by_ms);
+		put_u8(b, (unsigned)w->by_mode);
+		put_u8(b, w->by_trace);
+	}
 }
 
 static bool
 take_wish(unsigned tag, struct slice value, struct smtp_wishes *w)
 {
 	struct reader r = { .rest = value };
+	unsigned trace;
 
 	switch (tag) {
 	case WISH_HOLD:
@@ -222,6 +231,13 @@ take_wish(unsigned tag, struct slice value, struct smtp_wishes *w)
 		w->priority = (int)take_u8(&r) - 9;
 		w->has_priority = true;
 		return !r.bad && r.rest.n == 0 && w->priority <= 9;
+	case WISH_BY:
+		w->by_ms = (int64_t)get_be64(take(&r, 8));
+		w->by_mode = (char)take_u8(&r);
+		trace = take_u8(&r);
+		w->by_trace = trace == 1;
+		return !r.bad && r.rest.n == 0 && trace <= 1 &&
+		    (w->by_mode == 'R' || w->by_mode == 'N');
 	default:
 		return false;
 	}

@@ -123,6 +123,45 @@ class FutureRelease(Case):
         self.assertEqual(len(self.s.messages("bob")), 1)
 
 
+class DeliverBy(Case):
+    """RFC 2852: what is ours to deliver is delivered; the rest is qm's."""
+    # Nobody answers there: mail for it waits.
+    CONF = {"dns": {"stub": {"elsewhere.test": "127.0.0.1@9"}}}
+
+    @classmethod
+    def prepare(cls):
+        cls.s.pneu("address", "add", "away@example.test", "x@elsewhere.test")
+
+    def test_least_is_announced_and_kept(self):
+        for name in ("mta", "msa"):
+            with self.subTest(name):
+                c = getattr(self, name)()
+                self.assertEqual(c.esmtp_features["deliverby"], "5")
+                self.assertEqual(
+                    c.mail("alice@example.test", ["BY=4;R"])[0], 555)
+
+    def test_through_mta_and_msa_to_a_mailbox(self):
+        for name, sender in (("mta", "x@elsewhere.test"),
+                             ("msa", "alice@example.test")):
+            with self.subTest(name):
+                subject = b"by " + name.encode()
+                getattr(self, name)().sendmail(
+                    sender, ["bob@example.test"],
+                    MAIL.replace(b"hi", subject), ["BY=1000;RT"])
+                self.s.wait_message("bob", subject)
+
+    def test_qm_knows_of_it(self):
+        self.mta().sendmail("x@elsewhere.test", ["away@example.test"], MAIL,
+                            ["BY=100000;N"])
+        (entry,) = pneu.until(
+            lambda: json.loads(self.s.pneu("queue", "list", "--json")),
+            "a queue id")
+        shown = json.loads(self.s.pneu("queue", "show", "--json", entry["id"]))
+        self.assertIsNotNone(shown["deliver_by"])
+        self.assertIn("late      after " + shown["deliver_by"],
+                      self.s.pneu("queue", "show", entry["id"]))
+
+
 class Priority(Case):
     """MT-PRIORITY (RFC 6710): who may ask for how much, and what is told."""
     CONF = {"mta": {"priority_from": ["127.0.0.2"]}}

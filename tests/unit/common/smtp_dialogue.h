@@ -149,6 +149,11 @@ record_wishes(const struct smtp_wishes *w)
 			1000));
 	if (w->has_priority)
 		buf_printf(&record, "priority %d\n", w->priority);
+	if (w->by_mode != '\0')
+		buf_printf(&record, "by now%+lld;%c%s\n",
+		    (long long)(w->by_ms - clock_wall_ms() + 1000000500) /
+			    1000 - 1000000,
+		    w->by_mode, w->by_trace ? "T" : "");
 }
 
 static void

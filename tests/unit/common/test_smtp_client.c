@@ -361,7 +361,7 @@ what_is_not_offered_is_refused_here(void **state)
 
 static const struct {
 	const char *name;
-	struct smtp_wishes wishes;
+	struct smtp_wishes wishes; /* by_ms: from now */
 	unsigned ext;
 	int code;             /* of MAIL */
 	const char *enhanced; /* of a refusal */
@@ -376,6 +376,18 @@ static const struct {
 	    SMTP_EXT_MT_PRIORITY, 250, "", "priority -3\n" },
 	{ "a priority that is not offered",
 	    { .priority = 3, .has_priority = true }, 0, 250, "", "message " },
+	{ "by", { .by_ms = 100400, .by_mode = 'R', .by_trace = true },
+	    SMTP_EXT_DELIVERBY, 250, "", "by now+100;RT\n" },
+	{ "late", { .by_ms = -99600, .by_mode = 'N' }, SMTP_EXT_DELIVERBY, 250,
+	    "", "by now-100;N\n" },
+	{ "by in a server that does not know", { .by_ms = 1, .by_mode = 'N' },
+	    0, 250, "", "message " },
+	{ "and must", { .by_ms = 100000, .by_mode = 'R' }, 0, 554, "5.3.3",
+	    NULL },
+	{ "too little is left", { .by_ms = 59000, .by_mode = 'R' },
+	    SMTP_EXT_DELIVERBY, 554, "5.4.7", NULL },
+	{ "nothing is left", { .by_ms = 900, .by_mode = 'R' },
+	    SMTP_EXT_DELIVERBY, 554, "5.4.7", NULL },
 	{ "a hold that is not offered", { .hold = SLICE_LIT("for;1") }, 0, 554,
 	    "5.3.3", NULL },
 };
@@ -392,7 +404,9 @@ wishes_go_along_or_the_mail_does_not(void **state)
 		d.server.hold_max_s = 999999999;
 		d.times = 1;
 		d.body = SLICE_LIT("x\r\n");
+		d.server.by_min_s = 60;
 		d.mail.wishes = wish_cases[i].wishes;
+		d.mail.wishes.by_ms += clock_wall_ms();
 		buf_reset(&record);
 		co_run(deliver, &d);
 		assert_int_equal(d.open_rc, 0);

@@ -38,8 +38,9 @@ static const struct smtp_server submission = {
 	.kind = SMTP_SERVER_SUBMISSION,
 	.handler = &silent,
 	.hostname = "mx.test",
-	.extensions = SMTP_EXT_FUTURERELEASE,
+	.extensions = SMTP_EXT_FUTURERELEASE | SMTP_EXT_DELIVERBY,
 	.hold_max_s = 100000,
+	.by_min_s = 30,
 	.max_errors = 20,
 	.timeout_ms = 60000,
 	.spool_dir = "/tmp",
@@ -48,7 +49,7 @@ static const struct smtp_server queue = {
 	.kind = SMTP_SERVER_LMTP,
 	.handler = &recording,
 	.hostname = "mx.test",
-	.extensions = SMTP_EXT_FUTURERELEASE,
+	.extensions = SMTP_EXT_FUTURERELEASE | SMTP_EXT_DELIVERBY,
 	.hold_max_s = 999999999,
 	.max_errors = 20,
 	.timeout_ms = 60000,
@@ -56,10 +57,12 @@ static const struct smtp_server queue = {
 };
 #define SUBMIT                                                                 \
 	"S: 220 mx.test ESMTP pneu", "C: EHLO a", "S: 250-mx.test",            \
-	    "S: 250-FUTURERELEASE 100000 20*", "S: 250-VRFY", "S: 250 HELP"
+	    "S: 250-DELIVERBY 30", "S: 250-FUTURERELEASE 100000 20*",          \
+	    "S: 250-VRFY", "S: 250 HELP"
 #define QUEUE                                                                  \
 	"S: 220 mx.test LMTP pneu", "C: LHLO a", "S: 250-mx.test",             \
-	    "S: 250-FUTURERELEASE 999999999 20*", "S: 250-VRFY", "S: 250 HELP"
+	    "S: 250-DELIVERBY", "S: 250-FUTURERELEASE 999999999 20*",          \
+	    "S: 250-VRFY", "S: 250 HELP"
 #define REFUSED(mail) "C: MAIL FROM:<a@a.example> " mail, "S: 501 5.5.4 *"
 #define TAKEN(mail)                                                            \
 	"C: MAIL FROM:<a@a.example> " mail, "S: 250 *", "C: RSET", "S: 250 *"
@@ -165,8 +168,8 @@ static const struct scene {
 	    NULL },
 	{ "FUTURERELEASE: to the queue from our own only", &queue,
 	    SCRIPT("P: 192.0.2.1:25", "S: 220 *", "C: LHLO a", "S: 250-mx.test",
-		"S: 250-VRFY", "S: 250 HELP", "C: MAIL FROM:<> HOLDFOR=1",
-		"S: 555 5.5.4 *", BYE),
+		"S: 250-DELIVERBY", "S: 250-VRFY", "S: 250 HELP",
+		"C: MAIL FROM:<> HOLDFOR=1", "S: 555 5.5.4 *", BYE),
 	    NULL },
 	/* --- MT-PRIORITY, RFC 6710 --- */
 	{ "MT-PRIORITY: what is one", &hasty,
@@ -197,14 +200,42 @@ static const struct scene {
 		"S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",
 		"S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",
 		"S: 250-MT-PRIORITY MIXER", "S: 250-XFORWARD *",
-		"S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY",
-		"S: 250 HELP", "C: MAIL FROM:<a@a.example> MT-PRIORITY=9",
-		"S: 250 2.1.0 *", BYE),
+		"S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-DELIVERBY",
+		"S: 250-VRFY", "S: 250 HELP",
+		"C: MAIL FROM:<a@a.example> MT-PRIORITY=9", "S: 250 2.1.0 *",
+		BYE),
 	    NULL },
 	{ "MT-PRIORITY: where it is not offered", &plain,
 	    SCRIPT(
 		HELLO, "C: MAIL FROM:<> MT-PRIORITY=1", "S: 555 5.5.4 *", BYE),
 	    NULL },
+	/* --- DELIVERBY, RFC 2852 --- */
+	{ "DELIVERBY: what is a time", &submission,
+	    SCRIPT(SUBMIT, TAKEN("BY=120;R"), TAKEN("by=+30;rt"),
+		TAKEN("BY=0;N"), TAKEN("BY=-999999999;NT"),
+		TAKEN("BY=999999999;R"), BYE),
+	    NULL },
+	{ "DELIVERBY: what is none", &submission,
+	    SCRIPT(SUBMIT, REFUSED("BY"), REFUSED("BY="), REFUSED("BY=120"),
+		REFUSED("BY=120;"), REFUSED("BY=120;X"), REFUSED("BY=120;NX"),
+		REFUSED("BY=120;NTT"), REFUSED("BY=;N"), REFUSED("BY=-;N"),
+		REFUSED("BY=+-1;N"), REFUSED("BY=1234567890;N"),
+		REFUSED("BY=120;N BY=120;N"), BYE),
+	    NULL },
+	{ "DELIVERBY: no return in the past (4)", &submission,
+	    SCRIPT(SUBMIT, REFUSED("BY=0;R"), REFUSED("BY=-1;RT"), BYE), NULL },
+	{ "DELIVERBY: less than the least (2)", &submission,
+	    SCRIPT(SUBMIT, "C: MAIL FROM:<a@a.example> BY=29;R",
+		"S: 555 5.5.4 *", TAKEN("BY=29;N"), BYE),
+	    NULL },
+	{ "DELIVERBY before it is released (RFC 4865 5.2.2)", &submission,
+	    SCRIPT(SUBMIT, REFUSED("HOLDFOR=3600 BY=60;N"),
+		TAKEN("HOLDFOR=60 BY=3600;R"), BYE),
+	    NULL },
+	{ "DELIVERBY: the handler is told", &queue,
+	    SCRIPT(QUEUE, MESSAGE("BY=120;R"), MESSAGE("BY=-5;NT"), BYE),
+	    RECORDED("LMTP") "by now+120;R\n" RCPT_B RECORDED(
+		"LMTP") "by now-5;NT\n" RCPT_B },
 	/* --- RFC 5321 4.1.1.8 --- */
 	{ "HELP names what there is", &plain,
 	    SCRIPT(HELLO, "C: HELP",

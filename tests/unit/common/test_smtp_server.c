@@ -31,15 +31,16 @@ struct scene {
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
 	    "S: 250-MT-PRIORITY MIXER",                                        \
 	    "S: 250-XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT",          \
-	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY",         \
-	    "S: 250 HELP"
+	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-DELIVERBY",    \
+	    "S: 250-VRFY", "S: 250 HELP"
 #define EHELLO                                                                 \
 	"S: 220 mx.test ESMTP pneu", "C: EHLO a", "S: 250-mx.test",            \
 	    "S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",        \
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
 	    "S: 250-PRDR", "S: 250-MT-PRIORITY MIXER",                         \
-	    "S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP"
+	    "S: 250-LIMITS RCPTMAX=4", "S: 250-DELIVERBY", "S: 250-VRFY",      \
+	    "S: 250 HELP"
 #define REFUSED10                                                              \
 	"C: MAIL FROM:<>", "S: 250 *", NOBODY, NOBODY, NOBODY, NOBODY, NOBODY, \
 	    NOBODY, NOBODY, NOBODY, NOBODY, "C: RCPT TO:<nobody@b>",           \
@@ -494,8 +495,8 @@ static const struct scene scenes[] = {
 		"S: 250-8BITMIME", "S: 250-SMTPUTF8",
 		"S: 250-ENHANCEDSTATUSCODES", "S: 250-CHUNKING",
 		"S: 250-BINARYMIME", "S: 250-DSN", "S: 250-MT-PRIORITY MIXER",
-		"S: 250-LIMITS RCPTMAX=4", "S: 250-VRFY", "S: 250 HELP",
-		"C: XFORWARD NAME=x", "S: 550 5.7.1 *",
+		"S: 250-LIMITS RCPTMAX=4", "S: 250-DELIVERBY", "S: 250-VRFY",
+		"S: 250 HELP", "C: XFORWARD NAME=x", "S: 550 5.7.1 *",
 		"C: MAIL FROM:<> XTRACE=01JABCDEFGHJKMNPQR", "S: 555 5.5.4 *",
 		BYE),
 	    NULL },

@@ -34,6 +34,8 @@ static const struct row good[] = {
 	    { .release_ms = 4000, .hold = SLICE_LIT("for;4") } },
 	{ "urgent", ROW("\x02" FIXED TEXTS "\x02\0\x01\x0d"),
 	    { .priority = 4, .has_priority = true } },
+	{ "late", ROW("\x02" FIXED TEXTS "\x03\0\x0a" AT "R\x01"),
+	    { .by_ms = 4000, .by_mode = 'R', .by_trace = true } },
 	{ "held and not urgent",
 	    ROW("\x02" FIXED TEXTS "\x01\0\x09" AT "x\x02\0\x01\0"),
 	    { .release_ms = 4000,
@@ -50,6 +52,10 @@ static const struct row bad[] = {
 	{ "of a newer program", ROW("\x02" FIXED TEXTS "\x7f\0\x01x"), { 0 } },
 	{ "cut off", ROW("\x02" FIXED TEXTS "\x01\0\x0d" AT "for;"), { 0 } },
 	{ "no words", ROW("\x02" FIXED TEXTS "\x01\0\x08" AT), { 0 } },
+	{ "late and then?", ROW("\x02" FIXED TEXTS "\x03\0\x0a" AT "X\x01"),
+	    { 0 } },
+	{ "neither yes nor no", ROW("\x02" FIXED TEXTS "\x03\0\x0a" AT "N\x02"),
+	    { 0 } },
 	{ "more urgent than there is", ROW("\x02" FIXED TEXTS "\x02\0\x01\x13"),
 	    { 0 } },
 	{ "not in order",
@@ -62,7 +68,9 @@ static bool
 wishes_are(const struct smtp_wishes *a, const struct smtp_wishes *b)
 {
 	return a->release_ms == b->release_ms && slice_eq(a->hold, b->hold) &&
-	    a->priority == b->priority && a->has_priority == b->has_priority;
+	    a->priority == b->priority && a->has_priority == b->has_priority &&
+	    a->by_ms == b->by_ms && a->by_mode == b->by_mode &&
+	    a->by_trace == b->by_trace;
 }
 
 static void

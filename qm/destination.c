@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+#include "qm/destination.h"
+
+#include <string.h>
+
+static const struct {
+	unsigned need;
+	const char *word;
+} needs[] = {
+	{ DESTINATION_BY, "+by" },
+};
+#define N_NEEDS (sizeof(needs) / sizeof(*needs))
+
+static unsigned
+needs_of(const struct queue_message *m)
+{
+	return m->wishes.by_mode == 'R' ? DESTINATION_BY : 0;
+}
+
+const char *
+destination_name_of(
+    struct queue_message *m, bool smarthost, struct slice domain)
+{
+	struct buf b = BUF_INIT;
+	char *name = NULL;
+
+	buf_put_str(&b, smarthost ? "smarthost" : "smtp");
+	for (size_t i = 0; i < N_NEEDS; i++)
+		if (needs_of(m) & needs[i].need)
+			buf_put_str(&b, needs[i].word);
+	if (!smarthost) {
+		buf_put_char(&b, ':');
+		for (size_t i = 0; i < domain.n; i++)
+			buf_put_char(&b, ascii_lower(domain.p[i]));
+	}
+	if (!b.failed)
+		name = arena_strdup(&m->arena, buf_slice(&b));
+	buf_clear(&b);
+	return name;
+}
+
+struct destination_name
+destination_parse(const char *name)
+{
+	const char *colon = strchr(name, ':');
+	struct destination_name d = {
+		.kind = strcmp(name, DESTINATION_LOCAL) == 0
+		    ? DESTINATION_MAILBOX
+		    : colon != NULL ? DESTINATION_DOMAIN
+				    : DESTINATION_SMARTHOST,
+		.domain = colon == NULL ? "" : colon + 1,
+	};
+	struct slice kind = slice_str(name);
+
+	if (colon != NULL)
+		kind = slice_head(kind, (size_t)(colon - name));
+	for (size_t i = 0; i < N_NEEDS; i++)
+		if (slice_find_slice(kind, slice_str(needs[i].word)) >= 0)
+			d.needs |= needs[i].need;
+	return d;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The name of a destination: where mail goes, and what its connections must
+ * offer. Mail that needs more than other mail to the same place has a
+ * destination, so connections, of its own. Pure functions.
+ */
+#ifndef PNEU_QM_DESTINATION_H
+#define PNEU_QM_DESTINATION_H
+
+#include <stdbool.h>
+
+#include "qm/queue/queue.h"
+
+#define DESTINATION_LOCAL "local"
+
+enum destination_kind {
+	DESTINATION_MAILBOX,
+	DESTINATION_SMARTHOST,
+	DESTINATION_DOMAIN,
+};
+
+/* What a server must have, else the next one is asked. */
+enum destination_need {
+	DESTINATION_BY = 1 << 0, /* DELIVERBY (RFC 2852 4.1.4.1) */
+};
+
+struct destination_name {
+	enum destination_kind kind;
+	unsigned needs;     /* enum destination_need */
+	const char *domain; /* of DESTINATION_DOMAIN */
+};
+
+/* "smarthost+by", "smtp:else.test" (the domain in lower-case), in m's arena:
+ * for that mail of m which is not local. NULL when out of memory. */
+const char *destination_name_of(struct queue_message *m, bool smarthost,
+    struct slice domain);
+/* The other way; for what was made here. */
+struct destination_name destination_parse(const char *name);
+
+#endif

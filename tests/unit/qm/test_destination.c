@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "qm/destination.h"
+
+static const struct {
+	struct smtp_wishes wishes;
+	bool smarthost;
+	const char *domain, *name;
+	enum destination_kind kind;
+	unsigned needs;
+} cases[] = {
+	{ { 0 }, false, "Else.TEST", "smtp:else.test", DESTINATION_DOMAIN, 0 },
+	{ { 0 }, true, "", "smarthost", DESTINATION_SMARTHOST, 0 },
+	{ { 0 }, false, "[IPv6:::1]", "smtp:[ipv6:::1]", DESTINATION_DOMAIN,
+	    0 },
+	{ { .by_mode = 'N' }, false, "a", "smtp:a", DESTINATION_DOMAIN, 0 },
+	{ { .by_mode = 'R' }, false, "a+by", "smtp+by:a+by", DESTINATION_DOMAIN,
+	    DESTINATION_BY },
+	{ { .by_mode = 'R' }, true, "", "smarthost+by", DESTINATION_SMARTHOST,
+	    DESTINATION_BY },
+	{ { .by_mode = 'N' }, false, "+by", "smtp:+by", DESTINATION_DOMAIN, 0 },
+};
+
+static void
+names_say_where_and_what_is_needed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct queue_message *m = queue_message_new();
+		struct destination_name d;
+		const char *name;
+
+		m->from = SLICE_LIT("a@b");
+		m->wishes = cases[i].wishes;
+		name = destination_name_of(
+		    m, cases[i].smarthost, slice_str(cases[i].domain));
+		assert_string_equal(name, cases[i].name);
+		d = destination_parse(name);
+		assert_int_equal(d.kind, cases[i].kind);
+		assert_int_equal(d.needs, cases[i].needs);
+		if (d.kind == DESTINATION_DOMAIN)
+			assert_string_equal(d.domain, strchr(name, ':') + 1);
+		queue_message_free(&m);
+	}
+}
+
+static void
+the_mailbox_is_one(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    destination_parse(DESTINATION_LOCAL).kind, DESTINATION_MAILBOX);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_say_where_and_what_is_needed),
+		cmocka_unit_test(the_mailbox_is_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
