@@ -15,6 +15,7 @@
 
 #include "common/base/log.h"
 #include "common/mail/date.h"
+#include "mailbox/commands_index.h"
 #include "mailbox/commands_store.h"
 #include "mailbox/mails/mails.h"
 
@@ -387,6 +388,8 @@ const struct service_command mailbox_commands[] = {
 	    "Put a message from standard input in a mailbox", run_add },
 	{ "remove", "--yes ACCOUNT", "Delete all mail of an account",
 	    run_remove },
+	{ "index", "[--json] [--status | --rebuild] ACCOUNT",
+	    "Bring the search index of an account up to date", run_index },
 	{ "check", "[--json]", "Verify all mail; changes nothing", run_check },
 	{ "collect", "[--json]", "Remove what crashes left over", run_collect },
 	{ "stats", "[--json]", "What the store takes up", run_stats },

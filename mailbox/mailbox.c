@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "mailbox/imap/imap.h"
 #include "mailbox/lmtp/lmtp.h"
+#include "mailbox/mails/index.h"
 #include "mailbox/mails/mails.h"
 #include "mailbox/pop3/pop3.h"
 
@@ -40,6 +41,8 @@ mailbox_start(const struct conf *conf)
 		rc = sasl_server_start(accounts, conf, &err);
 	if (rc == 0)
 		rc = mails_open(&mails, &mc, &err);
+	if (rc == 0)
+		rc = mails_index_start(mails);
 	if (rc == 0)
 		rc = start_sessions(conf);
 	if (rc != 0)

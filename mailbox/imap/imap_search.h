@@ -91,6 +91,13 @@ int imap_search_parse(struct imap_parser *p, struct imap_search *out);
  */
 int imap_search_prepare(struct imap_search *q, const struct mails_view *v);
 
+/*
+ * By the index: messages that may match, bit seq - 1 of words of 64; to be
+ * freed. NULL: all may.
+ */
+uint64_t *
+imap_search_candidates(const struct imap_search *q, struct mails_view *v);
+
 struct imap_search_run;
 /* -ENOMEM, or 0. */
 int imap_search_run_new(struct imap_search_run **out,

@@ -6,7 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/mail/date.h"
-#include "mailbox/imap/imap_envelope.h"
+#include "mailbox/mails/envelope_read.h"
 #include "mailbox/imap/imap_search.h"
 #include "mailbox/imap/imap_search_text.h"
 
@@ -24,7 +24,7 @@ struct imap_search_run {
 	bool has_row, has_summary, has_header, has_found;
 	struct mails_row row;
 	struct mails_summary sum;
-	struct slice envelope[IMAP_ENV_FIELDS];
+	struct slice envelope[ENVELOPE_FIELDS];
 	struct slice header;
 	uint64_t found; /* of q->texts */
 	struct arena scratch;
@@ -92,7 +92,6 @@ imap_search_run_new(struct imap_search_run **out, const struct imap_search *q,
 	r->v = v;
 	r->recent_from = mails_view_recent_from(v);
 	r->now_s = clock_wall_s();
-	r->text.turn_began_ms = clock_mono_ms();
 	r->scratch = ARENA_INIT_MAX(SCRATCH_MAX);
 	*out = r;
 	return 0;
@@ -131,7 +130,7 @@ need_summary(struct imap_search_run *r)
 		return 0;
 	if ((rc = mails_summary(r->v, r->seq, &r->scratch, &r->sum)) != 0)
 		return rc;
-	if (imap_envelope_split(r->sum.envelope, r->envelope) != 0)
+	if (envelope_read_split(r->sum.envelope, r->envelope) != 0)
 		return -EIO;
 	r->has_summary = true;
 	return 0;
@@ -148,10 +147,11 @@ need_header(struct imap_search_run *r)
 		return rc;
 	if (r->sum.header_size > HEADER_READ_MAX)
 		return -ENOMEM;
-	rc = imap_text_read(&r->text, r->v, r->seq, 0, r->sum.header_size);
+	rc = search_text_read(
+	    &r->text.text, r->v, r->seq, 0, r->sum.header_size);
 	if (rc != 0)
 		return rc;
-	r->header = arena_dup(&r->scratch, buf_slice(&r->text.raw));
+	r->header = arena_dup(&r->scratch, buf_slice(&r->text.text.raw));
 	r->has_header = r->header.p != NULL;
 	return r->has_header ? 0 : -ENOMEM;
 }
@@ -231,8 +231,8 @@ test_sent_key(struct imap_search_run *r, const struct imap_key *k)
 	struct date d;
 	int rc;
 
-	rc = imap_envelope_string(
-	    &r->scratch, r->envelope[IMAP_ENV_DATE], &text);
+	rc = envelope_read_string(
+	    &r->scratch, r->envelope[ENVELOPE_DATE], &text);
 	if (rc != 0)
 		return rc;
 	if (text.p == NULL || date_parse(text, &d) != 0)
@@ -253,7 +253,7 @@ test_addresses(struct imap_search_run *r, const struct imap_key *k, int field)
 	struct slice rest = r->envelope[field], text;
 	int rc;
 
-	while ((rc = imap_envelope_address(&r->scratch, &rest, &text)) == 1)
+	while ((rc = envelope_read_address(&r->scratch, &rest, &text)) == 1)
 		if (imap_text_has(&r->text, text, k->needle))
 			return 1;
 	return rc;
@@ -269,19 +269,19 @@ test_summary_key(struct imap_search_run *r, const struct imap_key *k)
 		return rc;
 	switch (k->kind) {
 	case IMAP_KEY_SUBJECT:
-		rc = imap_envelope_string(
-		    &r->scratch, r->envelope[IMAP_ENV_SUBJECT], &text);
+		rc = envelope_read_string(
+		    &r->scratch, r->envelope[ENVELOPE_SUBJECT], &text);
 		if (rc != 0 || text.p == NULL)
 			return rc;
 		return imap_text_has(&r->text, text, k->needle);
 	case IMAP_KEY_FROM:
-		return test_addresses(r, k, IMAP_ENV_FROM);
+		return test_addresses(r, k, ENVELOPE_FROM);
 	case IMAP_KEY_TO:
-		return test_addresses(r, k, IMAP_ENV_TO);
+		return test_addresses(r, k, ENVELOPE_TO);
 	case IMAP_KEY_CC:
-		return test_addresses(r, k, IMAP_ENV_CC);
+		return test_addresses(r, k, ENVELOPE_CC);
 	case IMAP_KEY_BCC:
-		return test_addresses(r, k, IMAP_ENV_BCC);
+		return test_addresses(r, k, ENVELOPE_BCC);
 	default:
 		return test_sent_key(r, k);
 	}

@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * BODY and TEXT of SEARCH: all needles at once in one reading of a message,
- * piece by piece, decoded (RFC 2045, 2047) and mapped. Text parts, messages
- * and all headers are read; other parts are not (RFC 3501 6.4.4 allows that).
+ * piece by piece. Text parts, messages and all headers are read; other parts
+ * are not (RFC 3501 6.4.4 allows that).
  */
 #ifndef PNEU_MAILBOX_IMAP_SEARCH_TEXT_H
 #define PNEU_MAILBOX_IMAP_SEARCH_TEXT_H
 
 #include "mailbox/imap/imap_search.h"
+#include "mailbox/mails/search_text.h"
 
 /* The buffers, kept from message to message. Zero-initialise. */
 struct imap_text_search {
-	struct buf raw, decoded, utf8, window;
-	struct arena field;
-	int64_t turn_began_ms;
+	struct search_text text;
+	struct buf window;
 };
 void imap_text_search_clear(struct imap_text_search *t);
-
-/* Octets of a message into t->raw. 0 or an error of mails_read. */
-int imap_text_read(struct imap_text_search *t, struct mails_view *v,
-    uint32_t seq, uint64_t at, uint64_t n);
 
 /* Does a header have a field `name` with the (mapped) needle in it? */
 bool imap_text_field_has(struct imap_text_search *t, struct slice header,

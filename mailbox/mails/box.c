@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/index_impl.h"
 
 #define ATTEMPTS_MAX 200
 #define ATTEMPTS_AT_ONCE 4 /* then with growing pauses */
@@ -107,10 +107,12 @@ int
 change_end(struct change *c, int rc)
 {
 	store_batch_free(&c->b);
-	if (rc == 0)
+	if (rc == 0) {
 		store_notify(c->x->m->s, box_part(c->x));
-	else
+		index_note(c->x, &c->old, &c->h);
+	} else {
 		c->x->known = false;
+	}
 	return rc;
 }
 

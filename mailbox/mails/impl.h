@@ -6,11 +6,14 @@
  *   v              changes made, UIDVALIDITY given last
  *   n/<name>       mailbox: id, attributes
  *   d/<id>         a mailbox being deleted, until all its rows are gone
+ *   q              key of the search index (index_key.c)
  *
  * Partition "m<id, 16 hex digits>", changed under a guard on its row "h":
  *   h              header; without it the mailbox does not exist
  *   k              keyword names, NUL behind each
  *   o              the account, for check
+ *   q              state of the search index (index.h)
+ *   t<uid><row>    a block of it, from that UID on
  *   u<uid>         message
  *   s<uid>         its summary
  *   c<modseq><uid> change: flags (one per message, the last) or expunge
@@ -101,6 +104,7 @@ struct mails {
 	struct store *s;
 	bool no_default_mailboxes;
 	struct box *boxes[BOXES];
+	struct indexer *indexer; /* index_upkeep.c; NULL: none */
 };
 
 static inline struct slice
@@ -271,6 +275,11 @@ struct mails_view {
 	struct store_watch watch;
 	struct co_event *event;
 };
+
+/* At most `max` messages, from <= UID < to, that nothing is told of: for
+ * reading them (mails_row, mails_summary, mails_read). */
+int view_part_open(struct box *x, uint32_t from, uint32_t to, uint32_t max,
+    struct mails_view **out);
 
 static inline struct entry *
 view_entry(const struct mails_view *v, uint32_t seq)

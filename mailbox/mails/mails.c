@@ -2,7 +2,7 @@
 /* Opening Mails; what is asked of a whole mailbox or account. */
 #include <stdlib.h>
 
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/index_impl.h"
 
 int
 mails_open(struct mails **out, const struct mails_conf *conf, struct buf *err)
@@ -30,6 +30,7 @@ mails_close(struct mails **out)
 	*out = NULL;
 	if (m == NULL)
 		return;
+	index_stop(m);
 	store_close(&m->s);
 	free(m);
 }

@@ -184,6 +184,34 @@ view_load(struct mails_view *v)
 	return rows_each(v, 1, v->h.uidnext, append_row);
 }
 
+/* A page's worth, as much as the array was made for. */
+static int
+part_row(struct page *p, uint32_t uid, const struct row *r)
+{
+	return p->v->n == p->v->cap ? 2 : append_row(p, uid, r);
+}
+
+int
+view_part_open(struct box *x, uint32_t from, uint32_t to, uint32_t max,
+    struct mails_view **out)
+{
+	struct mails_view *v = calloc(1, sizeof(*v));
+	int rc = -ENOMEM;
+
+	*out = NULL;
+	if (v == NULL)
+		return -ENOMEM;
+	v->m = x->m;
+	v->cap = max;
+	if ((v->entries = calloc(max, sizeof(*v->entries))) != NULL &&
+	    (v->x = box_get(x->m, x->id)) != NULL)
+		rc = rows_each(v, from, to, part_row);
+	if (rc != 0)
+		mails_view_close(&v);
+	*out = v;
+	return rc;
+}
+
 static void
 on_note(void *arg)
 {

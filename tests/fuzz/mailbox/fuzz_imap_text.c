@@ -2,12 +2,12 @@
 /*
  * The small forms: sets, modified UTF-7, patterns, ENVELOPE. Properties: what
  * is decoded encodes to the same again; a resolved set is in order and apart;
- * what imap_envelope_split gives lies inside its input.
+ * what envelope_read_split gives lies inside its input.
  */
 #include <stdlib.h>
 
 #include "common/mail/casemap.h"
-#include "mailbox/imap/imap_envelope.h"
+#include "mailbox/mails/envelope_read.h"
 #include "mailbox/imap/imap_list.h"
 #include "mailbox/imap/imap_set.h"
 #include "mailbox/imap/imap_utf7.h"
@@ -64,16 +64,16 @@ static void
 envelope(struct slice in)
 {
 	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
-	struct slice f[IMAP_ENV_FIELDS], s, rest;
+	struct slice f[ENVELOPE_FIELDS], s, rest;
 
-	if (imap_envelope_split(in, f) == 0)
-		for (size_t i = 0; i < IMAP_ENV_FIELDS; i++) {
+	if (envelope_read_split(in, f) == 0)
+		for (size_t i = 0; i < ENVELOPE_FIELDS; i++) {
 			need(f[i].p > in.p && f[i].n > 0 &&
 			    f[i].p + f[i].n < in.p + in.n);
-			imap_envelope_string(&a, f[i], &s);
+			envelope_read_string(&a, f[i], &s);
 			rest = f[i];
 			for (size_t n = 0;
-			     imap_envelope_address(&a, &rest, &s) == 1; n++)
+			     envelope_read_address(&a, &rest, &s) == 1; n++)
 				need(n < in.n);
 		}
 	arena_reset(&a);

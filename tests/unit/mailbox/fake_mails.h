@@ -13,6 +13,7 @@
 
 #include "common/mail/envelope.h"
 #include "common/mail/mime.h"
+#include "mailbox/mails/index.h"
 #include "mailbox/mails/mails.h"
 
 #define FAKE_BOXES 16
@@ -715,6 +716,15 @@ mails_read(struct mails_view *v, uint32_t seq, uint64_t at, void *p, size_t n,
 	if (rest.n > 0)
 		memcpy(p, rest.p, rest.n);
 	*got = rest.n;
+	return 0;
+}
+
+int
+mails_index_ask(struct mails_view *v, const struct slice *texts, size_t n,
+    uint64_t **may)
+{
+	(void)v, (void)texts, (void)n;
+	may[0] = NULL;
 	return 0;
 }
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "mailbox/imap/imap_envelope.h"
+#include "mailbox/mails/envelope_read.h"
 #include "mailbox/imap/imap_list.h"
 #include "mailbox/imap/imap_set.h"
 #include "mailbox/imap/imap_utf7.h"
@@ -320,27 +320,27 @@ envelopes_are_read(void **state)
 	    "\"x.y\")(NIL NIL \"b\" \"z\")) NIL NIL ((NIL NIL \"grp\" NIL)"
 	    "(NIL NIL \"m\" \"h\")(NIL NIL NIL NIL)) NIL NIL NIL \"<i@d>\")";
 	struct arena a = ARENA_INIT_MAX(65536);
-	struct slice f[IMAP_ENV_FIELDS], s;
+	struct slice f[ENVELOPE_FIELDS], s;
 
 	(void)state;
-	assert_int_equal(imap_envelope_split(slice_str(env), f), 0);
-	assert_int_equal(imap_envelope_string(&a, f[IMAP_ENV_SUBJECT], &s), 0);
+	assert_int_equal(envelope_read_split(slice_str(env), f), 0);
+	assert_int_equal(envelope_read_string(&a, f[ENVELOPE_SUBJECT], &s), 0);
 	assert_true(slice_eq_str(s, "a\"(\r\n"));
-	assert_int_equal(imap_envelope_string(&a, f[IMAP_ENV_CC], &s), 0);
+	assert_int_equal(envelope_read_string(&a, f[ENVELOPE_CC], &s), 0);
 	assert_null(s.p);
-	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 1);
+	assert_int_equal(envelope_read_address(&a, &f[ENVELOPE_FROM], &s), 1);
 	assert_true(slice_eq_str(s, "A \"B\" <a@x.y>"));
-	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 1);
+	assert_int_equal(envelope_read_address(&a, &f[ENVELOPE_FROM], &s), 1);
 	assert_true(slice_eq_str(s, "<b@z>"));
-	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_FROM], &s), 0);
-	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_CC], &s), 0);
-	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_TO], &s), 1);
+	assert_int_equal(envelope_read_address(&a, &f[ENVELOPE_FROM], &s), 0);
+	assert_int_equal(envelope_read_address(&a, &f[ENVELOPE_CC], &s), 0);
+	assert_int_equal(envelope_read_address(&a, &f[ENVELOPE_TO], &s), 1);
 	assert_true(slice_eq_str(s, "grp"));
-	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_TO], &s), 1);
+	assert_int_equal(envelope_read_address(&a, &f[ENVELOPE_TO], &s), 1);
 	assert_true(slice_eq_str(s, "<m@h>"));
-	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_TO], &s), 1);
+	assert_int_equal(envelope_read_address(&a, &f[ENVELOPE_TO], &s), 1);
 	assert_true(slice_eq_str(s, ""));
-	assert_int_equal(imap_envelope_address(&a, &f[IMAP_ENV_TO], &s), 0);
+	assert_int_equal(envelope_read_address(&a, &f[ENVELOPE_TO], &s), 0);
 	arena_reset(&a);
 }
 
@@ -353,12 +353,12 @@ broken_envelopes_are_refused(void **state)
 		"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL",
 		"(x NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
 		"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) " };
-	struct slice f[IMAP_ENV_FIELDS];
+	struct slice f[ENVELOPE_FIELDS];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
 		assert_int_equal(
-		    imap_envelope_split(slice_str(broken[i]), f), -EINVAL);
+		    envelope_read_split(slice_str(broken[i]), f), -EINVAL);
 }
 
 int

@@ -4,8 +4,8 @@
  * which so need not open messages. It comes from our own encoder, but is
  * checked all the same.
  */
-#ifndef PNEU_MAILBOX_IMAP_ENVELOPE_H
-#define PNEU_MAILBOX_IMAP_ENVELOPE_H
+#ifndef PNEU_MAILBOX_MAILS_ENVELOPE_READ_H
+#define PNEU_MAILBOX_MAILS_ENVELOPE_READ_H
 
 #include <stdbool.h>
 
@@ -13,26 +13,26 @@
 #include "common/base/slice.h"
 
 enum {
-	IMAP_ENV_DATE,
-	IMAP_ENV_SUBJECT,
-	IMAP_ENV_FROM,
-	IMAP_ENV_SENDER,
-	IMAP_ENV_REPLY_TO,
-	IMAP_ENV_TO,
-	IMAP_ENV_CC,
-	IMAP_ENV_BCC,
-	IMAP_ENV_IN_REPLY_TO,
-	IMAP_ENV_MESSAGE_ID,
-	IMAP_ENV_FIELDS
+	ENVELOPE_DATE,
+	ENVELOPE_SUBJECT,
+	ENVELOPE_FROM,
+	ENVELOPE_SENDER,
+	ENVELOPE_REPLY_TO,
+	ENVELOPE_TO,
+	ENVELOPE_CC,
+	ENVELOPE_BCC,
+	ENVELOPE_IN_REPLY_TO,
+	ENVELOPE_MESSAGE_ID,
+	ENVELOPE_FIELDS
 };
 
 /* The ten fields as they are written. -EINVAL, or 0. */
-int imap_envelope_split(
-    struct slice envelope, struct slice fields[IMAP_ENV_FIELDS]);
+int envelope_read_split(
+    struct slice envelope, struct slice fields[ENVELOPE_FIELDS]);
 
 /* The value of an nstring; .p NULL for NIL. -EINVAL, -ENOMEM, or 0. */
 int
-imap_envelope_string(struct arena *a, struct slice field, struct slice *out);
+envelope_read_string(struct arena *a, struct slice field, struct slice *out);
 
 /*
  * The next address of a field as "name <mailbox@host>", the name still in
@@ -40,6 +40,6 @@ imap_envelope_string(struct arena *a, struct slice field, struct slice *out);
  * the end (and for NIL), -EINVAL, -ENOMEM.
  */
 int
-imap_envelope_address(struct arena *a, struct slice *rest, struct slice *out);
+envelope_read_address(struct arena *a, struct slice *rest, struct slice *out);
 
 #endif

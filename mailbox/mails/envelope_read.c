@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "mailbox/imap/imap_envelope.h"
+#include "mailbox/mails/envelope_read.h"
 
 #include <errno.h>
 
@@ -77,7 +77,7 @@ inside(struct slice list)
 }
 
 int
-imap_envelope_split(struct slice envelope, struct slice fields[IMAP_ENV_FIELDS])
+envelope_read_split(struct slice envelope, struct slice fields[ENVELOPE_FIELDS])
 {
 	struct slice rest;
 
@@ -85,14 +85,14 @@ imap_envelope_split(struct slice envelope, struct slice fields[IMAP_ENV_FIELDS])
 	    item_length(envelope) != envelope.n)
 		return -EINVAL;
 	rest = inside(envelope);
-	for (size_t i = 0; i < IMAP_ENV_FIELDS; i++)
+	for (size_t i = 0; i < ENVELOPE_FIELDS; i++)
 		if (!next_item(&rest, &fields[i]))
 			return -EINVAL;
 	return rest.n == 0 ? 0 : -EINVAL;
 }
 
 int
-imap_envelope_string(struct arena *a, struct slice field, struct slice *out)
+envelope_read_string(struct arena *a, struct slice field, struct slice *out)
 {
 	size_t n = 0;
 	char *to;
@@ -118,7 +118,7 @@ imap_envelope_string(struct arena *a, struct slice field, struct slice *out)
 }
 
 int
-imap_envelope_address(struct arena *a, struct slice *rest, struct slice *out)
+envelope_read_address(struct arena *a, struct slice *rest, struct slice *out)
 {
 	struct slice item, part[4]; /* name, route, mailbox, host */
 	char *text;
@@ -136,7 +136,7 @@ imap_envelope_address(struct arena *a, struct slice *rest, struct slice *out)
 
 		if (!next_item(&item, &raw))
 			return -EINVAL;
-		if ((rc = imap_envelope_string(a, raw, &part[i])) != 0)
+		if ((rc = envelope_read_string(a, raw, &part[i])) != 0)
 			return rc;
 	}
 	if (part[3].p == NULL) {

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of the index share. */
+#ifndef PNEU_MAILBOX_MAILS_INDEX_IMPL_H
+#define PNEU_MAILBOX_MAILS_INDEX_IMPL_H
+
+#include "mailbox/mails/impl.h"
+#include "mailbox/mails/index.h"
+#include "mailbox/mails/index_block.h"
+#include "mailbox/mails/search_text.h"
+
+/* --- the account's key (index_key.c) --- */
+
+#define INDEX_KEY 32
+/* The key by which tokens are made; made at the first call. In the account's
+ * rows ("q"), by chance. 0 or an error of Mails. */
+int index_key_get(
+    struct mails *m, const char *account, unsigned char key[static INDEX_KEY]);
+int index_key_make(
+    struct mails *m, const char *account, unsigned char key[static INDEX_KEY]);
+
+/* --- tokens (index_tokens.c) --- */
+
+struct index_tokens;
+int index_tokens_new(
+    struct index_tokens **out, const unsigned char key[static INDEX_KEY]);
+void index_tokens_free(struct index_tokens **t);
+/* Says whether two keys are the same, and nothing else of them. */
+uint64_t index_tokens_check(struct index_tokens *t);
+/* Those of a text, in any order, some more than once. `begins` as in
+ * search_text.h: else its first two come of the text before too. */
+void index_tokens_of(struct index_tokens *t, struct slice mapped, bool begins,
+    void (*token)(void *arg, uint16_t token), void *arg);
+
+/* --- the state row (index.c) --- */
+
+struct index_state {
+	uint64_t key;  /* index_tokens_check */
+	uint32_t next; /* messages below this UID are in blocks */
+	uint32_t blocks;
+	uint64_t messages, octets; /* of all blocks, when they were made */
+};
+#define INDEX_STATE 33
+#define KEY_INDEX SLICE_LIT("q")
+/* -ENOENT: none, or of another version. `row` (emptied first) gets it as it
+ * is. */
+int index_state_read(struct box *x, struct index_state *s, struct buf *row);
+void
+index_state_encode(char out[static INDEX_STATE], const struct index_state *s);
+struct key index_block_key(uint32_t first, unsigned chunk);
+
+/* The account of the mailbox, appended. */
+int index_owner(struct box *x, struct buf *account);
+
+/* Messages with from <= UID < to, counted up to some more than `max`. */
+int index_count(
+    struct box *x, uint32_t from, uint32_t to, uint32_t max, uint32_t *n);
+
+/* --- upkeep (index_upkeep.c) --- */
+
+struct indexer; /* what of this process waits to be indexed */
+/* A change was committed: is it time to index? Does not wait. */
+void
+index_note(struct box *x, const struct header *old, const struct header *now);
+/* Ends it, and waits for that. */
+void index_stop(struct mails *m);
+
+#endif
