@@ -93,7 +93,8 @@ class Options(Echo):
                  ('{ "tls": { "certificate": "/no/such.pem" } }', "such.pem")]
         for text, said in cases:
             self.write_conf(text=text)
-            r = self.run_echo("--set", "run_dir=" + self.dir, "--listen",
+            r = self.run_echo("--set", "run_dir=" + self.dir, "--set",
+                              "data_dir=" + self.dir, "--listen",
                               "echo=unix:x.sock")
             self.assertEqual(r.returncode, 78, r.stderr)
             self.assertIn(said, r.stderr)
