@@ -15,6 +15,7 @@
 
 #include "common/base/log.h"
 #include "common/mail/date.h"
+#include "mailbox/commands_door.h"
 #include "mailbox/commands_index.h"
 #include "mailbox/commands_store.h"
 #include "mailbox/mails/mails.h"
@@ -390,6 +391,11 @@ const struct service_command mailbox_commands[] = {
 	    run_remove },
 	{ "index", "[--json] [--status | --rebuild] ACCOUNT",
 	    "Bring the search index of an account up to date", run_index },
+	{ "import", DOOR_IMPORT_ARGS,
+	    "Bring in mail of a Maildir, mbox or tar", run_import },
+	{ "export", DOOR_EXPORT_ARGS,
+	    "Write all mail of an account as Maildir, mbox or tar",
+	    run_export },
 	{ "check", "[--json]", "Verify all mail; changes nothing", run_check },
 	{ "collect", "[--json]", "Remove what crashes left over", run_collect },
 	{ "stats", "[--json]", "What the store takes up", run_stats },

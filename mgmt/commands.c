@@ -68,7 +68,9 @@ const struct command commands[] = {
 	    cmd_auth_clear, false },
 	{ "queue", "COMMAND ...", "Look after the queue: pneu-qm's commands",
 	    cmd_queue, true },
-	{ "mail", "COMMAND ...",
+	{ "mail",
+	    "accounts|add|backup|check|collect|export|import|index|list|"
+	    "messages|remove|restore|show|stats|verify",
 	    "Look after the mail store: pneu-mailbox's commands", cmd_mail,
 	    true },
 	{ "run",

@@ -139,8 +139,8 @@ shifted_length(struct slice in)
 	return i < in.n && in.p[i] == '-' ? (ssize_t)i : -1;
 }
 
-static bool
-decode_part(struct buf *out, struct slice in)
+bool
+maildir_level_decode(struct buf *out, struct slice in)
 {
 	bool utf8 = u8_check((const uint8_t *)in.p, in.n) == NULL;
 	ssize_t n;
@@ -177,7 +177,7 @@ maildir_folder_decode(struct buf *out, struct slice name)
 		if (!first)
 			buf_put_char(out, MAILS_SEPARATOR);
 		first = false;
-		decode_part(out, part);
+		maildir_level_decode(out, part);
 	}
 	return !out->failed;
 }
@@ -299,7 +299,7 @@ tabs_to_name(struct slice line, struct buf *out)
 			continue;
 		if (out->n > 0)
 			buf_put_char(out, MAILS_SEPARATOR);
-		decode_part(out, part);
+		maildir_level_decode(out, part);
 	}
 	return out->n > 0 && !out->failed;
 }

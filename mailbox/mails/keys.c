@@ -92,3 +92,43 @@ mails_key_note(struct mails *m, const char *account, struct slice mailbox,
 	} while (try_again(rc, &attempts));
 	return mails_error(rc);
 }
+
+static void
+key_put(struct store_batch *b, const struct mails_key *k)
+{
+	struct slice key = slice_head(k->key, KEY_OCTETS);
+	struct slice note = slice_head(k->note, MAILS_NOTE_MAX);
+	char room[KEY_OCTETS + 1], val[4 + MAILS_NOTE_MAX];
+
+	room[0] = 'i';
+	memcpy(room + 1, key.p, key.n);
+	put_be32(val, k->uid);
+	memcpy(val + 4, note.p, note.n);
+	store_put(b, slice(room, key.n + 1), slice(val, 4 + note.n));
+}
+
+int
+mails_keys_put(struct mails *m, const char *account, struct slice mailbox,
+    const struct mails_key *keys, size_t n)
+{
+	unsigned attempts = 0;
+	struct change c;
+	struct box *x;
+	uint64_t id;
+	int rc = names_find(m, account, mailbox, &id);
+
+	if (rc != 0 || n == 0)
+		return mails_error(rc);
+	if ((x = box_get(m, id)) == NULL)
+		return -ENOMEM;
+	/* A change of the mailbox, so that none is put where it is gone. */
+	do {
+		if ((rc = change_begin(&c, x)) != 0)
+			break;
+		for (size_t i = 0; i < n; i++)
+			key_put(c.b, &keys[i]);
+		rc = change_commit(&c);
+	} while (try_again(rc, &attempts));
+	box_put(&x);
+	return mails_error(rc);
+}

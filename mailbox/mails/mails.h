@@ -178,6 +178,16 @@ int mails_key_get(struct mails *m, const char *account, struct slice mailbox,
 /* Another note; -ENOENT as above. */
 int mails_key_note(struct mails *m, const char *account, struct slice mailbox,
     struct slice key, struct slice note);
+/* Keys that no delivery has put, in one commit, new or in place of old ones;
+ * at most MAILS_KEYS_PUT. For keys that stay only (a small letter first). */
+struct mails_key {
+	struct slice key;
+	uint32_t uid;
+	struct slice note;
+};
+#define MAILS_KEYS_PUT 256
+int mails_keys_put(struct mails *m, const char *account, struct slice mailbox,
+    const struct mails_key *keys, size_t n);
 
 /* --- an opened mailbox --- */
 

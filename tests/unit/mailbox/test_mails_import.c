@@ -117,6 +117,32 @@ keys_stay(void)
 	    -ENOENT);
 }
 
+/* Keys without a delivery, many in one commit, and again with other notes. */
+static void
+keys_put(void)
+{
+	struct mails_key keys[2] = {
+		{ SLICE_LIT("u1"), 7, SLICE_LIT("one") },
+		{ SLICE_LIT("u2"), 0, SLICE_LIT("") },
+	};
+
+	CHECK_INT(mails_keys_put(mm, ALICE, SLICE_LIT("INBOX"), keys, 2), 0);
+	CHECK_INT(note_is("u1", 7, "one"), 0);
+	CHECK_INT(note_is("u2", 0, ""), 0);
+	keys[1].note = SLICE_LIT("two");
+	CHECK_INT(
+	    mails_keys_put(mm, ALICE, SLICE_LIT("INBOX"), keys + 1, 1), 0);
+	CHECK_INT(note_is("u2", 0, "two"), 0);
+	CHECK_INT(mails_keys_put(mm, ALICE, SLICE_LIT("none"), keys, 2),
+	    -ENOENT);
+	deliver_daily();
+	CHECK_INT(note_is("u1", 7, "one"), 0);
+	CHECK_INT(mails_key_note(mm, ALICE, SLICE_LIT("INBOX"),
+		      SLICE_LIT("u1"), SLICE_LIT("three")),
+	    0);
+	CHECK_INT(note_is("u1", 7, "three"), 0);
+}
+
 static bool
 attrs_are(const char *name, unsigned want)
 {
@@ -161,6 +187,7 @@ names_only(void)
 
 MAILS_ON_ALL(many_in_order)
 MAILS_ON_ALL(keys_stay)
+MAILS_ON_ALL(keys_put)
 MAILS_ON_ALL(names_only)
 
 int
@@ -169,6 +196,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(on_all_many_in_order),
 		cmocka_unit_test(on_all_keys_stay),
+		cmocka_unit_test(on_all_keys_put),
 		cmocka_unit_test(on_all_names_only),
 	};
 
