@@ -7,6 +7,7 @@
 #include "common/net/service.h"
 #include "common/smtp/client.h"
 #include "common/smtp/server.h"
+#include "msa/sendas.h"
 
 int msa_start(const struct conf *conf);
 void msa_reload(const struct conf *conf);
@@ -25,6 +26,7 @@ struct msa {
 	struct sent *sent;
 	const char *accounts_dir;
 	uint32_t limits[SENT_LIMITS]; /* of accounts without their own */
+	bool send_as;   /* the tag in the Subject is minded */
 	unsigned fixes; /* enum msa_fix */
 	bool received_client; /* Received says where the client is */
 };
@@ -71,6 +73,28 @@ int msa_limits_take(struct smtp_session *s, size_t recipients,
     struct sent_count *count, struct smtp_reply *reply);
 void
 msa_limits_give_back(struct smtp_session *s, const struct sent_count *count);
+
+/* As whom a message is to leave, when not as it came. */
+struct msa_as {
+	struct slice address; /* .p NULL: as it came */
+	struct slice local, domain;
+	bool has_tag;
+	struct sendas_tag tag;
+};
+/* 0 with *as; 1 with the refusal in *reply; or an error. Memory is the
+ * arena's; slices are of the header too. */
+int msa_as_find(struct smtp_session *s, struct arena *a, struct slice header,
+    struct msa_as *as, struct smtp_reply *reply);
+/* The header as it leaves then, the blank line included, and the envelope at
+ * qm. Returns like msa_as_find. */
+int msa_as_apply(struct smtp_session *s, struct msa_session *m,
+    struct arena *a, struct slice header, const struct msa_as *as,
+    struct buf *out, struct smtp_reply *reply);
+
+/* The transaction at qm anew, from another sender. 0; 1 with *reply, when it
+ * does not take all of it any more; or an error. */
+int msa_reopen(struct smtp_session *s, struct msa_session *m,
+    struct slice from, struct smtp_reply *reply);
 
 /* --- the header, pure functions --- */
 

@@ -152,12 +152,15 @@ account_name(struct smtp_session *s, struct slice from)
 }
 
 static int
-complete_header(struct smtp_session *s, struct slice header, struct buf *out)
+complete_header(struct smtp_session *s, const struct msa_as *as,
+    struct slice header, struct buf *out)
 {
 	struct slice from = smtp_session_mail(s)->from.text;
 	struct msa_fixup f;
 
-	if (from.n == 0)
+	if (as->address.p != NULL)
+		from = as->address;
+	else if (from.n == 0)
 		from = slice_str(smtp_session_authenticated(s));
 	f = (struct msa_fixup){ .fixes = msa_of(s)->fixes,
 		.from = from,
@@ -206,6 +209,30 @@ find_header(struct spool *body, struct buf *room, struct slice *header)
 	return rc;
 }
 
+/* The header as it is to leave into `out`, and the envelope. 0; 1 with *reply;
+ * or an error. */
+static int
+make_header(struct smtp_session *s, struct msa_session *m,
+    struct slice header, struct buf *out, struct smtp_reply *reply)
+{
+	struct arena a = ARENA_INIT_MAX((size_t)16 << 20);
+	struct buf changed = BUF_INIT_MAX(MSA_HEADER_MAX * 2);
+	struct msa_as as;
+	int rc = msa_check_header(s, header, reply);
+
+	if (rc == 0)
+		rc = msa_as_find(s, &a, header, &as, reply);
+	if (rc == 0 && as.address.p != NULL) {
+		rc = msa_as_apply(s, m, &a, header, &as, &changed, reply);
+		header = buf_slice(&changed);
+	}
+	if (rc == 0)
+		rc = complete_header(s, &as, header, out);
+	buf_clear(&changed);
+	arena_reset(&a);
+	return rc;
+}
+
 static int
 take_message(struct smtp_session *s, struct msa_session *m, struct spool *body,
     struct buf *room, struct smtp_reply *reply)
@@ -218,16 +245,13 @@ take_message(struct smtp_session *s, struct msa_session *m, struct spool *body,
 		*reply = SMTP_REPLY(554, "5.6.0", "the header is too large");
 		return 0;
 	}
-	if (rc == 0)
-		rc = msa_check_header(s, header, reply);
-	if (rc != 0)
-		return rc < 0 ? rc : 0;
 	/* spool_head's octets go with the next call of the spool. */
-	rc = complete_header(s, header, &out);
+	if (rc == 0)
+		rc = make_header(s, m, header, &out, reply);
 	if (rc == 0)
 		rc = queue_counted(s, m, body, header.n, &out, reply);
 	buf_clear(&out);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 int

@@ -47,13 +47,12 @@ rcpts_room(struct smtp_session *s, struct msa_session *m)
 	return m->rcpts = grown;
 }
 
-/* qm's answer about a recipient; the first opens the transaction there. */
-static int
-ask_qm(struct smtp_session *s, struct msa_session *m,
-    struct smtp_client_rcpt *rcpt)
+static struct smtp_client_mail
+envelope(struct smtp_session *s, struct slice from)
 {
 	const struct smtp_mail *mail = smtp_session_mail(s);
-	struct smtp_client_mail ask = { .from = mail->from.text,
+
+	return (struct smtp_client_mail){ .from = from,
 		.size = mail->size,
 		.body = mail->body,
 		.smtputf8 = mail->smtputf8,
@@ -61,6 +60,15 @@ ask_qm(struct smtp_session *s, struct msa_session *m,
 		.envid = mail->envid,
 		.wishes = mail->wishes,
 		.trace = slice_str(smtp_session_id(s)) };
+}
+
+/* qm's answer about a recipient; the first opens the transaction there. */
+static int
+ask_qm(struct smtp_session *s, struct msa_session *m,
+    struct smtp_client_rcpt *rcpt)
+{
+	struct smtp_client_mail ask =
+	    envelope(s, smtp_session_mail(s)->from.text);
 	struct smtp_reply said;
 	int rc;
 
@@ -93,6 +101,26 @@ qm_release(struct msa_session *m, bool good)
 	if (m->qm != NULL)
 		smtp_pool_put(msa.qm, m->qm, good);
 	m->qm = NULL;
+}
+
+int
+msa_reopen(struct smtp_session *s, struct msa_session *m, struct slice from,
+    struct smtp_reply *reply)
+{
+	struct smtp_client_mail ask = envelope(s, from);
+	int rc = smtp_client_mail(m->qm, &ask, m->rcpts, m->n_rcpts, reply);
+
+	for (size_t i = 0;
+	    rc == 0 && smtp_reply_is_positive(reply) && i < m->n_rcpts; i++)
+		*reply = m->rcpts[i].reply;
+	if (rc != 0) {
+		qm_release(m, false);
+		return rc;
+	}
+	if (smtp_reply_is_positive(reply))
+		return 0;
+	reply->text = arena_dup(smtp_session_tx_arena(s), reply->text);
+	return reply->text.p == NULL ? -ENOMEM : 1;
 }
 
 /* RFC 6409 4.2: "bob@sales" is taken where we have a domain of that name, and
@@ -228,6 +256,7 @@ msa_reload(const struct conf *conf)
 	msa.verifies = conf_bool(conf, "msa.vrfy");
 	limits_read(conf);
 	msa.accounts_dir = conf_file(conf, "accounts.dir");
+	msa.send_as = conf_bool(conf, "msa.send_as");
 	msa.fixes = fixes_wanted(conf);
 	msa.received_client = conf_bool(conf, "msa.received_client");
 	msa.plaintext_login = conf_bool(conf, "msa.plaintext_login");

@@ -203,4 +203,11 @@ struct throttle *accounts_throttle(struct accounts *a);
 int accounts_may_send_as(struct accounts *a, struct slice account,
     struct slice local, struct slice domain);
 
+/*
+ * A domain whose catch-all leads to the account: `prefer`, if it is one, else
+ * the oldest. In the arena. -ENOENT: there is none.
+ */
+int accounts_catch_all_of(struct accounts *a, struct arena *arena,
+    struct slice account, struct slice prefer, const char **domain);
+
 #endif

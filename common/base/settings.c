@@ -213,6 +213,9 @@ const struct conf_setting conf_settings[] = {
 	    "(FUTURERELEASE, RFC 4865); 0: not offered" },
 	{ "msa.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Offer AUTH without TLS" },
+	{ "msa.send_as", CONF_BOOL, "true", 0, 0, NULL,
+	    "Mind [sendas:LOCAL] and [sendas:LOCAL@DOMAIN] in the Subject: "
+	    "send as that address, if it is the account's, and cut the tag" },
 	{ "msa.messages_per_hour", CONF_INT, "0", 0, 1000000, NULL,
 	    "Messages that an account may send an hour; 0: no limit. pneu "
 	    "account set has limits of single accounts" },
