@@ -51,8 +51,8 @@ struct deliver_job {
 extern const struct scheduler_ops deliver_ops;
 
 /*
- * What a reply means for a recipient: sets its state and words, and logs one
- * line. `peer` and `tls` are for the log. `relays`: the other side takes over
+ * What a reply means for a recipient: sets its state and words, logs one line
+ * and traces it. `peer` and `tls` are for the log. `relays`: the other side takes over
  * reports of success (RFC 3461), or is not asked to.
  */
 struct deliver_peer {
@@ -62,6 +62,7 @@ struct deliver_peer {
 	bool final;        /* LMTP: 250 is delivery */
 	bool dsn;          /* SMTP with DSN: reports are theirs now */
 	bool by;           /* DELIVERBY: so is the time */
+	int64_t began_us;  /* for the trace: when it began, or 0 */
 };
 void deliver_outcome(struct queue_message *m, struct queue_rcpt *r,
     const struct smtp_reply *reply, const struct deliver_peer *peer);

@@ -19,6 +19,7 @@
 
 #include "common/base/log.h"
 #include "qm/qm.h"
+#include "qm/tell.h"
 #include "qm/verdict.h"
 
 #define FAULT_MS 10000           /* something of ours is in trouble */
@@ -70,9 +71,9 @@ pass_update(struct pass *p, struct queue_message *report,
 }
 
 static const struct deliver_peer from_guard = { "guard", "guard", "", false,
-	false, false };
+	false, false, 0 };
 static const struct deliver_peer from_here = { "", "none", "", false, false,
-	false };
+	false, 0 };
 
 /* --- route --- */
 
@@ -104,6 +105,7 @@ expand(struct pass *p, struct queue_rcpt *r, const struct smtp_reply *reply)
 		state = QUEUE_EXPANDED;
 	log_info("expanded", "qid=%s id=%s to=<%s> targets=%d", p->id,
 	    log_q(m->trace), log_q(r->address), n);
+	tell_expanded(m, r, reply->text);
 	queue_rcpt_set(m, r, state, "2.1.5", SLICE_EMPTY, SLICE_EMPTY);
 	return pass_update(p, NULL, NULL, &gone);
 }
@@ -397,6 +399,7 @@ expire(struct pass *p, const char status[static 6])
 		log_info("expired", "qid=%s id=%s to=<%s> reply=\"%s\"", p->id,
 		    log_q(p->m->trace), log_q(r->address),
 		    log_q(r->diagnostic));
+		tell_expired(p->m, r);
 		r->state = QUEUE_FAILED;
 		memcpy(r->status, status, 6);
 		queue_rcpt_touch(r);
@@ -421,11 +424,13 @@ reportable(struct pass *p, bool delayed, size_t *n)
 		if (report_is_wanted(m, r)) {
 			v[(*n)++] = r;
 		} else if (r->state != QUEUE_PENDING) {
-			if (r->state == QUEUE_FAILED)
+			if (r->state == QUEUE_FAILED) {
 				log_info("failed unreported",
 				    "qid=%s id=%s to=<%s> from=<%s>", p->id,
 				    log_q(m->trace), log_q(r->address),
 				    log_q(m->from));
+				tell_unreported(m, r);
+			}
 			r->state = QUEUE_DONE;
 			queue_rcpt_touch(r);
 		}
@@ -445,6 +450,7 @@ drop_blob(
 static int
 report_some(struct pass *p, struct queue_rcpt **v, size_t n, bool *gone)
 {
+	struct buf counts = BUF_INIT_MAX(256);
 	struct queue_message *report;
 	struct store_blob_writer *w;
 	int rc;
@@ -457,6 +463,7 @@ report_some(struct pass *p, struct queue_rcpt **v, size_t n, bool *gone)
 		p->m->due_ms = clock_wall_ms() + UNREPORTED_MS;
 		return pass_update(p, NULL, NULL, gone);
 	}
+	tell_counts(v, n, &counts);
 	for (size_t i = 0; i < n; i++) {
 		if (v[i]->state == QUEUE_PENDING) {
 			p->m->flags |= QUEUE_DELAY_TOLD;
@@ -474,12 +481,15 @@ report_some(struct pass *p, struct queue_rcpt **v, size_t n, bool *gone)
 		    "recipients=%zu",
 		    p->id, log_q(p->m->trace), report->id, log_q(p->m->from),
 		    n);
+		tell_report(p->m, v, n, buf_slice(&counts), report);
+		tell_queued(report, (struct slice){ NULL, 0 }, p->m, 0);
 		store_blob_writer_free(&w);
 		qm_offer(p->qm, &report);
-		return 0;
+	} else {
+		drop_blob(p->qm, report, &w);
+		queue_message_free(&report);
 	}
-	drop_blob(p->qm, report, &w);
-	queue_message_free(&report);
+	buf_clear(&counts);
 	return rc;
 }
 
@@ -555,6 +565,8 @@ pass_finish(struct pass *p, bool *gone)
 	rc = n > 0 ? report_all(p, v, n, waits, gone)
 		   : pass_update(p, NULL, NULL, gone);
 	free(v);
+	if (rc == 0 && waits)
+		tell_retry(m);
 	if (rc == 0 && *gone)
 		log_info("removed", "qid=%s id=%s", p->id, log_q(m->trace));
 	return rc;

@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/mail/date.h"
 #include "common/smtp/server.h"
 #include "qm/qm_session.h"
+#include "qm/tell.h"
 #include "qm/verdict.h"
 
 /* msa has the limit that counts; the parameter has nine digits. */
@@ -143,6 +145,7 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	if (a == NULL)
 		return -ENOMEM;
 	if (a->known && verdict_of(&a->reply) == VERDICT_REFUSED) {
+		smtp_session_because(s, "guard");
 		*reply = a->reply;
 		return 0;
 	}
@@ -199,6 +202,23 @@ add_rcpt(struct qm *qm, struct queue_message *m, const struct smtp_rcpt *r)
 	return 0;
 }
 
+/* RFC 5321 4.4, of who brought no id: then it is no program of ours, which
+ * would have written one. */
+static int
+put_received(struct smtp_session *s, struct buf *out)
+{
+	if (smtp_session_mail(s)->trace.n > 0)
+		return 0;
+	buf_put_str(out, "Received: from ");
+	buf_put_slice(out, smtp_session_helo(s));
+	buf_printf(out, "\r\n\tby %s with %s\r\n\tid %s;\r\n\t",
+	    smtp_session_server(s)->hostname, smtp_session_with(s),
+	    smtp_session_id(s));
+	date_put(out, (struct date){ clock_wall_s(), 0 });
+	buf_put_str(out, "\r\n");
+	return out->failed ? -ENOMEM : 0;
+}
+
 static int
 fill_message(
     struct smtp_session *s, struct spool *body, struct queue_message *m)
@@ -239,17 +259,21 @@ fill_message(
 	return rc;
 }
 
+/* m->size becomes that of both. */
 static int
-write_blob(struct store *store, struct spool *body, struct queue_message *m,
-    struct store_blob_writer **w)
+write_blob(struct store *store, struct slice received, struct spool *body,
+    struct queue_message *m, struct store_blob_writer **w)
 {
-	uint64_t at = 0;
+	uint64_t at = 0, size = m->size;
 	int rc;
 
 	store_blob_id_new(&m->blob);
 	if ((rc = store_blob_begin(store, &m->blob, w)) != 0)
 		return rc;
-	while (rc == 0 && at < m->size) {
+	if (received.n > 0)
+		rc = store_blob_write(*w, received);
+	m->size += received.n;
+	while (rc == 0 && at < size) {
 		struct slice part;
 
 		if ((rc = spool_view(body, at, &part)) == 0)
@@ -261,11 +285,12 @@ write_blob(struct store *store, struct spool *body, struct queue_message *m,
 
 /* Durable, or nothing of it is left. */
 static int
-enqueue(struct qm *qm, struct spool *body, struct queue_message *m)
+enqueue(struct qm *qm, struct slice received, struct spool *body,
+    struct queue_message *m)
 {
 	struct store *store = queue_store(qm->queue);
 	struct store_blob_writer *w = NULL;
-	int rc = write_blob(store, body, m, &w);
+	int rc = write_blob(store, received, body, m, &w);
 	bool sealed = rc == 0;
 
 	if (rc == 0)
@@ -282,13 +307,18 @@ on_message(struct smtp_session *s, struct spool *body,
 {
 	struct qm *qm = qm_of(s);
 	struct queue_message *m = queue_message_new();
+	struct buf received = BUF_INIT_MAX(4096);
+	int64_t began_us = clock_mono_us();
 	struct smtp_reply queued;
 	int rc;
 
 	if (m == NULL)
 		return -ENOMEM;
 	if ((rc = fill_message(s, body, m)) == 0)
-		rc = enqueue(qm, body, m);
+		rc = put_received(s, &received);
+	if (rc == 0)
+		rc = enqueue(qm, buf_slice(&received), body, m);
+	buf_clear(&received);
 	if (rc != 0) {
 		queue_message_free(&m);
 		return rc;
@@ -299,6 +329,8 @@ on_message(struct smtp_session *s, struct spool *body,
 		replies[i] = queued;
 	log_info("queued", "qid=%s from=<%s> size=%llu recipients=%zu", m->id,
 	    log_q(m->from), (unsigned long long)m->size, m->n_rcpts);
+	tell_queued(m, smtp_session_message_id(s), NULL,
+	    clock_mono_us() - began_us);
 	qm_offer(qm, &m);
 	return 0;
 }
@@ -326,8 +358,7 @@ qm_session_server(
 		    SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME | SMTP_EXT_DSN |
 		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS |
 		    SMTP_EXT_XCLIENT | SMTP_EXT_FUTURERELEASE |
-		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY |
-		    SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY,
 		.hold_max_s = HOLD_MAX_S,
 		.max_size = conf_size(conf, "qm.max_size"),
 		.xclient_from = conf_list(conf, "qm.xclient_from", &n_networks),

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/mail/date.h"
 #include "common/mail/dsn.h"
 #include "common/smtp/smtp.h"
 
@@ -108,8 +109,7 @@ returns_whole(
 
 	for (size_t i = 0; i < n; i++)
 		failed = failed || rcpts[i]->state == QUEUE_FAILED;
-	/* RFC 8689 5: and whatever RET said. */
-	if (!failed || m->ret == SMTP_RET_HDRS || m->wishes.requiretls)
+	if (!failed || m->ret == SMTP_RET_HDRS)
 		return false;
 	return m->ret == SMTP_RET_FULL || m->size <= RETURN_WHOLE_MAX;
 }
@@ -136,6 +136,25 @@ recipients(struct arena *a, const struct report_conf *conf,
 			    1000;
 	}
 	return v;
+}
+
+/* It begins its way here (RFC 5321 4.4): so its id is in it, too. */
+static int
+write_received(const struct report_conf *conf,
+    const struct queue_message *report, struct blob *out)
+{
+	struct buf b = BUF_INIT_MAX(2048);
+	int rc = -ENOMEM;
+
+	buf_printf(&b, "Received: by %s\r\n\tid ", conf->hostname);
+	buf_put_slice(&b, report->trace);
+	buf_put_str(&b, ";\r\n\t");
+	date_put(&b, (struct date){ clock_wall_s(), 0 });
+	buf_put_str(&b, "\r\n");
+	if (!b.failed)
+		rc = blob_put(out, buf_slice(&b));
+	buf_clear(&b);
+	return rc;
 }
 
 static int
@@ -173,9 +192,14 @@ static int
 make_message(const struct queue_message *m, struct queue_message **out)
 {
 	struct queue_message *report = queue_message_new();
+	char id[ID_LEN + 1];
 
 	*out = report;
 	if (report == NULL)
+		return -ENOMEM;
+	id_new(id);
+	report->trace = arena_dup(&report->arena, slice(id, ID_LEN));
+	if (report->trace.p == NULL)
 		return -ENOMEM;
 	report->flags = m->flags & (QUEUE_UTF8 | QUEUE_8BIT);
 	report->body =
@@ -183,7 +207,6 @@ make_message(const struct queue_message *m, struct queue_message **out)
 	/* RFC 6710 4.6 */
 	report->wishes.priority = m->wishes.priority;
 	report->wishes.has_priority = m->wishes.has_priority;
-	report->wishes.requiretls = m->wishes.requiretls; /* RFC 8689 5 */
 	return queue_message_add(
 		   report, m->from, SMTP_NOTIFY_NEVER, SLICE_EMPTY) == NULL
 	    ? -ENOMEM
@@ -203,6 +226,8 @@ report_write(struct queue *q, const struct report_conf *conf,
 		store_blob_id_new(&(*out)->blob);
 		rc = store_blob_begin(queue_store(q), &(*out)->blob, &blob.w);
 	}
+	if (rc == 0)
+		rc = write_received(conf, *out, &blob);
 	if (rc == 0)
 		rc = write_dsn(q, conf, m, rcpts, n, *out, &blob);
 	if (rc == 0)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/base/trace.h"
 #include "qm/queue/internal.h"
 
 #define TRIES 50
@@ -156,6 +157,24 @@ order_commit(struct queue *q, struct queue_message *m, bool delete)
 	return rc;
 }
 
+static void
+order_trace(const struct queue_message *m, enum queue_order order)
+{
+	static const char *const words[] = {
+		[QUEUE_ORDER_HOLD] = "hold it",
+		[QUEUE_ORDER_RELEASE] = "release it, and attempt it now",
+		[QUEUE_ORDER_RETRY] = "attempt it now",
+		[QUEUE_ORDER_DELETE] = "delete it, and tell nobody",
+	};
+
+	trace_write(&(struct trace_record){ .kind = TRACE_ORDER,
+	    .octets = m->size,
+	    .field = { [TRACE_ID] = m->trace,
+		[TRACE_SENDER] = m->from,
+		[TRACE_RULE] = slice_str(m->id),
+		[TRACE_TEXT] = slice_str(words[order]) } });
+}
+
 static int
 order_once(struct queue *q, const char *id, enum queue_order order)
 {
@@ -166,6 +185,8 @@ order_once(struct queue *q, const char *id, enum queue_order order)
 		return rc;
 	if (order_apply(m, order))
 		rc = order_commit(q, m, order == QUEUE_ORDER_DELETE);
+	if (rc == 0)
+		order_trace(m, order);
 	queue_message_free(&m);
 	return rc;
 }

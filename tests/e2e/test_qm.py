@@ -210,9 +210,12 @@ class Delivery(Case):
                          ["alice@example.test", "bob@example.test"])
         self.assertEqual(remote.recipients, ["x@one.lab", "Y@ONE.lab"])
         self.assertEqual(remote.sender, "alice@example.test")
-        # Nothing is added on the way.
-        self.assertEqual(remote.data, b"Subject: test\r\nFrom: "
-                         b"alice@example.test\r\n\r\nbody\r\n")
+        # No id came with it: then a Received of ours is all that is added.
+        head, _, rest = remote.data.partition(b"Subject: ")
+        self.assertRegex(head, rb"\AReceived: from \S+\r\n\tby us\.lab with "
+                         rb"LMTP\r\n\tid [0-9A-Z]{18};\r\n\t[^\n]+\r\n\Z")
+        self.assertEqual(rest, b"test\r\nFrom: alice@example.test\r\n\r\n"
+                         b"body\r\n")
         self.assertEqual(local.data, remote.data)
         self.wait_empty()
         log = self.s.log("qm")
@@ -335,7 +338,7 @@ class Delivery(Case):
                           b"Subject: %d\r\n\r\n" % i)
         self.wait_got(one, 60)
         self.wait_empty()
-        self.assertEqual(sorted(int(re.search(rb"\d+", t)[0])
+        self.assertEqual(sorted(int(re.search(rb"Subject: (\d+)", t)[1])
                                 for t in one.texts()), list(range(60)))
         self.assertLessEqual(one.most_open, 20)
         self.assertLess(one.connections, 40)
@@ -906,7 +909,7 @@ class SmallMemory(Case):
         self.wait_got(one)
         self.box.final = None
         self.wait_empty()
-        self.assertEqual(sorted(int(re.search(rb"\d+", t)[0])
+        self.assertEqual(sorted(int(re.search(rb"Subject: (\d+)", t)[1])
                                 for t in self.box.texts()),
                          list(range(150)))
 
