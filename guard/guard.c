@@ -39,14 +39,19 @@ ask_mailbox(
 	struct smtp_client *c;
 	int rc;
 
-	if ((rc = smtp_pool_get(guard.mailbox, &c)) != 0)
+	if ((rc = smtp_pool_get(guard.mailbox, &c)) != 0) {
+		smtp_session_because(
+		    s, "mailbox does not answer: %s", strerror(-rc));
 		return rc;
+	}
 	rc = smtp_client_mail(c, &mail, &rcpt, 1, &mail_reply);
 	if (rc == 0) {
 		const struct smtp_reply *r = smtp_reply_is_positive(&mail_reply)
 		    ? &rcpt.reply
 		    : &mail_reply;
 
+		if (!smtp_reply_is_positive(r))
+			smtp_session_because(s, "quota of %s", account);
 		*reply = *r;
 		reply->text = arena_dup(smtp_session_tx_arena(s), r->text);
 		if (reply->text.p == NULL)
@@ -84,6 +89,7 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	if (rc != 0)
 		return rc;
 	*reply = guard_verdict(smtp_session_tx_arena(s), &r->to, &found);
+	smtp_session_because(s, "%s", found.rule);
 	if (found.fate == ACCOUNTS_DELIVER)
 		rc = check_quota(s, found.account, reply);
 	log_info("verdict", "rcpt=<%s> code=%d esc=%s rule=\"%s\"",
@@ -150,7 +156,7 @@ guard_reload(const struct conf *conf)
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_DSN | SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE |
 		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_DELIVERBY,
 		.max_size = (uint64_t)1 << 40, /* mta's limit is the one */
 		.xclient_from =
 		    conf_list(conf, "guard.xclient_from", &n_networks),

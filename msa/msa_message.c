@@ -110,6 +110,8 @@ queue(struct smtp_session *s, struct msa_session *m, struct spool *body,
 			reply->text =
 			    arena_dup(smtp_session_tx_arena(s), reply->text);
 	} else {
+		smtp_session_because(
+		    s, "qm does not answer: %s", strerror(-rc));
 		log_warning("queueing failed", "peer=%s error=\"%s\"",
 		    smtp_client_remote(qm), strerror(-rc));
 		*reply = SMTP_REPLY(

@@ -13,6 +13,8 @@ static void
 refuse_sender(struct smtp_session *s, struct slice local, struct slice domain,
     struct smtp_reply *reply)
 {
+	smtp_session_because(s, "the sender is no address of %s",
+	    smtp_session_authenticated(s));
 	*reply = smtp_reply_f(smtp_session_tx_arena(s), 550, "5.7.1",
 	    "%s may not send as <%.*s%s%.*s>", smtp_session_authenticated(s),
 	    local.n > 64 ? 64 : (int)local.n, local.p, domain.n > 0 ? "@" : "",

@@ -161,12 +161,15 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 		return -ENOMEM;
 	rc = ask_qm(s, m, &ask);
 	if (rc != 0) { /* doubt means try later (promise 2) */
+		smtp_session_because(
+		    s, "qm does not answer: %s", strerror(-rc));
 		qm_release(m, false);
 		m->qm_failed = true;
 		*reply = SMTP_REPLY(451, "4.3.0",
 		    "the queue cannot be reached now, try again later");
 		return 0;
 	}
+	smtp_session_because(s, "qm");
 	*reply = ask.reply;
 	reply->text = arena_dup(smtp_session_tx_arena(s), ask.reply.text);
 	if (reply->text.p == NULL)
@@ -270,7 +273,7 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
 		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
 		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_DELIVERBY,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,
@@ -301,8 +304,9 @@ msa_start(const struct conf *conf)
 		.connect_timeout_ms = 10000,
 		.timeout_ms = 300000 };
 	msa.sent = sent_new();
-	rc = msa.sent == NULL ? -ENOMEM
-			      : accounts_open(&msa.accounts, conf, false, &err);
+	rc = msa.sent == NULL
+	    ? -ENOMEM
+	    : accounts_open(&msa.accounts, conf, false, &err);
 	if (rc == 0)
 		rc = sasl_server_start(msa.accounts, conf, &err);
 	if (rc == 0)

@@ -24,6 +24,7 @@ struct mta_target {
 	size_t owner;            /* index of the accepted recipient */
 	bool relay;              /* not an account of ours: to qm */
 	struct smtp_reply reply; /* the fate, once tried */
+	int64_t took_us;
 };
 
 /* Whom mta asks, and hands messages to. */

@@ -17,7 +17,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 
 #define TRANSACTION_MAX 1000 /* recipients at once, where no limit is named */
 
@@ -32,8 +34,17 @@ struct delivery {
 static void
 set_all(struct mta_target *t, size_t n, struct smtp_reply reply)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		t[i].reply = reply;
+		t[i].took_us = 0;
+	}
+}
+
+static void
+set_took(struct mta_target *t, size_t n, int64_t began_us)
+{
+	for (size_t i = 0; i < n; i++)
+		t[i].took_us = clock_mono_us() - began_us;
 }
 
 /* Replies of a client live in its arena: keep them for the session. */
@@ -61,6 +72,7 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 {
 	struct smtp_client_rcpt *rcpts;
 	struct smtp_reply opened = { 0 }, whole = { 0 };
+	int64_t began_us = clock_mono_us();
 	struct smtp_client *c;
 	int rc;
 
@@ -76,6 +88,7 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 	n = smtp_client_fit(c, rcpts, n);
 	rc = smtp_client_deliver(
 	    c, &d->mail, rcpts, n, d->prefix, d->body, &opened, &whole);
+	set_took(t, n, began_us);
 	/* After an error a 250 may be RCPT's own: only refusals are sure. */
 	for (size_t i = 0; i < n; i++)
 		if (rcpts[i].reply.code >= (rc == 0 ? 200 : 400))
@@ -100,14 +113,33 @@ hand_over(struct smtp_pool *pool, const struct delivery *d,
 }
 
 static void
-log_fates(const struct mta_target *t, size_t n)
+trace_fate(const struct delivery *d, const struct mta_target *t)
 {
-	for (size_t i = 0; i < n; i++)
+	struct trace_record r = { .kind = TRACE_HANDOVER,
+		.code = t->reply.code,
+		.took_us = t->took_us,
+		.octets = d->mail.size,
+		.field = { [TRACE_RECIPIENT] = t->address,
+		    [TRACE_MESSAGE_ID] = smtp_session_message_id(d->session),
+		    [TRACE_RULE] = slice_str(t->relay ? "qm" : "mailbox"),
+		    [TRACE_TEXT] = t->reply.text } };
+
+	memcpy(r.enhanced, t->reply.enhanced, sizeof(r.enhanced));
+	trace_write(&r);
+}
+
+static void
+tell_fates(
+    const struct delivery *d, const struct mta_target *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		trace_fate(d, &t[i]);
 		log_info("delivery",
 		    "rcpt=<%s> to=%s code=%d esc=%s text=\"%s\"",
 		    log_q(t[i].address), t[i].relay ? "qm" : "mailbox",
 		    t[i].reply.code, t[i].reply.enhanced,
 		    log_q(t[i].reply.text));
+	}
 }
 
 /* Move what failed to the front; how many. */
@@ -144,8 +176,10 @@ leave_to_qm(const struct mta_peers *peers, const struct delivery *d,
 {
 	for (size_t i = 0; i < n; i++)
 		t[i].relay = true;
+	smtp_session_because(d->session,
+	    "some were served, the others are left to qm");
 	hand_over(peers->qm, d, t, n);
-	log_fates(t, n);
+	tell_fates(d, t, n);
 	if (failed_first(t, n) > 0)
 		return SMTP_REPLY(451, "4.3.0",
 		    "not all recipients could be served, try again later");
@@ -160,12 +194,12 @@ deliver_all(const struct mta_peers *peers, const struct delivery *d,
 
 	if (relayed > 0) {
 		hand_over(peers->qm, d, t, relayed);
-		log_fates(t, relayed);
+		tell_fates(d, t, relayed);
 		if (failed_first(t, relayed) == relayed)
 			return refusal(t, relayed);
 	}
 	hand_over(peers->mailbox, d, t + relayed, n - relayed);
-	log_fates(t + relayed, n - relayed);
+	tell_fates(d, t + relayed, n - relayed);
 	failed = failed_first(t, n);
 	if (failed == n)
 		return refusal(t, n);
@@ -228,7 +262,7 @@ leave_mixed_to_qm(const struct mta_peers *peers, const struct delivery *d,
 		mta_targets_find(t, n, &left[i])->reply = left[i].reply;
 		left[i].relay = true;
 	}
-	log_fates(left, n_left);
+	tell_fates(d, left, n_left);
 }
 
 static struct smtp_reply
@@ -249,7 +283,7 @@ deliver_each(const struct mta_peers *peers, const struct delivery *d,
 {
 	hand_over(peers->qm, d, t, relayed);
 	hand_over(peers->mailbox, d, t + relayed, n - relayed);
-	log_fates(t, n);
+	tell_fates(d, t, n);
 	leave_mixed_to_qm(peers, d, all, n_all, t, n);
 	for (size_t i = 0; i < n_replies; i++) {
 		struct fate f = fate_of(all, n_all, i, t, n);

@@ -54,9 +54,11 @@ on_connect(struct smtp_session *s, struct smtp_reply *reply)
 		return 0;
 	net_addr_prefix(peer, m->prefix);
 	n = mta_clients_enter(mta.clients, m->prefix);
-	if (n > mta.max_per_address)
+	if (n > mta.max_per_address) {
+		smtp_session_because(s, "mta.max_per_address");
 		*reply = SMTP_REPLY(
 		    421, "4.7.0", "too many connections from your address");
+	}
 	return n == 0 ? -ENOMEM : 0;
 }
 
@@ -208,12 +210,15 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	if (rc != 0) { /* doubt means try later (promise 2) */
 		log_warning(
 		    "guard does not answer", "error=\"%s\"", strerror(-rc));
+		smtp_session_because(
+		    s, "guard does not answer: %s", strerror(-rc));
 		guard_release(m, false);
 		m->guard_failed = true;
 		*reply = SMTP_REPLY(451, "4.3.0",
 		    "recipient cannot be checked now, try again later");
 		return 0;
 	}
+	smtp_session_because(s, "guard");
 	if (!smtp_reply_is_positive(&ask.reply)) {
 		*reply = ask.reply;
 		reply->text =
@@ -221,6 +226,7 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 		return reply->text.p == NULL ? -ENOMEM : 0;
 	}
 	if ((rc = add_targets(s, m, r, &ask.reply)) == -E2BIG) {
+		smtp_session_because(s, "too many addresses for one message");
 		*reply = SMTP_REPLY(452, "4.5.3", "too many recipients");
 		return 0;
 	}
@@ -323,6 +329,7 @@ on_message(struct smtp_session *s, struct spool *body,
 	if ((rc = is_looping(body, &looping)) != 0)
 		return rc;
 	if (looping) {
+		smtp_session_because(s, "mta.max_hops");
 		for (size_t i = 0; i < n; i++)
 			replies[i] = SMTP_REPLY(554, "5.4.6",
 			    "too many hops, the message is looping");
@@ -394,7 +401,7 @@ mta_reload(const struct conf *conf)
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS |
 		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_DELIVERBY,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
 		.xclient_from =

@@ -156,7 +156,7 @@ accounts_authenticate_digest(struct accounts *a, struct arena *arena,
 {
 	struct arena scratch = ARENA_INIT_MAX((size_t)4 << 20);
 	struct accounts_attempt at = { accounts_attempt_key(a, &scratch, user),
-		peer, kind == ACCOUNTS_APOP ? "APOP" : "CRAM-MD5" };
+		peer, kind == ACCOUNTS_APOP ? "APOP" : "CRAM-MD5", 0 };
 	struct digest_check c = { a, kind, challenge, digest, .match = NULL };
 	const char *why = NULL;
 	int rc = accounts_check_begin(a, &at);

@@ -160,9 +160,9 @@ void accounts_login_scope(struct accounts_login *l, unsigned scope);
 struct accounts_attempt {
 	struct slice key;
 	const char *peer, *mechanism;
+	int64_t began_us; /* set by accounts_check_begin */
 };
-int accounts_check_begin(
-    struct accounts *a, const struct accounts_attempt *at);
+int accounts_check_begin(struct accounts *a, struct accounts_attempt *at);
 int accounts_check_end(struct accounts *a, const struct accounts_attempt *at,
     const struct accounts_login *l, const struct credential_record *match,
     int rc, const char *why);
@@ -172,8 +172,8 @@ struct slice accounts_attempt_key(
 int accounts_secret_key(struct accounts *a, bool make);
 struct slice accounts_secret_about(
     struct arena *arena, struct slice address, struct slice credential);
-/* One log line about a refusal; names nobody who is not ours. */
-void accounts_log_refused(const struct accounts_login *l, const char *peer,
-    const char *mechanism, const char *why);
+/* Log and trace a refusal; names nobody who is not ours. */
+void accounts_log_refused(const struct accounts_login *l,
+    const struct accounts_attempt *at, const char *why);
 
 #endif

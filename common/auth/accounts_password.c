@@ -13,6 +13,7 @@
 #include "common/auth/auth_cache.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 
 struct check {
 	struct accounts *a;
@@ -234,15 +235,45 @@ accounts_attempt_key(
 	return name.address;
 }
 
+/* Nothing was looked at yet. What is no account may be a password, typed where
+ * the name belongs, and is not written. */
+static void
+trace_unchecked(struct accounts *a, const struct accounts_attempt *at)
+{
+	struct arena scratch = ARENA_INIT_MAX((size_t)1 << 20);
+	struct slice account = { NULL, 0 };
+	struct accounts_account record;
+	struct throttle_state state;
+	bool of_account;
+
+	if (trace_is_on() &&
+	    accounts_account_get(a, &scratch, at->key, &record) == 0)
+		account = at->key;
+	of_account = throttle_account(
+			 a->throttle, at->key, clock_wall_ms(), &state) &&
+	    state.blocked_ms > 0;
+	trace_write(&(struct trace_record){ .kind = TRACE_AUTH,
+	    .code = 454,
+	    .enhanced = "4.7.0",
+	    .field = { [TRACE_ACCOUNT] = account,
+		[TRACE_RULE] = slice_str(of_account ? "auth.block_account"
+						    : "auth.block_address"),
+		[TRACE_TEXT] = SLICE_LIT(
+		    "not checked, too many sign-ins have failed") } });
+	arena_reset(&scratch);
+}
+
 int
-accounts_check_begin(struct accounts *a, const struct accounts_attempt *at)
+accounts_check_begin(struct accounts *a, struct accounts_attempt *at)
 {
 	int64_t wait =
 	    throttle_begin(a->throttle, at->peer, at->key, clock_wall_ms());
 
+	at->began_us = clock_mono_us();
 	if (wait < 0) {
 		log_info("sign-in not checked", "peer=%s mechanism=%s reason=%s",
 		    at->peer, at->mechanism, "\"too many failed\"");
+		trace_unchecked(a, at);
 		return -EAGAIN;
 	}
 	if (wait == 0 || co_sleep(wait) == 0)
@@ -266,7 +297,7 @@ accounts_check_end(struct accounts *a, const struct accounts_attempt *at,
 	if (rc != 0)
 		return -EAGAIN;
 	if (why != NULL) {
-		accounts_log_refused(l, at->peer, at->mechanism, why);
+		accounts_log_refused(l, at, why);
 		return -EACCES;
 	}
 	if (match != NULL)
@@ -281,7 +312,7 @@ authenticate(struct check *c, struct arena *arena, struct slice user,
 {
 	struct arena scratch = ARENA_INIT_MAX((size_t)4 << 20);
 	struct accounts_attempt at = { accounts_attempt_key(c->a, &scratch, user),
-		peer, "password" };
+		peer, "password", 0 };
 	const char *why = NULL;
 	int rc = accounts_check_begin(c->a, &at);
 

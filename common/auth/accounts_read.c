@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 
 /* --- one record --- */
 
@@ -402,12 +404,22 @@ accounts_login_scope(struct accounts_login *l, unsigned scope)
 }
 
 void
-accounts_log_refused(const struct accounts_login *l, const char *peer,
-    const char *mechanism, const char *why)
+accounts_log_refused(const struct accounts_login *l,
+    const struct accounts_attempt *at, const char *why)
 {
 	/* People type passwords where names belong: what is no address of
 	 * ours is not written down. */
 	log_info("sign-in refused", "user=%s peer=%s mechanism=%s reason=%s",
-	    l->domain_is_ours ? log_q(l->name.address) : "-", log_qs(peer),
-	    mechanism, why);
+	    l->domain_is_ours ? log_q(l->name.address) : "-",
+	    log_qs(at->peer), at->mechanism, why);
+	/* What is no account may be a password all the same. */
+	trace_write(&(struct trace_record){ .kind = TRACE_AUTH,
+	    .code = 535,
+	    .enhanced = "5.7.8",
+	    .took_us = clock_mono_us() - at->began_us,
+	    .field = { [TRACE_ACCOUNT] = l->is_account
+			? l->name.address
+			: (struct slice){ NULL, 0 },
+		[TRACE_RULE] = slice_str(at->mechanism),
+		[TRACE_TEXT] = slice_str(why) } });
 }

@@ -168,7 +168,7 @@ step_external(struct sasl_server *s, struct slice in, struct buf *out)
 	struct arena scratch = ARENA_INIT_MAX((size_t)1 << 20);
 	struct accounts_attempt at = { accounts_attempt_key(
 					   s->accounts, &scratch, in),
-		s->peer, s->mechanism->name };
+		s->peer, s->mechanism->name, 0 };
 	struct accounts_login l = { 0 };
 	const char *why = NULL;
 	int rc = accounts_check_begin(s->accounts, &at);
@@ -286,7 +286,7 @@ check_token(struct sasl_server *s, struct slice token)
 	struct arena scratch = ARENA_INIT_MAX((size_t)1 << 20);
 	struct accounts_attempt at = { accounts_attempt_key(
 					   s->accounts, &scratch, s->user),
-		s->peer, s->mechanism->name };
+		s->peer, s->mechanism->name, 0 };
 	struct accounts_login l = { 0 };
 	const char *why = NULL;
 	int rc = accounts_check_begin(s->accounts, &at);
@@ -451,7 +451,7 @@ scram_final(struct sasl_server *s, struct slice in, struct buf *out)
 		return rc;
 	at = (struct accounts_attempt){ accounts_attempt_key(
 					    s->accounts, &scratch, s->scram.user),
-		s->peer, s->mechanism->name };
+		s->peer, s->mechanism->name, 0 };
 	if ((rc = accounts_check_begin(s->accounts, &at)) == 0) {
 		rc = scram_verdict(s, &scratch, &l, out, &match, &why);
 		rc = accounts_check_end(s->accounts, &at, &l, match, rc, why);

@@ -135,6 +135,11 @@ int trace_ring_init(struct trace_ring *r, struct slice file);
  * until the next call. False: no more. */
 bool trace_ring_next(struct trace_ring *r, struct trace_record *out);
 void trace_ring_rewind(struct trace_ring *r);
+/* Where the next record will be written. One that is found before it may be
+ * written still. */
+uint64_t trace_ring_end(const struct trace_ring *r);
+/* Go on up to there, which trace_ring_end gave a while ago. */
+void trace_ring_go_on(struct trace_ring *r, uint64_t end);
 void trace_ring_close(struct trace_ring *r);
 
 #endif

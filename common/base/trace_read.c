@@ -66,6 +66,26 @@ trace_ring_rewind(struct trace_ring *r)
 	r->at = r->head > r->size ? r->head - r->size : 0;
 }
 
+uint64_t
+trace_ring_end(const struct trace_ring *r)
+{
+	const uint64_t *head = (const void *)(r->map +
+	    offsetof(struct trace_header, head));
+
+	return __atomic_load_n(head, __ATOMIC_ACQUIRE) & ~7ull;
+}
+
+void
+trace_ring_go_on(struct trace_ring *r, uint64_t end)
+{
+	/* A header that lies must not make us search for ever. */
+	if (end < r->head || end - r->head > (uint64_t)1 << 40)
+		return;
+	r->head = end;
+	if (r->head - r->at > r->size)
+		r->at = r->head - r->size;
+}
+
 int
 trace_ring_init(struct trace_ring *r, struct slice file)
 {

@@ -71,10 +71,6 @@ session_offered(struct smtp_session *s)
 	/* Both speak for somebody else: from our own programs only. */
 	if (!session_is_lmtp(s) || !net_addr_is_loopback(conn_peer(s->conn)))
 		ext &= ~(unsigned)(SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE);
-	/* RFC 8689 2; to our own on this machine there is no wire. */
-	if (!conn_is_tls(s->conn) &&
-	    !(session_is_lmtp(s) && net_addr_is_loopback(conn_peer(s->conn))))
-		ext &= ~(unsigned)SMTP_EXT_REQUIRETLS;
 	if (!may_hold(s))
 		ext &= ~(unsigned)SMTP_EXT_FUTURERELEASE;
 	return ext;
@@ -129,11 +125,27 @@ session_reset(struct smtp_session *s)
 /* A refusal names the id of its transaction (or connection), by which an admin
  * finds the rest (`pneu why`); one that a program behind us has named already
  * is left. */
+static bool
+has_reference(struct slice text)
+{
+	ssize_t at = slice_rfind(text, '[');
+	struct slice ref;
+
+	if (at < 0 || text.p[text.n - 1] != ']')
+		return false;
+	ref = slice_from(text, (size_t)at);
+	if (!slice_starts(ref, "[ref "))
+		return false;
+	/* Of a transaction or a connection. */
+	return ref.n == sizeof("[ref ]") - 1 + ID_LEN ||
+	    ref.n == sizeof("[ref ]") - 1 + 8;
+}
+
 static struct slice
 text_with_reference(
     struct smtp_session *s, const struct smtp_reply *r, struct buf *room)
 {
-	if (r->code < 400 || slice_find_slice(r->text, SLICE_LIT("[ref ")) >= 0)
+	if (r->code < 400 || has_reference(r->text))
 		return r->text;
 	buf_put_slice(room, r->text);
 	buf_printf(

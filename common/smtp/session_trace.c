@@ -195,6 +195,9 @@ session_tell_abort(struct smtp_session *s)
 
 	if (!trace_is_on() || (session_is_lmtp(s) && s->end_rc == 0))
 		return;
+	/* All were refused: that has been told. */
+	if (s->n_rcpts == 0 && s->n_refused > 0 && s->end_rc == 0)
+		return;
 	snprintf(text, sizeof(text), "%s, after %zu recipients%s",
 	    end_in_words(s), s->n_rcpts,
 	    s->body == NULL ? "" : " and a part of the message");

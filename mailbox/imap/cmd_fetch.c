@@ -155,8 +155,8 @@ reply_fetched(struct imap_session *s, const struct imap_fetch *f)
 	if (f->failed == -ENOMEM)
 		return imap_no(s, "LIMIT", "Some messages are too complex");
 	if (f->failed != 0)
-		return imap_no(
-		    s, "UNAVAILABLE", "Some messages could not be read");
+		return imap_no_trouble(
+		    s, f->failed, "Some messages could not be read");
 	if (f->gone && !s->uid) /* RFC 2180 4.1.2 */
 		return imap_no(
 		    s, "EXPUNGEISSUED", "Some of the messages no longer exist");

@@ -61,7 +61,7 @@ reply_failed(struct imap_session *s, int rc)
 		s->failed_logins++;
 		return imap_bad(s, "Invalid SASL response");
 	default:
-		return imap_no(s, "UNAVAILABLE", "Try again later");
+		return imap_no_trouble(s, rc, "Try again later");
 	}
 }
 

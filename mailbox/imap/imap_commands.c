@@ -3,6 +3,8 @@
  * knowledge of the mailbox. */
 #include "mailbox/imap/imap_commands.h"
 
+#include "common/base/clock.h"
+
 #define ANY (IMAP_NOT_AUTHENTICATED | IMAP_AUTHENTICATED | IMAP_SELECTED)
 #define NOT_AUTH IMAP_NOT_AUTHENTICATED
 #define AUTH (IMAP_AUTHENTICATED | IMAP_SELECTED)
@@ -60,6 +62,7 @@ int
 imap_command_run(struct imap_session *s, const struct imap_command *c)
 {
 	s->command = c;
+	s->began_us = clock_mono_us();
 	if ((c->states & s->state) == 0)
 		return imap_bad(s,
 		    c->states == NOT_AUTH ? "Already authenticated"

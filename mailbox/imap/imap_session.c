@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 #include "mailbox/imap/imap_commands.h"
 
 #define DRAIN_AT ((size_t)32 << 10)  /* octets gathered before a write */
@@ -108,6 +111,13 @@ imap_authenticated(
 	net_addr_text(conn_peer(s->c), peer);
 	log_info("login", "account=%s mechanism=%s peer=%s tls=%s",
 	    log_qs(account), mechanism, peer, conn_tls_version(s->c));
+	trace_write(&(struct trace_record){ .kind = TRACE_AUTH,
+	    .code = 235,
+	    .took_us =
+		s->began_us > 0 ? clock_mono_us() - s->began_us : 0,
+	    .field = { [TRACE_ACCOUNT] = slice_str(account),
+		[TRACE_RULE] = slice_str(mechanism),
+		[TRACE_TEXT] = SLICE_LIT("IMAP") } });
 	s->a.max = ARENA_MAX;
 	imap_set_state(s, IMAP_AUTHENTICATED);
 	return 0;
@@ -201,6 +211,22 @@ imap_no(struct imap_session *s, const char *code, const char *text)
 }
 
 int
+imap_no_trouble(struct imap_session *s, int rc, const char *text)
+{
+	char with_reference[256];
+
+	trace_write(&(struct trace_record){ .kind = TRACE_COMMAND,
+	    .code = 451,
+	    .took_us = clock_mono_us() - s->began_us,
+	    .field = { [TRACE_ACCOUNT] = slice_str(s->account),
+		[TRACE_RULE] = slice_str(strerror(-rc)),
+		[TRACE_TEXT] = slice_str(text) } });
+	snprintf(with_reference, sizeof(with_reference), "%s [ref %s]", text,
+	    conn_id(s->c));
+	return imap_no(s, "UNAVAILABLE", with_reference);
+}
+
+int
 imap_bad(struct imap_session *s, const char *why)
 {
 	return imap_parser_bad(&s->p, why);
@@ -243,7 +269,7 @@ imap_no_errno(struct imap_session *s, int rc)
 	default:
 		log_error("store failed", "command=%s account=%s error=%s",
 		    s->command->verb, log_qs(s->account), strerror(-rc));
-		return imap_no(s, "UNAVAILABLE", "Try again later");
+		return imap_no_trouble(s, rc, "Try again later");
 	}
 }
 

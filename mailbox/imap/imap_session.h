@@ -42,6 +42,7 @@ struct imap_session {
 	struct buf out; /* on its way to the connection */
 	struct slice tag;
 	const struct imap_command *command;
+	int64_t began_us;
 	bool uid;          /* with the UID prefix */
 	char idle_tag[64]; /* what `tag` is of while IDLE waits */
 };
@@ -54,6 +55,9 @@ struct imap_session {
  */
 int imap_ok(struct imap_session *s, const char *code, const char *text);
 int imap_no(struct imap_session *s, const char *code, const char *text);
+/* NO [UNAVAILABLE] with a reference that `pneu why` finds; `rc`, its reason, is
+ * for the trace only. */
+int imap_no_trouble(struct imap_session *s, int rc, const char *text);
 /* BAD for an argument that the syntax allows: as imap_parser_bad. */
 int imap_bad(struct imap_session *s, const char *why);
 /* NO for an error of Mails or Accounts, logged where an admin must know.

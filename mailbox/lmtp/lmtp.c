@@ -11,11 +11,13 @@
 #include "mailbox/lmtp/lmtp.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 #include "common/mail/date.h"
 #include "common/smtp/server.h"
 
@@ -39,6 +41,7 @@ struct recipient {
 /* One account's copy. Several recipients may share it. */
 struct copy {
 	const char *account;
+	struct slice original; /* of the first of them */
 	struct slice delivered_to; /* header field with CRLF, or empty */
 	struct mails_target target;
 };
@@ -65,8 +68,11 @@ check_room(
 	if ((record.quota_octets != 0 &&
 		(octets >= record.quota_octets ||
 		    size > record.quota_octets - octets)) ||
-	    (record.quota_messages != 0 && messages >= record.quota_messages))
+	    (record.quota_messages != 0 &&
+		messages >= record.quota_messages)) {
+		smtp_session_because(s, "quota of %s", account);
 		*reply = SMTP_REPLY(452, "4.2.2", "mailbox is full");
+	}
 	return 0;
 }
 
@@ -111,6 +117,15 @@ is_all_local(const struct accounts_resolution *found)
 }
 
 static int
+refuse(struct smtp_session *s, const struct accounts_resolution *found,
+    struct smtp_reply why, struct smtp_reply *reply)
+{
+	smtp_session_because(s, "%s", found->rule);
+	*reply = why;
+	return 0;
+}
+
+static int
 on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 {
 	struct arena *a = smtp_session_tx_arena(s);
@@ -127,15 +142,16 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	case ACCOUNTS_FORWARD:
 		if (is_all_local(&found))
 			break;
-		*reply = SMTP_REPLY(550, "5.1.6",
-		    "address forwards to another system, not for mailbox");
-		return 0;
+		return refuse(s, &found,
+		    SMTP_REPLY(550, "5.1.6",
+			"address forwards to another system, not for mailbox"),
+		    reply);
 	case ACCOUNTS_DISABLED:
-		*reply = SMTP_REPLY(550, "5.2.1", "mailbox is disabled");
-		return 0;
+		return refuse(s, &found,
+		    SMTP_REPLY(550, "5.2.1", "mailbox is disabled"), reply);
 	default:
-		*reply = SMTP_REPLY(550, "5.1.1", "no such mailbox");
-		return 0;
+		return refuse(s, &found,
+		    SMTP_REPLY(550, "5.1.1", "no such mailbox"), reply);
 	}
 	*reply = SMTP_REPLY(250, "2.1.5", "recipient ok");
 	if ((rc = recipient_of(a, r, &found, &to)) != 0)
@@ -191,6 +207,7 @@ plan(struct smtp_session *s, struct copy **out, size_t *n_out)
 			if (copy_find(copies, n, to->accounts[k]) == NULL)
 				copies[n++] = (struct copy){
 					.account = to->accounts[k],
+					.original = to->original,
 					.delivered_to = delivered_to(
 					    a, to->accounts[k], to->original),
 				};
@@ -334,6 +351,50 @@ reply_of(int rc)
 	}
 }
 
+static const char *
+rule_of(struct smtp_session *s, const struct copy *c)
+{
+	const char *text = NULL;
+
+	if (c->target.rc == 0)
+		return c->target.again ? "it was there already" : "";
+	if (c->target.rc == -EDQUOT)
+		text = arena_printf(
+		    smtp_session_tx_arena(s), "quota of %s", c->account);
+	return text != NULL ? text : strerror(-c->target.rc);
+}
+
+static void
+tell(struct smtp_session *s, const struct copy *c, uint64_t octets,
+    int64_t took_us)
+{
+	struct smtp_reply reply = reply_of(c->target.rc);
+	struct trace_record r = { .kind = TRACE_STORED,
+		.code = reply.code,
+		.took_us = took_us,
+		.octets = octets,
+		.field = { [TRACE_SENDER] = smtp_session_mail(s)->from.text,
+		    [TRACE_ACCOUNT] = slice_str(c->account),
+		    [TRACE_RECIPIENT] = c->original,
+		    [TRACE_MESSAGE_ID] = smtp_session_message_id(s),
+		    [TRACE_TEXT] = reply.text } };
+	const char *rule = rule_of(s, c);
+	char place[64];
+
+	memcpy(r.enhanced, reply.enhanced, sizeof(r.enhanced));
+	if (rule[0] != '\0')
+		r.field[TRACE_RULE] = slice_str(rule);
+	if (c->target.rc == 0) {
+		snprintf(place, sizeof(place), "INBOX as UID %u",
+		    c->target.uid);
+		r.field[TRACE_TEXT] = slice_str(place);
+	}
+	trace_write(&r);
+	log_info("delivered", "account=%s uid=%u size=%llu rc=\"%s\"",
+	    log_qs(c->account), c->target.uid, (unsigned long long)octets,
+	    c->target.rc == 0 ? "ok" : strerror(-c->target.rc));
+}
+
 /* The worst of the accounts that the recipient means. */
 static int
 fate_of(const struct recipient *to, struct copy *copies, size_t n)
@@ -350,6 +411,7 @@ on_message(struct smtp_session *s, struct spool *body,
     struct smtp_reply *replies, size_t n)
 {
 	struct smtp_rcpt *const *rcpts = smtp_session_rcpts(s, &n);
+	int64_t began_us = clock_mono_us();
 	struct copy *copies;
 	size_t n_copies;
 	int rc;
@@ -362,11 +424,8 @@ on_message(struct smtp_session *s, struct spool *body,
 	if ((rc = deliver(s, body, copies, n_copies)) != 0)
 		return rc;
 	for (size_t i = 0; i < n_copies; i++)
-		log_info("delivered", "account=%s uid=%u size=%llu rc=\"%s\"",
-		    log_qs(copies[i].account), copies[i].target.uid,
-		    (unsigned long long)spool_size(body),
-		    copies[i].target.rc == 0 ? "ok"
-					     : strerror(-copies[i].target.rc));
+		tell(s, &copies[i], spool_size(body),
+		    clock_mono_us() - began_us);
 	for (size_t i = 0; i < n; i++)
 		replies[i] =
 		    reply_of(fate_of(rcpts[i]->data, copies, n_copies));
@@ -395,8 +454,7 @@ lmtp_start(
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_XFORWARD |
 		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
-		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY |
-		    SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mailbox.max_size"),
 		.xclient_from =

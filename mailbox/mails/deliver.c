@@ -204,7 +204,7 @@ delivery_was_made(struct mails *m, struct delivery *d)
 	if (rc == 0 && uid.n < 4)
 		rc = -EIO;
 	if (rc == 0) {
-		d->again = true;
+		d->again = d->t->again = true;
 		d->t->uid = get_be32(uid.p);
 		d->t->uidvalidity = d->x->h.uidvalidity;
 	}

@@ -156,6 +156,7 @@ struct mails_target {
 	/* results: */
 	int rc;
 	uint32_t uidvalidity, uid;
+	bool again; /* it was there already, under its key */
 };
 /*
  * Put the message into n mailboxes; it is stored once. Durable for each target

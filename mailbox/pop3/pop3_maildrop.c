@@ -172,7 +172,7 @@ pop3_quit(struct pop3_session *s, struct slice args)
 	if (rc == -ECANCELED)
 		return rc;
 	if (rc != 0)
-		return pop3_err(
-		    s, "[SYS/TEMP] Deleted messages are not removed");
+		return pop3_err_trouble(
+		    s, rc, "[SYS/TEMP] Deleted messages are not removed");
 	return pop3_ok(s, "Bye");
 }

@@ -3,11 +3,13 @@
 #include "mailbox/pop3/pop3_session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 
 #define LINE_MAX_POP3 ((size_t)1024) /* RFC 2449 4: at least 255 */
 #define DRAIN_AT ((size_t)32 << 10)
@@ -93,6 +95,22 @@ pop3_bad(struct pop3_session *s, const char *text)
 	return put_line(s, "-ERR ", text);
 }
 
+int
+pop3_err_trouble(struct pop3_session *s, int rc, const char *text)
+{
+	char with_reference[256];
+
+	trace_write(&(struct trace_record){ .kind = TRACE_COMMAND,
+	    .code = 451,
+	    .took_us = clock_mono_us() - s->began_us,
+	    .field = { [TRACE_ACCOUNT] = slice_str(s->account),
+		[TRACE_RULE] = slice_str(strerror(-rc)),
+		[TRACE_TEXT] = slice_str(text) } });
+	snprintf(with_reference, sizeof(with_reference), "%s [ref %s]", text,
+	    conn_id(s->c));
+	return pop3_err(s, with_reference);
+}
+
 /* RFC 2449 8, RFC 3206 */
 int
 pop3_err_errno(struct pop3_session *s, int rc)
@@ -105,7 +123,7 @@ pop3_err_errno(struct pop3_session *s, int rc)
 		return pop3_err(s, "No such message any more");
 	log_error("store failed", "account=%s error=\"%s\"", log_qs(s->account),
 	    strerror(-rc));
-	return pop3_err(s, "[SYS/TEMP] Try again later");
+	return pop3_err_trouble(s, rc, "[SYS/TEMP] Try again later");
 }
 
 bool
@@ -183,6 +201,13 @@ pop3_login(struct pop3_session *s, const char *account, const char *mechanism)
 	net_addr_text(conn_peer(s->c), peer);
 	log_info("login", "account=%s mechanism=%s peer=%s tls=%s",
 	    log_qs(account), mechanism, peer, conn_tls_version(s->c));
+	trace_write(&(struct trace_record){ .kind = TRACE_AUTH,
+	    .code = 235,
+	    .took_us =
+		s->began_us > 0 ? clock_mono_us() - s->began_us : 0,
+	    .field = { [TRACE_ACCOUNT] = slice_str(account),
+		[TRACE_RULE] = slice_str(mechanism),
+		[TRACE_TEXT] = SLICE_LIT("POP3") } });
 	s->state = POP3_TRANSACTION;
 	return pop3_ok(s, "Logged in");
 }
@@ -204,6 +229,7 @@ serve_command(struct pop3_session *s)
 	/* The connection's memory lasts until the next read only. */
 	if ((line = arena_dup(&s->a, line)).p == NULL)
 		return -ENOMEM;
+	s->began_us = clock_mono_us();
 	verb = slice_split(&line, ' ');
 	if ((command = pop3_command_find(verb)) == NULL)
 		return pop3_bad(s, "Unknown command");

@@ -21,6 +21,7 @@ struct pop3_session {
 	char *challenge; /* of APOP, in the greeting; NULL: not offered */
 	char *user;    /* of USER, until PASS */
 	char *account; /* in POP3_TRANSACTION */
+	int64_t began_us; /* of the running command */
 	/*
 	 * The maildrop: INBOX as it was at the login. The view is never
 	 * synchronised, so numbers stay; what somebody else expunged meanwhile
@@ -39,6 +40,9 @@ struct pop3_session {
 /* Replies; `text` is ours, never the peer's. 0, or connection errors. */
 int pop3_ok(struct pop3_session *s, const char *text);
 int pop3_err(struct pop3_session *s, const char *text);
+/* The same with a reference that `pneu why` finds; `rc`, the reason, is for the
+ * trace only. */
+int pop3_err_trouble(struct pop3_session *s, int rc, const char *text);
 /* -ERR for what no client should say: so many in a row end the session. */
 int pop3_bad(struct pop3_session *s, const char *text);
 /* -ERR with the response code for an error of Mails or Accounts. -ECANCELED is

@@ -219,7 +219,7 @@ static const struct step damage[] = {
 	{ 0, "a FETCH 1:3 (UID BODY.PEEK[]<0.7>)\r\n",
 	    "* 1 FETCH (UID 1 BODY[]<0> {7}\r\nDate: M)\r\n"
 	    "* 3 FETCH (UID 4 BODY[]<0> {7}\r\nSubject)\r\n"
-	    "a NO [UNAVAILABLE] Some messages could not be read\r\n",
+	    "a NO [UNAVAILABLE] Some messages could not be read [ref ~]~\r\n",
 	    break_second },
 	{ 0, "a FETCH 1:3 (UID)\r\n",
 	    "* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\n* 3 FETCH (UID 4)\r\n"
@@ -228,15 +228,15 @@ static const struct step damage[] = {
 	/* what was promised is sent all the same */
 	{ 0, "a FETCH 2 (BODY.PEEK[]<0.12>)\r\n",
 	    "* 2 FETCH (BODY[]<0> {12}\r\nFrom: a     )\r\n"
-	    "a NO [UNAVAILABLE] Some messages could not be read\r\n",
+	    "a NO [UNAVAILABLE] Some messages could not be read [ref ~]~\r\n",
 	    break_second_late },
 	{ 0, "a FETCH 2 (BODY.PEEK[]<0.7> BODY.PEEK[TEXT])\r\n",
 	    "* 2 FETCH (BODY[]<0> {7}\r\nFrom: a BODY[TEXT] NIL)\r\n"
-	    "a NO [UNAVAILABLE] Some messages could not be read\r\n",
+	    "a NO [UNAVAILABLE] Some messages could not be read [ref ~]~\r\n",
 	    NULL },
 	{ 0, "a FETCH 1:3 RFC822.SIZE\r\n",
 	    "* 1 FETCH (RFC822.SIZE 240)\r\n* 3 FETCH (RFC822.SIZE 21)\r\n"
-	    "a NO [UNAVAILABLE] Some messages could not be read\r\n",
+	    "a NO [UNAVAILABLE] Some messages could not be read [ref ~]~\r\n",
 	    break_row },
 	{ 0, "a SEARCH LARGER 1\r\n",
 	    "* SEARCH 1 3\r\na OK SEARCH completed\r\n", NULL },

@@ -94,14 +94,14 @@ static const struct step deleting[] = {
 };
 
 static const struct step trouble[] = {
-	{ 0, "RETR 2\r\n", "-ERR [SYS/TEMP] Try again later\r\n",
+	{ 0, "RETR 2\r\n", "-ERR [SYS/TEMP] Try again later [ref ~]~\r\n",
 	    break_second },
 	{ 0, "NOOP\r\n", "+OK Nothing done\r\n", NULL },
 	/* a part must not be taken for the whole */
 	{ 1, "RETR 1\r\n", "+OK Message follows\r\nSubject: one\r\n",
 	    break_first_late },
 	{ 0, "DELE 2\r\n", "+OK Message will be deleted\r\n", disk_full },
-	{ 0, "QUIT\r\n", "-ERR [SYS/TEMP] Deleted messages are not removed\r\n",
+	{ 0, "QUIT\r\n", "-ERR [SYS/TEMP] Deleted messages are not removed [ref ~]~\r\n",
 	    NULL },
 	END,
 };
