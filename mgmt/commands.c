@@ -66,6 +66,11 @@ const struct command commands[] = {
 	{ "auth clear", "ADDRESS | ACCOUNT | --all",
 	    "Forget the failed sign-ins of an address or on an account",
 	    cmd_auth_clear, false },
+	{ "why",
+	    "[--json] [--since WHEN] [--last N] [--follow] "
+	    "[ID|ADDRESS|IP|MESSAGE-ID]",
+	    "Show what became of a message, or of a connection, and why",
+	    cmd_why, false },
 	{ "queue", "COMMAND ...", "Look after the queue: pneu-qm's commands",
 	    cmd_queue, true },
 	{ "mail",

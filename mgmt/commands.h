@@ -78,5 +78,6 @@ int cmd_password_set(const struct conf *conf, int argc, char **argv);
 int cmd_queue(const struct conf *conf, int argc, char **argv);
 int cmd_run(const struct conf *conf, int argc, char **argv);
 int cmd_version(const struct conf *conf, int argc, char **argv);
+int cmd_why(const struct conf *conf, int argc, char **argv);
 
 #endif

@@ -111,9 +111,11 @@ route_self_addresses(struct arena *a, struct route_self *out)
 
 static int
 real_mx(void *arg, struct arena *a, const char *domain, struct dns_mx **out,
-    size_t *n, bool *secure)
+    size_t *n)
 {
-	return dns_mx(arg, a, domain, out, n, secure);
+	bool secure;
+
+	return dns_mx(arg, a, domain, out, n, &secure);
 }
 
 static int
@@ -140,8 +142,7 @@ struct route {
 	uint16_t port;
 	struct route_hop *hops;
 	size_t n;
-	bool later;  /* a look-up failed for now */
-	bool secure; /* of the hops that are added */
+	bool later; /* a look-up failed for now */
 };
 
 static bool
@@ -167,7 +168,6 @@ hops_add(
 	for (size_t i = 0; i < n && r->n < ROUTE_ADDRESSES_MAX; i++) {
 		r->hops[r->n].host = host;
 		r->hops[r->n].addr = addrs[i];
-		r->hops[r->n].secure = r->secure;
 		addr_set_port(&r->hops[r->n].addr, r->port);
 		r->n++;
 	}
@@ -262,7 +262,7 @@ route_name(struct route *r, const char *domain, struct smtp_reply *why)
 	struct dns_mx *mx = NULL;
 	size_t n = 0;
 	bool self = false;
-	int rc = r->dns->mx(r->dns->arg, r->a, domain, &mx, &n, &r->secure);
+	int rc = r->dns->mx(r->dns->arg, r->a, domain, &mx, &n);
 
 	if (rc == -EAGAIN)
 		r->later = true;
@@ -277,12 +277,9 @@ route_name(struct route *r, const char *domain, struct smtp_reply *why)
 		    r->a, 556, "5.1.10", "%s takes no mail (null MX)", domain);
 		return -EHOSTUNREACH;
 	}
-	/* The name of the implicit MX is the domain, which nobody can change. */
-	if (rc != 0 || n == 0)
-		r->secure = true;
 	if (rc == 0 && n > 0)
 		rc = mx_add(r, mx, mx_cut_self_by_name(r, mx, n, &self), &self);
-	else if ((rc = host_add(r, domain)) == 1)
+	else if ((rc = host_add(r, domain)) == 1) /* the implicit MX */
 		self = true;
 	if (rc < 0)
 		return rc;
@@ -362,7 +359,7 @@ route_smarthost(const struct route_dns *dns, struct arena *a,
     const char *smarthost, struct route_hop **out, size_t *n,
     struct smtp_reply *why)
 {
-	struct route r = { .dns = dns, .a = a, .secure = true };
+	struct route r = { .dns = dns, .a = a };
 	struct slice whole = slice_str(smarthost);
 	ssize_t colon = slice_rfind(whole, ':');
 	struct net_addr addr;
@@ -375,7 +372,7 @@ route_smarthost(const struct route_dns *dns, struct arena *a,
 	if (net_addr_parse(&addr, smarthost, "/") == 0) {
 		if ((host = arena_strdup(a, whole)) == NULL)
 			rc = -ENOMEM;
-		r.hops[0] = (struct route_hop){ host, addr, true };
+		r.hops[0] = (struct route_hop){ host, addr };
 		r.n = 1;
 	} else if (colon <= 0 ||
 	    slice_u64(slice_from(whole, (size_t)colon + 1), 65535, &port) !=

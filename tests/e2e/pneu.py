@@ -61,12 +61,13 @@ def listening_socket():
     return s
 
 
-_certificates = {}
+_certificate = None
 
 
-def certificate(names="DNS:localhost,DNS:mx.example.test,IP:127.0.0.1"):
+def certificate():
     """(certificate file, key file), self-signed, made once per test run."""
-    if names not in _certificates:
+    global _certificate
+    if _certificate is None:
         d = tempfile.mkdtemp(prefix="pneu-cert-")
         import atexit
         atexit.register(shutil.rmtree, d, True)
@@ -74,10 +75,11 @@ def certificate(names="DNS:localhost,DNS:mx.example.test,IP:127.0.0.1"):
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
              "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
-             "/CN=localhost", "-addext", "subjectAltName=" + names,
+             "/CN=localhost", "-addext",
+             "subjectAltName=DNS:localhost,DNS:mx.example.test,IP:127.0.0.1",
              "-keyout", key, "-out", pem], check=True, capture_output=True)
-        _certificates[names] = pem, key
-    return _certificates[names]
+        _certificate = pem, key
+    return _certificate
 
 
 class System:

@@ -29,16 +29,14 @@ class Scripted:
     banner, ehlo, mail, data: a reply; rcpt, final: a dict by recipient, or a
     reply for all; starttls: None (not offered), "good", "broken" (garbage in
     place of the handshake) or "refused"; auth: "user:password" that is asked
-    for; extensions: more EHLO lines, or a function of the Session that gives
-    them; pem: (certificate, key).
+    for; extensions: more EHLO lines.
     """
 
     def __init__(self, lmtp=False, banner=None, ehlo=None, mail=None,
                  rcpt=None, data=None, final=None, starttls=None, auth=None,
                  extensions=("PIPELINING", "8BITMIME", "SIZE 10000000",
                              "ENHANCEDSTATUSCODES"),
-                 host="127.0.0.1", port=0, path=None, pem=None):
-        self.pem = pem or certificate()
+                 host="127.0.0.1", port=0, path=None):
         self.lmtp, self.banner, self.ehlo = lmtp, banner, ehlo
         self.mail, self.rcpt, self.data, self.final = mail, rcpt, data, final
         self.starttls, self.auth = starttls, auth
@@ -162,10 +160,7 @@ class Session:
 
     def cmd_ehlo(self, text):
         self.reset()
-        extensions = self.server.extensions
-        if callable(extensions):
-            extensions = extensions(self)
-        lines = ["scripted"] + list(extensions)
+        lines = ["scripted"] + list(self.server.extensions)
         if self.server.starttls and not self.tls:
             lines.append("STARTTLS")
         if self.server.auth:
@@ -196,7 +191,7 @@ class Session:
             self.s.sendall(b"this is not a handshake, not at all\r\n")
             raise Drop
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*self.server.pem)
+        context.load_cert_chain(*certificate())
         self.s = context.wrap_socket(self.s, server_side=True)
         with self.server.lock:
             self.server.sockets.add(self.s)
