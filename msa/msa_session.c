@@ -273,7 +273,7 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
 		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
 		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY,
+		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,
@@ -304,9 +304,8 @@ msa_start(const struct conf *conf)
 		.connect_timeout_ms = 10000,
 		.timeout_ms = 300000 };
 	msa.sent = sent_new();
-	rc = msa.sent == NULL
-	    ? -ENOMEM
-	    : accounts_open(&msa.accounts, conf, false, &err);
+	rc = msa.sent == NULL ? -ENOMEM
+			      : accounts_open(&msa.accounts, conf, false, &err);
 	if (rc == 0)
 		rc = sasl_server_start(msa.accounts, conf, &err);
 	if (rc == 0)

@@ -401,7 +401,7 @@ mta_reload(const struct conf *conf)
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS |
 		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY,
+		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
 		.xclient_from =

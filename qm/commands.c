@@ -318,14 +318,15 @@ show_json(const struct queue_message *m)
 	for (size_t i = 0; i < m->n_rcpts; i++)
 		json_array_append_new(rcpts, rcpt_json(m->rcpts[i]));
 	return print_json(json_pack(
-	    "{s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:o}",
+	    "{s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:b, s:o, s:o}",
 	    "id", m->id, "trace", json_slice(m->trace), "from",
 	    json_slice(m->from), "envelope_id", json_slice(m->envid), "octets",
 	    (json_int_t)m->size, "attempts", (json_int_t)m->attempts, "held",
 	    held, "arrived", json_time(m->arrival_ms), "next_attempt",
 	    held ? json_null() : json_time(m->due_ms), "release",
-	    json_release(m->wishes.release_ms), "deliver_by",
-	    json_release(m->wishes.by_ms), "recipients", rcpts));
+	    json_release(m->wishes.release_ms), "requiretls",
+	    m->wishes.requiretls, "deliver_by", json_release(m->wishes.by_ms),
+	    "recipients", rcpts));
 }
 
 static void
@@ -345,6 +346,8 @@ show_text(const struct queue_message *m)
 	buf_clear(&next);
 	if (m->wishes.release_ms > 0)
 		time_print("release   not before", m->wishes.release_ms);
+	if (m->wishes.requiretls)
+		printf("requires  verified TLS\n");
 	if (m->wishes.by_mode != '\0')
 		time_print(m->wishes.by_mode == 'R' ? "returned  after"
 						    : "late      after",

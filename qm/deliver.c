@@ -17,6 +17,8 @@ struct link {
 	struct deliver_peer peer;
 	bool local;
 	unsigned needs; /* enum destination_need */
+	bool unmet;     /* a server lacked some of that */
+	bool verified;  /* REQUIRETLS may be said to it */
 	unsigned uses;  /* transactions done */
 	char host[256], relay[512], tls[16];
 };
@@ -160,9 +162,31 @@ reply_of_errno(struct arena *a, int rc, const char *relay)
 	    a, 451, "4.4.1", "connection to %s: %s", relay, strerror(-rc));
 }
 
+/* RFC 8689 4.2.1, of a connection that was opened to be verified. */
+static bool
+is_verified(
+    const struct link *l, const struct route_hop *hop, struct smtp_reply *reply)
+{
+	unsigned ext = smtp_client_extensions(l->client);
+
+	if (!hop->secure)
+		*reply = SMTP_REPLY(550, "5.7.30",
+		    "REQUIRETLS, and DNSSEC does not vouch for the MX");
+	else if (!smtp_client_is_tls(l->client))
+		*reply = SMTP_REPLY(550, "5.7.10",
+		    "REQUIRETLS, and no TLS that could be verified");
+	else if (!(ext & SMTP_EXT_REQUIRETLS))
+		*reply = SMTP_REPLY(
+		    550, "5.7.30", "REQUIRETLS is not supported by the server");
+	else
+		return true;
+	return false;
+}
+
 /* Has the server what this mail must have? Else *reply says why not. */
 static bool
-meets_needs(const struct link *l, struct smtp_reply *reply)
+meets_needs(
+    struct link *l, const struct route_hop *hop, struct smtp_reply *reply)
 {
 	unsigned ext = smtp_client_extensions(l->client);
 
@@ -171,29 +195,56 @@ meets_needs(const struct link *l, struct smtp_reply *reply)
 		    554, "5.3.3", "No server there takes delivery times");
 		return false;
 	}
+	if (l->needs & (DESTINATION_TLS | DESTINATION_TLS_IF)) {
+		l->verified = is_verified(l, hop, reply);
+		return l->verified;
+	}
 	return true;
+}
+
+/*
+ * Open, and see that all needs are met; else -EPROTO and the reply. Where TLS
+ * must be verified it is tried by "may", which falls back to plain text: so it
+ * shows that it was TLS that failed, and nothing is sent on such a connection.
+ */
+static int
+hop_open_once(struct link *l, const struct route_hop *hop,
+    const struct smtp_client_conf *conf, struct smtp_reply *reply)
+{
+	int rc = smtp_client_open(&l->client, &hop->addr, conf, reply);
+
+	if (rc != 0 || meets_needs(l, hop, reply))
+		return rc;
+	l->unmet = true;
+	smtp_client_free(&l->client);
+	return -EPROTO;
 }
 
 /* One hop: 0 and a client, or an error and the reply. */
 static int
-hop_open(struct link *l, const struct route_hop *hop,
+hop_open(struct deliver *d, struct link *l, const struct route_hop *hop,
     const struct smtp_client_conf *base, struct arena *a,
     struct smtp_reply *reply)
 {
-	struct smtp_client_conf conf = *base;
+	struct smtp_client_conf conf = *base, verified;
 	int rc;
 
 	conf.tls_name = hop->host;
 	conf.reply_arena = a;
+	verified = conf;
+	verified.tls = d->conf.tls_names;
+	if (conf.tls_mode == SMTP_TLS_NONE)
+		verified.tls_mode = SMTP_TLS_MAY;
 	relay_name(l->relay, hop->host, &hop->addr);
 	snprintf(l->host, sizeof(l->host), "%s", hop->host);
-	rc = smtp_client_open(&l->client, &hop->addr, &conf, reply);
-	if (rc == 0 && meets_needs(l, reply))
+	if (l->needs & (DESTINATION_TLS | DESTINATION_TLS_IF))
+		rc = hop_open_once(l, hop, &verified, reply);
+	else
+		rc = hop_open_once(l, hop, &conf, reply);
+	if (rc != 0 && (l->needs & DESTINATION_TLS_IF))
+		rc = smtp_client_open(&l->client, &hop->addr, &conf, reply);
+	if (rc == 0)
 		return 0;
-	if (rc == 0) {
-		smtp_client_free(&l->client);
-		rc = -EPROTO;
-	}
 	if (rc != -EPROTO || reply->code < 400)
 		*reply = reply_of_errno(a, rc, l->relay);
 	log_info("connection failed", "relay=%s code=%d reply=\"%s\"",
@@ -206,8 +257,8 @@ hop_open(struct link *l, const struct route_hop *hop,
  * that may do later is enough to come again.
  */
 static int
-hops_open(struct link *l, const struct route_hop *hops, size_t n,
-    const struct smtp_client_conf *conf, struct arena *a,
+hops_open(struct deliver *d, struct link *l, const struct route_hop *hops,
+    size_t n, const struct smtp_client_conf *conf, struct arena *a,
     struct scheduler_fault *why)
 {
 	struct smtp_reply reply;
@@ -215,7 +266,7 @@ hops_open(struct link *l, const struct route_hop *hops, size_t n,
 	int rc = -EHOSTUNREACH;
 
 	for (size_t i = 0; i < n; i++) {
-		rc = hop_open(l, &hops[i], conf, a, &reply);
+		rc = hop_open(d, l, &hops[i], conf, a, &reply);
 		if (rc == 0)
 			return 0;
 		if (!have || smtp_reply_is_temporary(&reply))
@@ -246,7 +297,7 @@ open_local(struct deliver *d, struct link *l, struct arena *a,
 		return rc;
 	}
 	l->local = true;
-	rc = hops_open(l, &hop, 1, &conf, a, why);
+	rc = hops_open(d, l, &hop, 1, &conf, a, why);
 	/* Ours, and in trouble: never a reason to give up mail. */
 	if (rc != 0 && !smtp_reply_is_temporary(&why->reply)) {
 		why->reply.code = 451;
@@ -275,7 +326,7 @@ open_domain(struct deliver *d, struct link *l, const char *domain,
 		fault_set(why, &reply, "");
 		return rc;
 	}
-	return hops_open(l, hops, n, &conf, a, why);
+	return hops_open(d, l, hops, n, &conf, a, why);
 }
 
 static int
@@ -303,10 +354,10 @@ open_smarthost(struct deliver *d, struct link *l, struct arena *a,
 		fault_set(why, &reply, d->conf.smarthost);
 		return rc;
 	}
-	rc = hops_open(l, hops, n, &conf, a, why);
+	rc = hops_open(d, l, hops, n, &conf, a, why);
 	/* A wrong password is the admin's to mend, not the senders'; but what a
 	 * message needs, it needs. */
-	if (rc != 0 && l->needs == 0 && !smtp_reply_is_temporary(&why->reply)) {
+	if (rc != 0 && !l->unmet && !smtp_reply_is_temporary(&why->reply)) {
 		why->reply.code = 451;
 		if (why->reply.enhanced[0] != '\0')
 			why->reply.enhanced[0] = '4';
@@ -455,11 +506,14 @@ settle(struct transaction *t)
 	return left;
 }
 
-/* What is ours to keep is kept when it comes to this. */
+/* What is ours to keep is kept when it comes to this; REQUIRETLS is only said
+ * where it holds. */
 static struct smtp_wishes
-wishes_of(const struct queue_message *m)
+wishes_of(const struct link *l, const struct queue_message *m)
 {
 	struct smtp_wishes w = m->wishes;
+
+	w.requiretls = w.requiretls && (l->verified || l->local);
 
 	w.release_ms = 0;
 	w.hold = SLICE_EMPTY;
@@ -467,7 +521,7 @@ wishes_of(const struct queue_message *m)
 }
 
 static struct smtp_client_mail
-mail_of(const struct queue_message *m)
+mail_of(const struct link *l, const struct queue_message *m)
 {
 	return (struct smtp_client_mail){ .from = m->from,
 		.size = m->size,
@@ -475,7 +529,7 @@ mail_of(const struct queue_message *m)
 		.smtputf8 = (m->flags & QUEUE_UTF8) != 0,
 		.ret = (enum smtp_ret)m->ret,
 		.envid = m->envid,
-		.wishes = wishes_of(m),
+		.wishes = wishes_of(l, m),
 		.trace = m->trace };
 }
 
@@ -526,7 +580,7 @@ static int
 exchange(struct transaction *t, struct smtp_reply *whole,
     const struct smtp_reply *lost)
 {
-	struct smtp_client_mail mail = mail_of(t->j->m);
+	struct smtp_client_mail mail = mail_of(t->l, t->j->m);
 	bool any = false;
 	int rc;
 

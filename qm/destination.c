@@ -8,13 +8,19 @@ static const struct {
 	const char *word;
 } needs[] = {
 	{ DESTINATION_BY, "+by" },
+	{ DESTINATION_TLS, "+tls" },
+	{ DESTINATION_TLS_IF, "+iftls" },
 };
 #define N_NEEDS (sizeof(needs) / sizeof(*needs))
 
 static unsigned
 needs_of(const struct queue_message *m)
 {
-	return m->wishes.by_mode == 'R' ? DESTINATION_BY : 0;
+	unsigned n = m->wishes.by_mode == 'R' ? DESTINATION_BY : 0;
+
+	if (m->wishes.requiretls)
+		n |= m->from.n > 0 ? DESTINATION_TLS : DESTINATION_TLS_IF;
+	return n;
 }
 
 const char *

@@ -22,6 +22,10 @@ enum destination_kind {
 /* What a server must have, else the next one is asked. */
 enum destination_need {
 	DESTINATION_BY = 1 << 0, /* DELIVERBY (RFC 2852 4.1.4.1) */
+	/* REQUIRETLS, and TLS with a name that is sure (RFC 8689 4.2.1); the
+	 * second for reports, which go without rather than not at all. */
+	DESTINATION_TLS = 1 << 1,
+	DESTINATION_TLS_IF = 1 << 2,
 };
 
 struct destination_name {

@@ -109,7 +109,8 @@ returns_whole(
 
 	for (size_t i = 0; i < n; i++)
 		failed = failed || rcpts[i]->state == QUEUE_FAILED;
-	if (!failed || m->ret == SMTP_RET_HDRS)
+	/* RFC 8689 5: and whatever RET said. */
+	if (!failed || m->ret == SMTP_RET_HDRS || m->wishes.requiretls)
 		return false;
 	return m->ret == SMTP_RET_FULL || m->size <= RETURN_WHOLE_MAX;
 }
@@ -207,6 +208,7 @@ make_message(const struct queue_message *m, struct queue_message **out)
 	/* RFC 6710 4.6 */
 	report->wishes.priority = m->wishes.priority;
 	report->wishes.has_priority = m->wishes.has_priority;
+	report->wishes.requiretls = m->wishes.requiretls; /* RFC 8689 5 */
 	return queue_message_add(
 		   report, m->from, SMTP_NOTIFY_NEVER, SLICE_EMPTY) == NULL
 	    ? -ENOMEM

@@ -111,11 +111,9 @@ route_self_addresses(struct arena *a, struct route_self *out)
 
 static int
 real_mx(void *arg, struct arena *a, const char *domain, struct dns_mx **out,
-    size_t *n)
+    size_t *n, bool *secure)
 {
-	bool secure;
-
-	return dns_mx(arg, a, domain, out, n, &secure);
+	return dns_mx(arg, a, domain, out, n, secure);
 }
 
 static int
@@ -142,7 +140,8 @@ struct route {
 	uint16_t port;
 	struct route_hop *hops;
 	size_t n;
-	bool later; /* a look-up failed for now */
+	bool later;  /* a look-up failed for now */
+	bool secure; /* of the hops that are added */
 };
 
 static bool
@@ -168,6 +167,7 @@ hops_add(
 	for (size_t i = 0; i < n && r->n < ROUTE_ADDRESSES_MAX; i++) {
 		r->hops[r->n].host = host;
 		r->hops[r->n].addr = addrs[i];
+		r->hops[r->n].secure = r->secure;
 		addr_set_port(&r->hops[r->n].addr, r->port);
 		r->n++;
 	}
@@ -262,7 +262,7 @@ route_name(struct route *r, const char *domain, struct smtp_reply *why)
 	struct dns_mx *mx = NULL;
 	size_t n = 0;
 	bool self = false;
-	int rc = r->dns->mx(r->dns->arg, r->a, domain, &mx, &n);
+	int rc = r->dns->mx(r->dns->arg, r->a, domain, &mx, &n, &r->secure);
 
 	if (rc == -EAGAIN)
 		r->later = true;
@@ -277,9 +277,12 @@ route_name(struct route *r, const char *domain, struct smtp_reply *why)
 		    r->a, 556, "5.1.10", "%s takes no mail (null MX)", domain);
 		return -EHOSTUNREACH;
 	}
+	/* The name of the implicit MX is the domain, which nobody can change. */
+	if (rc != 0 || n == 0)
+		r->secure = true;
 	if (rc == 0 && n > 0)
 		rc = mx_add(r, mx, mx_cut_self_by_name(r, mx, n, &self), &self);
-	else if ((rc = host_add(r, domain)) == 1) /* the implicit MX */
+	else if ((rc = host_add(r, domain)) == 1)
 		self = true;
 	if (rc < 0)
 		return rc;
@@ -359,7 +362,7 @@ route_smarthost(const struct route_dns *dns, struct arena *a,
     const char *smarthost, struct route_hop **out, size_t *n,
     struct smtp_reply *why)
 {
-	struct route r = { .dns = dns, .a = a };
+	struct route r = { .dns = dns, .a = a, .secure = true };
 	struct slice whole = slice_str(smarthost);
 	ssize_t colon = slice_rfind(whole, ':');
 	struct net_addr addr;
@@ -372,7 +375,7 @@ route_smarthost(const struct route_dns *dns, struct arena *a,
 	if (net_addr_parse(&addr, smarthost, "/") == 0) {
 		if ((host = arena_strdup(a, whole)) == NULL)
 			rc = -ENOMEM;
-		r.hops[0] = (struct route_hop){ host, addr };
+		r.hops[0] = (struct route_hop){ host, addr, true };
 		r.n = 1;
 	} else if (colon <= 0 ||
 	    slice_u64(slice_from(whole, (size_t)colon + 1), 65535, &port) !=

@@ -16,11 +16,11 @@
 #define ROUTE_HOSTS_MAX 10
 #define ROUTE_ADDRESSES_MAX 10 /* of all hosts together */
 
-/* As dns_mx and dns_addresses. */
+/* As dns_mx and dns_addresses; *secure: DNSSEC vouches for it. */
 struct route_dns {
 	void *arg;
 	int (*mx)(void *arg, struct arena *a, const char *domain,
-	    struct dns_mx **out, size_t *n);
+	    struct dns_mx **out, size_t *n, bool *secure);
 	int (*addresses)(void *arg, struct arena *a, const char *host,
 	    struct net_addr **out, size_t *n);
 };
@@ -40,6 +40,7 @@ int route_self_addresses(struct arena *a, struct route_self *out);
 struct route_hop {
 	const char *host; /* for SNI and logs */
 	struct net_addr addr;
+	bool secure; /* the name is sure: the domain's own, or of a signed MX */
 };
 
 /*

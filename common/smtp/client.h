@@ -120,7 +120,9 @@ struct smtp_client_mail {
  * is needed and not offered makes *mail_reply 553 5.6.7 without asking,
  * BINARYMIME likewise 554 5.6.3, a size over the server's limit 552 5.3.4, a
  * hold or a DELIVERBY in mode R that it cannot keep 554 5.3.3 (5.4.7 when the
- * time is over, or too short for it).
+ * time is over, or too short for it), REQUIRETLS 550 5.7.30 (5.7.10 without
+ * TLS), but for mail from <>, which is not lost for that (RFC 8689 5). Whether
+ * the server has been verified is the caller's to know.
  * -EINVAL: an address or a value holds control characters.
  * A transaction that was not sent need not be reset: the next one sees to it.
  */

@@ -81,6 +81,20 @@ put_by(const struct smtp_wishes *w, struct buf *b)
 	    w->by_trace ? "T" : "");
 }
 
+/* Our own on this machine: nothing crosses a wire. */
+static bool
+is_at_hand(const struct smtp_client *c)
+{
+	return c->conf.lmtp && net_addr_is_loopback(conn_peer(c->conn));
+}
+
+static bool
+takes_requiretls(const struct smtp_client *c)
+{
+	return (c->ext & SMTP_EXT_REQUIRETLS) &&
+	    (conn_is_tls(c->conn) || is_at_hand(c));
+}
+
 static void
 put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
     struct buf *b)
@@ -106,6 +120,8 @@ put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
 	if (c->prdr)
 		buf_put_str(b, " PRDR");
 	put_hold(m->wishes.hold, b);
+	if (m->wishes.requiretls && takes_requiretls(c))
+		buf_put_str(b, " REQUIRETLS");
 	if (m->wishes.by_mode != '\0' && (c->ext & SMTP_EXT_DELIVERBY))
 		put_by(&m->wishes, b);
 	/* RFC 6710 4.2: also the one that nobody has named. Our own know it. */
@@ -311,6 +327,21 @@ refuse_by(const struct smtp_client *c, const struct smtp_wishes *w,
 	return true;
 }
 
+/* RFC 8689 4.2.1; where mail is delivered on this machine it is at its end. */
+static bool
+refuse_tls(const struct smtp_client *c, struct smtp_reply *reply)
+{
+	if (takes_requiretls(c) || (c->conf.final && is_at_hand(c)))
+		return false;
+	if (conn_is_tls(c->conn) || is_at_hand(c))
+		*reply = SMTP_REPLY(550, "5.7.30",
+		    "REQUIRETLS is not supported by the next server");
+	else
+		*reply = SMTP_REPLY(
+		    550, "5.7.10", "REQUIRETLS, and no TLS to the next server");
+	return true;
+}
+
 static bool
 refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
     struct smtp_reply *reply)
@@ -326,6 +357,8 @@ refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
 		    554, "5.6.3", "The next server does not take binary mail");
 		return true;
 	}
+	if (m->wishes.requiretls && m->from.n > 0 && refuse_tls(c, reply))
+		return true;
 	if (m->wishes.by_mode == 'R' && refuse_by(c, &m->wishes, reply))
 		return true;
 	if (m->wishes.hold.n > 0 && !(c->ext & SMTP_EXT_FUTURERELEASE)) {

@@ -92,6 +92,8 @@ struct smtp_handler {
  *  - Too many faults of the peer end it with 421 4.7.0; they are counted from
  *    the last message that was accepted. Not counted in LMTP: refused
  *    recipients.
+ *  - REQUIRETLS is offered under TLS only, and in LMTP where nothing crosses a
+ *    wire.
  *  - XFORWARD, XTRACE= and, in LMTP, FUTURERELEASE are taken from loopback and
  *    Unix peers only; FUTURERELEASE not at all in ESMTP (RFC 4865 4.2 2).
  *  - 4xx and 5xx get " [ref ID]" where it lacks one: the transaction's id, or

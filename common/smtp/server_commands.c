@@ -80,6 +80,7 @@ static const struct {
 	{ SMTP_EXT_PRDR, "PRDR" },
 	/* The default policy, by name: its levels are among our 19. */
 	{ SMTP_EXT_MT_PRIORITY, "MT-PRIORITY MIXER" },
+	{ SMTP_EXT_REQUIRETLS, "REQUIRETLS" },
 	{ SMTP_EXT_XFORWARD,
 	    "XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT" },
 	{ SMTP_EXT_XTRACE, "XTRACE" },

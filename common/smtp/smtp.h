@@ -32,6 +32,7 @@ enum smtp_ext {
 	SMTP_EXT_FUTURERELEASE = 1 << 15, /* RFC 4865 */
 	SMTP_EXT_MT_PRIORITY = 1 << 16,   /* RFC 6710 */
 	SMTP_EXT_DELIVERBY = 1 << 17,     /* RFC 2852 */
+	SMTP_EXT_REQUIRETLS = 1 << 18,    /* RFC 8689 */
 };
 
 /* A Reverse-path or Forward-path. The slices are in the arena. */
@@ -107,6 +108,7 @@ struct smtp_wishes {
 	char by_mode;
 	bool by_trace; /* tell the sender of each hop */
 	int64_t by_ms;
+	bool requiretls; /* no hop without TLS that is verified */
 };
 
 /* What MAIL FROM said. */

@@ -252,6 +252,14 @@ set_by(struct parse *p, struct slice value)
 	return 0;
 }
 
+static int
+set_requiretls(struct parse *p, struct slice value)
+{
+	(void)value;
+	p->mail->wishes.requiretls = true;
+	return 0;
+}
+
 static const struct param mail_params[] = {
 	{ "SIZE", SMTP_EXT_SIZE, set_size, false },
 	{ "BODY", SMTP_EXT_8BITMIME, set_body, false },
@@ -263,6 +271,7 @@ static const struct param mail_params[] = {
 	{ "PRDR", SMTP_EXT_PRDR, set_prdr, true },
 	{ "MT-PRIORITY", SMTP_EXT_MT_PRIORITY, set_priority, false },
 	{ "BY", SMTP_EXT_DELIVERBY, set_by, false },
+	{ "REQUIRETLS", SMTP_EXT_REQUIRETLS, set_requiretls, true },
 	{ "HOLDFOR", SMTP_EXT_FUTURERELEASE, set_holdfor, false },
 	{ "HOLDUNTIL", SMTP_EXT_FUTURERELEASE, set_holduntil, false },
 	{ NULL, 0, NULL, false },

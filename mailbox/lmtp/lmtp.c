@@ -454,7 +454,8 @@ lmtp_start(
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_XFORWARD |
 		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
-		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY,
+		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY |
+		    SMTP_EXT_REQUIRETLS,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mailbox.max_size"),
 		.xclient_from =

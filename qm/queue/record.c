@@ -182,12 +182,13 @@ reader_end(const struct reader *r)
  * that is not known is a row of a newer program, which had better not be
  * guessed at: it may forbid just what we would do.
  */
-enum wish { WISH_HOLD = 1, WISH_PRIORITY = 2, WISH_BY = 3 };
+enum wish { WISH_HOLD = 1, WISH_PRIORITY = 2, WISH_BY = 3, WISH_TLS = 4 };
 
 static bool
 has_wishes(const struct smtp_wishes *w)
 {
-	return w->hold.n > 0 || w->has_priority || w->by_mode != '\0';
+	return w->hold.n > 0 || w->has_priority || w->by_mode != '\0' ||
+	    w->requiretls;
 }
 
 static void
@@ -214,6 +215,11 @@ put_wishes(struct buf *b, const struct smtp_wishes *w)
 		put_u8(b, (unsigned)w->by_mode);
 		put_u8(b, w->by_trace);
 	}
+	if (w->requiretls) {
+		put_u8(b, WISH_TLS);
+		put_u8(b, 0);
+		put_u8(b, 0);
+	}
 }
 
 static bool
@@ -238,6 +244,9 @@ take_wish(unsigned tag, struct slice value, struct smtp_wishes *w)
 		w->by_trace = trace == 1;
 		return !r.bad && r.rest.n == 0 && trace <= 1 &&
 		    (w->by_mode == 'R' || w->by_mode == 'N');
+	case WISH_TLS:
+		w->requiretls = true;
+		return value.n == 0;
 	default:
 		return false;
 	}

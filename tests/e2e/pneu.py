@@ -61,13 +61,12 @@ def listening_socket():
     return s
 
 
-_certificate = None
+_certificates = {}
 
 
-def certificate():
+def certificate(names="DNS:localhost,DNS:mx.example.test,IP:127.0.0.1"):
     """(certificate file, key file), self-signed, made once per test run."""
-    global _certificate
-    if _certificate is None:
+    if names not in _certificates:
         d = tempfile.mkdtemp(prefix="pneu-cert-")
         import atexit
         atexit.register(shutil.rmtree, d, True)
@@ -75,11 +74,10 @@ def certificate():
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
              "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
-             "/CN=localhost", "-addext",
-             "subjectAltName=DNS:localhost,DNS:mx.example.test,IP:127.0.0.1",
+             "/CN=localhost", "-addext", "subjectAltName=" + names,
              "-keyout", key, "-out", pem], check=True, capture_output=True)
-        _certificate = pem, key
-    return _certificate
+        _certificates[names] = pem, key
+    return _certificates[names]
 
 
 class System:

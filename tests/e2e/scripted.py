@@ -29,14 +29,16 @@ class Scripted:
     banner, ehlo, mail, data: a reply; rcpt, final: a dict by recipient, or a
     reply for all; starttls: None (not offered), "good", "broken" (garbage in
     place of the handshake) or "refused"; auth: "user:password" that is asked
-    for; extensions: more EHLO lines.
+    for; extensions: more EHLO lines, or a function of the Session that gives
+    them; pem: (certificate, key).
     """
 
     def __init__(self, lmtp=False, banner=None, ehlo=None, mail=None,
                  rcpt=None, data=None, final=None, starttls=None, auth=None,
                  extensions=("PIPELINING", "8BITMIME", "SIZE 10000000",
                              "ENHANCEDSTATUSCODES"),
-                 host="127.0.0.1", port=0, path=None):
+                 host="127.0.0.1", port=0, path=None, pem=None):
+        self.pem = pem or certificate()
         self.lmtp, self.banner, self.ehlo = lmtp, banner, ehlo
         self.mail, self.rcpt, self.data, self.final = mail, rcpt, data, final
         self.starttls, self.auth = starttls, auth
@@ -160,7 +162,10 @@ class Session:
 
     def cmd_ehlo(self, text):
         self.reset()
-        lines = ["scripted"] + list(self.server.extensions)
+        extensions = self.server.extensions
+        if callable(extensions):
+            extensions = extensions(self)
+        lines = ["scripted"] + list(extensions)
         if self.server.starttls and not self.tls:
             lines.append("STARTTLS")
         if self.server.auth:
@@ -191,7 +196,7 @@ class Session:
             self.s.sendall(b"this is not a handshake, not at all\r\n")
             raise Drop
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate())
+        context.load_cert_chain(*self.server.pem)
         self.s = context.wrap_socket(self.s, server_side=True)
         with self.server.lock:
             self.server.sockets.add(self.s)

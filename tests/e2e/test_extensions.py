@@ -162,6 +162,39 @@ class DeliverBy(Case):
                       self.s.pneu("queue", "show", entry["id"]))
 
 
+class RequireTls(Case):
+    """RFC 8689: under TLS only, and from hop to hop to qm."""
+    CONF = {"dns": {"stub": {"elsewhere.test": "127.0.0.1@9"}}}
+
+    @classmethod
+    def prepare(cls):
+        cls.s.pneu("address", "add", "away@example.test", "x@elsewhere.test")
+
+    def test_offered_under_tls_only(self):
+        c = self.mta()
+        self.assertFalse(c.has_extn("requiretls"))
+        self.assertEqual(c.mail("x@elsewhere.test", ["REQUIRETLS"])[0], 555)
+        c.starttls(context=tls_context())
+        c.ehlo()
+        self.assertTrue(c.has_extn("requiretls"))
+        self.assertTrue(self.msa().has_extn("requiretls"))
+
+    def test_to_a_mailbox_and_to_the_queue(self):
+        mta = self.mta()
+        mta.starttls(context=tls_context())
+        for c, sender in ((mta, "x@elsewhere.test"),
+                          (self.msa(), "alice@example.test")):
+            c.sendmail(sender, ["bob@example.test", "away@example.test"],
+                       MAIL.replace(b"hi", sender.encode()), ["REQUIRETLS"])
+            self.s.wait_message("bob", b"Subject: " + sender.encode())
+        entries = pneu.until(
+            lambda: (lambda q: len(q) == 2 and q)(
+                json.loads(self.s.pneu("queue", "list", "--json"))), "queue")
+        for e in entries:
+            shown = self.s.pneu("queue", "show", e["id"])
+            self.assertIn("requires  verified TLS", shown)
+
+
 class Priority(Case):
     """MT-PRIORITY (RFC 6710): who may ask for how much, and what is told."""
     CONF = {"mta": {"priority_from": ["127.0.0.2"]}}

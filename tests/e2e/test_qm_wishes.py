@@ -4,10 +4,10 @@ import email
 import threading
 
 import test_qm
-from pneu import until
-from test_qm import Case, PATIENCE
+from pneu import certificate, until
+from test_qm import Case, PATIENCE, PORT
+from zone import TestZone
 
-tearDownModule = test_qm.tearDownModule
 OFFERS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
 
 
@@ -156,6 +156,176 @@ class DeliverBy(Case):
         self.wait_got(self.box, 2)
         self.wait_empty()
         self.assertEqual(len(self.box.messages), 2)
+
+
+ZONE = TestZone({"safe": """
+one MX 10 mx.one
+two MX 10 mx.one
+two MX 20 mx.two
+mx.one A 127.0.0.2
+mx.two A 127.0.0.3
+bare MX 10 mx.two
+""", "lab": """
+one MX 10 mx.one
+mx.one A 127.0.0.2
+bare A 127.0.0.3
+"""}, signed=("safe",))
+
+
+def tearDownModule():
+    ZONE.close()
+    test_qm.tearDownModule()
+
+
+class RequireTls(Case):
+    """RFC 8689. The zone safe is signed, lab is not."""
+    PEM = certificate("DNS:mx.one.safe,DNS:mx.one.lab,DNS:mx.two.safe,"
+                      "DNS:bare.lab")
+
+    def conf(self, **qm):
+        self.s.write_conf({
+            "qm": {"smtp_port": PORT, "retry_first": "50ms",
+                   "retry_max": "200ms", **self.CONF, **qm},
+            "hostname": "us.lab", "tls": {"ca": self.PEM[0]}, **ZONE.conf()})
+
+    def server(self, host="127.0.0.2", offers=("REQUIRETLS", "DSN"), tls=True,
+               pem=PEM):
+        return self.serve(
+            host, starttls="good" if tls else None, pem=pem,
+            extensions=lambda s: OFFERS + (offers if s.tls else ()))
+
+    def returned(self, to, status, **kw):
+        n = len(self.box.messages)
+        self.queue(to, mail_options=["REQUIRETLS"], **kw)
+        report = self.wait_got(self.box, n + 1)
+        self.assertIn(b"\r\nStatus: %s\r\n" % status.encode(), report.data)
+        return report
+
+    def test_verified_and_said_again(self):
+        one = self.server()
+        self.queue("x@one.safe", mail_options=["REQUIRETLS"])
+        got = self.wait_got(one)
+        self.assertTrue(got.tls)
+        self.assertIn("REQUIRETLS", got.params)
+        self.wait_empty()
+        self.assertEqual(self.box.messages, [])
+
+    def test_never_without_being_asked(self):
+        one = self.server()
+        self.queue("x@one.safe")
+        self.assertNotIn("REQUIRETLS", self.wait_got(one).params)
+
+    def test_the_domain_itself_needs_no_signature(self):
+        bare = self.server("127.0.0.3")
+        self.queue("x@bare.lab", mail_options=["REQUIRETLS"])
+        self.assertIn("REQUIRETLS", self.wait_got(bare).params)
+
+    def test_not_offered_is_5_7_30(self):
+        one = self.server(offers=())
+        self.returned("x@one.safe", "5.7.30")
+        self.assertEqual(one.messages, [])
+
+    def test_offered_in_plain_text_is_none(self):
+        one = self.serve("127.0.0.2", extensions=OFFERS + ("REQUIRETLS",))
+        self.returned("x@one.safe", "5.7.10")
+        self.assertEqual(one.messages, [])
+
+    def test_no_tls_is_5_7_10(self):
+        one = self.server(tls=False)
+        self.returned("x@one.safe", "5.7.10")
+        self.assertEqual(one.messages, [])
+
+    def test_a_wrong_name_is_5_7_10(self):
+        one = self.server(pem=certificate())
+        self.returned("x@one.safe", "5.7.10")
+        self.assertEqual(one.messages, [])
+        # Other mail goes there as ever, by the same TLS.
+        self.queue("x@one.safe")
+        self.assertTrue(self.wait_got(one).tls)
+
+    def test_an_unsigned_mx_is_5_7_30(self):
+        one = self.server()
+        self.returned("x@one.lab", "5.7.30")
+        self.assertEqual(one.messages, [])
+
+    def test_the_next_mx_is_asked(self):
+        """4.2.1: steps 2 to 5 with each host."""
+        one, two = self.server(tls=False), self.server("127.0.0.3")
+        self.queue("x@two.safe", mail_options=["REQUIRETLS"])
+        self.assertIn("REQUIRETLS", self.wait_got(two).params)
+        self.assertEqual(one.messages, [])
+
+    def test_away_is_not_the_end(self):
+        self.queue("x@one.safe", mail_options=["REQUIRETLS"])
+        until(lambda: self.list()[0]["attempts"] > 1, "attempts")
+        self.assertIn("REQUIRETLS", self.wait_got(self.server()).params)
+
+    def test_reports_are_as_secret(self):
+        """5: the header only, REQUIRETLS where offered, but never lost."""
+        self.box.extensions = OFFERS + ("REQUIRETLS",)
+        self.server(offers=())
+        report = self.returned("x@one.safe", "5.7.30", text=b"secret words")
+        self.assertIn("REQUIRETLS", report.params)
+        self.assertNotIn(b"secret words", report.data)
+        two = self.server("127.0.0.3")
+        self.returned_to(two, "REQUIRETLS")
+        two.close()
+        two = self.server("127.0.0.3", tls=False)
+        self.returned_to(two, None)
+
+    def returned_to(self, server, param):
+        """A report to a sender who is elsewhere."""
+        self.queue("x@one.safe", mail_options=["REQUIRETLS"],
+                   sender="a@bare.safe")
+        got = self.wait_got(server)
+        self.assertEqual(got.sender, "")
+        if param:
+            self.assertIn(param, got.params)
+        else:
+            self.assertNotIn("REQUIRETLS", got.params)
+
+    def test_tls_required_no(self):
+        """4.2.2: such mail goes by any TLS or none; 4.1: not where MAIL said
+        otherwise."""
+        one = self.server(pem=certificate())
+        text = b"Subject: x\r\nTLS-Required: No\r\n\r\nbody\r\n"
+        with self.lmtp() as c:
+            c.deliver("alice@example.test", ["x@one.safe"], text)
+        self.assertTrue(self.wait_got(one).tls)
+        one.close()
+        one = self.serve("127.0.0.2", starttls="broken",
+                         extensions=OFFERS + ("REQUIRETLS",))
+        with self.lmtp() as c:
+            c.deliver("alice@example.test", ["x@one.safe"], text)
+        self.assertFalse(self.wait_got(one).tls)
+        with self.lmtp() as c:
+            c.deliver("alice@example.test", ["x@one.safe"], text,
+                      mail_options=["REQUIRETLS"])
+        self.assertIn(b"\r\nStatus: 5.7.10\r\n", self.wait_got(self.box).data)
+        self.assertEqual(len(one.messages), 1)
+
+    def test_the_mailbox_is_the_end_of_the_way(self):
+        """Offered there or not: nothing crosses a wire."""
+        self.queue("alice@example.test", mail_options=["REQUIRETLS"])
+        self.assertNotIn("REQUIRETLS", self.wait_got(self.box).params)
+
+
+class RequireTlsSmarthost(Case):
+    CONF = {"smarthost": "mx.one.lab:%d" % PORT, "smarthost_tls": "may"}
+    conf = RequireTls.conf
+    PEM = RequireTls.PEM
+
+    def test_verified_by_its_name(self):
+        how = dict(starttls="good", pem=self.PEM)
+        one = self.serve("127.0.0.2", extensions=OFFERS + ("REQUIRETLS",),
+                         **how)
+        self.queue("x@any.lab", mail_options=["REQUIRETLS"])
+        self.assertIn("REQUIRETLS", self.wait_got(one).params)
+        one.close()
+        one = self.serve("127.0.0.2", extensions=OFFERS, **how)
+        self.queue("x@any.lab", mail_options=["REQUIRETLS"])
+        self.assertIn(b"\r\nStatus: 5.7.30\r\n", self.wait_got(self.box).data)
+        self.assertEqual(one.messages, [])
 
 
 del Case

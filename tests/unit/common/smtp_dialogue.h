@@ -154,6 +154,8 @@ record_wishes(const struct smtp_wishes *w)
 		    (long long)(w->by_ms - clock_wall_ms() + 1000000500) /
 			    1000 - 1000000,
 		    w->by_mode, w->by_trace ? "T" : "");
+	if (w->requiretls)
+		buf_put_str(&record, "requiretls\n");
 }
 
 static void

@@ -388,6 +388,10 @@ static const struct {
 	    SMTP_EXT_DELIVERBY, 554, "5.4.7", NULL },
 	{ "nothing is left", { .by_ms = 900, .by_mode = 'R' },
 	    SMTP_EXT_DELIVERBY, 554, "5.4.7", NULL },
+	{ "TLS from one of ours to another", { .requiretls = true },
+	    SMTP_EXT_REQUIRETLS, 250, "", "requiretls\n" },
+	{ "TLS where it is not offered", { .requiretls = true }, 0, 550,
+	    "5.7.30", NULL },
 	{ "a hold that is not offered", { .hold = SLICE_LIT("for;1") }, 0, 554,
 	    "5.3.3", NULL },
 };

@@ -91,6 +91,25 @@ static const struct smtp_server hasty = {
 	"S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-MT-PRIORITY MIXER", \
 	    "S: 250-VRFY", "S: 250 HELP"
 
+static const struct smtp_server requiring = {
+	.kind = SMTP_SERVER_ESMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_REQUIRETLS,
+	.max_errors = 20,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+static const struct smtp_server requiring_lmtp = {
+	.kind = SMTP_SERVER_LMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_REQUIRETLS,
+	.max_errors = 20,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+
 static const struct scene {
 	const char *name;
 	const struct smtp_server *server;
@@ -199,9 +218,9 @@ static const struct scene {
 		"S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",
 		"S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",
 		"S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",
-		"S: 250-MT-PRIORITY MIXER", "S: 250-XFORWARD *",
-		"S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-DELIVERBY",
-		"S: 250-VRFY", "S: 250 HELP",
+		"S: 250-MT-PRIORITY MIXER", "S: 250-REQUIRETLS",
+		"S: 250-XFORWARD *", "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4",
+		"S: 250-DELIVERBY", "S: 250-VRFY", "S: 250 HELP",
 		"C: MAIL FROM:<a@a.example> MT-PRIORITY=9", "S: 250 2.1.0 *",
 		BYE),
 	    NULL },
@@ -236,6 +255,23 @@ static const struct scene {
 	    SCRIPT(QUEUE, MESSAGE("BY=120;R"), MESSAGE("BY=-5;NT"), BYE),
 	    RECORDED("LMTP") "by now+120;R\n" RCPT_B RECORDED(
 		"LMTP") "by now-5;NT\n" RCPT_B },
+	/* --- REQUIRETLS, RFC 8689 (under TLS: "secure" below) --- */
+	{ "REQUIRETLS: not in plain text (2)", &requiring,
+	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-VRFY",
+		"S: 250 HELP", "C: MAIL FROM:<> REQUIRETLS", "S: 555 5.5.4 *",
+		BYE),
+	    NULL },
+	{ "REQUIRETLS: between our own", &requiring_lmtp,
+	    SCRIPT("S: 220 *", "C: LHLO a", "S: 250-mx.test",
+		"S: 250-REQUIRETLS", "S: 250-VRFY", "S: 250 HELP",
+		MESSAGE("REQUIRETLS"), REFUSED("REQUIRETLS=1"),
+		REFUSED("REQUIRETLS REQUIRETLS"), BYE),
+	    RECORDED("LMTP") "requiretls\n" RCPT_B },
+	{ "REQUIRETLS: LMTP over a wire", &requiring_lmtp,
+	    SCRIPT("P: 192.0.2.1:25", "S: 220 *", "C: LHLO a", "S: 250-mx.test",
+		"S: 250-VRFY", "S: 250 HELP", "C: MAIL FROM:<> REQUIRETLS",
+		"S: 555 5.5.4 *", BYE),
+	    NULL },
 	/* --- RFC 5321 4.1.1.8 --- */
 	{ "HELP names what there is", &plain,
 	    SCRIPT(HELLO, "C: HELP",
@@ -282,12 +318,45 @@ scenes_go_the_same_octet_by_octet(void **state)
 		run_scene(&scenes[i], CUT_EVERYWHERE);
 }
 
+/* RFC 8689 2: offered, and taken, once TLS is there. */
+static void
+requiretls_under_tls(void **state)
+{
+	const struct scene secure = { "REQUIRETLS under TLS", NULL,
+		SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test",
+		    "S: 250-STARTTLS", "S: 250-VRFY", "S: 250 HELP",
+		    "C: STARTTLS", "S: 220 *", "T:", "C: EHLO a",
+		    "S: 250-mx.test", "S: 250-REQUIRETLS", "S: 250-VRFY",
+		    "S: 250 HELP", MESSAGE("REQUIRETLS"), BYE),
+		RECORDED("ESMTPS") "requiretls\n" RCPT_B };
+	struct smtp_server server = requiring;
+	struct dialogue d = {
+		.server = &server, .script = secure.script, .cut = CUT_NOWHERE
+	};
+	struct buf err = BUF_INIT;
+	char path[32];
+
+	(void)state;
+	make_certificate(path);
+	server.extensions |= SMTP_EXT_STARTTLS;
+	assert_int_equal(
+	    tls_server_new_files(&server.tls, path, path, &err), 0);
+	assert_int_equal(
+	    tls_client_new_files(&d.tls, TLS_VERIFY_NONE, NULL, &err), 0);
+	assert_string_equal(dialogue_run(&d), "");
+	assert_string_equal(buf_str(&record), secure.recorded);
+	tls_client_free(&d.tls);
+	tls_server_free(&server.tls);
+	unlink(path);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(scenes_go_as_written),
 		cmocka_unit_test(scenes_go_the_same_octet_by_octet),
+		cmocka_unit_test(requiretls_under_tls),
 	};
 
 	log_set_level(LOG_LEVEL_ERROR);

@@ -22,6 +22,10 @@ static const struct {
 	    DESTINATION_BY },
 	{ { .by_mode = 'R' }, true, "", "smarthost+by", DESTINATION_SMARTHOST,
 	    DESTINATION_BY },
+	{ { .requiretls = true }, false, "a", "smtp+tls:a", DESTINATION_DOMAIN,
+	    DESTINATION_TLS },
+	{ { .requiretls = true, .by_mode = 'R' }, true, "", "smarthost+by+tls",
+	    DESTINATION_SMARTHOST, DESTINATION_TLS | DESTINATION_BY },
 	{ { .by_mode = 'N' }, false, "+by", "smtp:+by", DESTINATION_DOMAIN, 0 },
 };
 
@@ -48,6 +52,21 @@ names_say_where_and_what_is_needed(void **state)
 	}
 }
 
+/* RFC 8689 5 */
+static void
+reports_go_without_rather_than_not_at_all(void **state)
+{
+	struct queue_message *m = queue_message_new();
+	const char *name;
+
+	(void)state;
+	m->wishes.requiretls = true;
+	name = destination_name_of(m, false, SLICE_LIT("a"));
+	assert_string_equal(name, "smtp+iftls:a");
+	assert_int_equal(destination_parse(name).needs, DESTINATION_TLS_IF);
+	queue_message_free(&m);
+}
+
 static void
 the_mailbox_is_one(void **state)
 {
@@ -61,6 +80,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_say_where_and_what_is_needed),
+		cmocka_unit_test(reports_go_without_rather_than_not_at_all),
 		cmocka_unit_test(the_mailbox_is_one),
 	};
 

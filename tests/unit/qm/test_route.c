@@ -72,12 +72,13 @@ word(struct slice *rest)
 
 static int
 fake_mx(void *arg, struct arena *a, const char *domain, struct dns_mx **out,
-    size_t *n)
+    size_t *n, bool *secure)
 {
 	const struct record *r = look_up(domain);
 	struct slice rest;
 
 	(void)arg;
+	*secure = strcmp(domain, "two.lab") == 0; /* the one that is signed */
 	if (r == NULL)
 		return -ENOENT;
 	if (r->mx[0] == '\0')
@@ -231,6 +232,40 @@ domains_lead_to_their_hosts(void **state)
 	}
 }
 
+static const struct {
+	const char *domain;
+	bool secure;
+} names[] = {
+	{ "one.lab", false },     /* an MX that anybody could have given */
+	{ "two.lab", true },      /* signed */
+	{ "implicit.lab", true }, /* the domain itself */
+	{ "[192.0.2.1]", false },
+};
+
+/* RFC 8689 4.2.1 */
+static void
+some_names_are_sure(void **state)
+{
+	struct net_addr mine;
+	struct route_self self = self_of(&mine);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
+		struct route_hop *hops;
+		struct smtp_reply why;
+		size_t n;
+
+		assert_int_equal(
+		    route_domain(&dns, &self, &a, slice_str(names[i].domain),
+			25, &hops, &n, &why),
+		    0);
+		for (size_t k = 0; k < n; k++)
+			assert_int_equal(hops[k].secure, names[i].secure);
+		arena_reset(&a);
+	}
+}
+
 static void
 the_number_of_hops_is_bounded(void **state)
 {
@@ -298,6 +333,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(domains_lead_to_their_hosts),
+		cmocka_unit_test(some_names_are_sure),
 		cmocka_unit_test(the_number_of_hops_is_bounded),
 		cmocka_unit_test(a_smarthost_is_one_host),
 	};
