@@ -23,12 +23,14 @@ static const struct service_protocol protocols[] = {
 int
 main(int argc, char **argv)
 {
+	static const char *const networks[] = { "msa.etrn_from", NULL };
 	static const struct service msa = {
 		.name = "msa",
 		.summary = "takes mail from its users",
 		.protocols = protocols,
 		.proxy_from = "msa.proxy_from",
 		.xclient_from = "msa.xclient_from",
+		.networks = networks,
 		.start = msa_start,
 		.reload = msa_reload,
 		.stop = msa_stop,

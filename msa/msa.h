@@ -22,6 +22,7 @@ struct msa {
 	struct smtp_pool *qm;
 	struct accounts *accounts;
 	bool plaintext_login;
+	const char *const *etrn_from; /* networks */
 	bool verifies; /* VRFY is answered truly */
 	struct sent *sent;
 	const char *accounts_dir;

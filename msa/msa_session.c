@@ -188,6 +188,19 @@ on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
 	return msa.verifies ? smtp_pool_verify(msa.qm, a, who->text, reply) : 0;
 }
 
+/* ETRN: qm has what waits. */
+static int
+on_flush(struct smtp_session *s, struct arena *a, struct slice node,
+    bool subdomains, struct smtp_reply *reply)
+{
+	if (!net_addr_is_listed(
+		conn_peer(smtp_session_conn(s)), msa.etrn_from)) {
+		*reply = SMTP_REPLY(459, "4.7.1", "not for you");
+		return 0;
+	}
+	return smtp_pool_flush(msa.qm, a, node, subdomains, reply);
+}
+
 static void
 on_reset(struct smtp_session *s)
 {
@@ -207,6 +220,7 @@ static const struct smtp_handler handler = {
 	.mail = msa_mail,
 	.rcpt = on_rcpt,
 	.verify = on_verify,
+	.flush = on_flush,
 	.message = msa_message,
 	.reset = on_reset,
 	.auth = msa_auth,
@@ -256,6 +270,7 @@ msa_reload(const struct conf *conf)
 {
 	size_t n_networks;
 
+	msa.etrn_from = conf_list(conf, "msa.etrn_from", &n_networks);
 	msa.verifies = conf_bool(conf, "msa.vrfy");
 	limits_read(conf);
 	msa.accounts_dir = conf_file(conf, "accounts.dir");
@@ -273,7 +288,7 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
 		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
 		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,

@@ -19,12 +19,15 @@ static const struct service_protocol protocols[] = {
 int
 main(int argc, char **argv)
 {
+	static const char *const networks[] = { "mta.priority_from",
+		"mta.etrn_from", NULL };
 	static const struct service mta = {
 		.name = "mta",
 		.summary = "receives mail by ESMTP",
 		.protocols = protocols,
 		.proxy_from = "mta.proxy_from",
 		.xclient_from = "mta.xclient_from",
+		.networks = networks,
 		.start = mta_start,
 		.reload = mta_reload,
 		.stop = mta_stop,

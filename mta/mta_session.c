@@ -26,7 +26,8 @@ static struct {
 	struct mta_clients *clients;
 	unsigned max_per_address;
 	size_t max_hops;
-	bool verifies; /* VRFY is answered truly */
+	const char *const *etrn_from; /* networks */
+	bool verifies;                /* VRFY is answered truly */
 } mta;
 
 /* One per connection; the transaction's part is emptied by on_reset. */
@@ -245,6 +246,19 @@ on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
 	    : 0;
 }
 
+/* ETRN: qm has what waits. */
+static int
+on_flush(struct smtp_session *s, struct arena *a, struct slice node,
+    bool subdomains, struct smtp_reply *reply)
+{
+	if (!net_addr_is_listed(
+		conn_peer(smtp_session_conn(s)), mta.etrn_from)) {
+		*reply = SMTP_REPLY(459, "4.7.1", "not for you");
+		return 0;
+	}
+	return smtp_pool_flush(mta.peers.qm, a, node, subdomains, reply);
+}
+
 static void
 on_reset(struct smtp_session *s)
 {
@@ -347,6 +361,7 @@ static const struct smtp_handler handler = {
 	.connect = on_connect,
 	.rcpt = on_rcpt,
 	.verify = on_verify,
+	.flush = on_flush,
 	.message = on_message,
 	.reset = on_reset,
 	.disconnect = on_disconnect,
@@ -390,6 +405,7 @@ mta_reload(const struct conf *conf)
 	size_t n_networks;
 
 	mta.max_per_address = (unsigned)conf_int(conf, "mta.max_per_address");
+	mta.etrn_from = conf_list(conf, "mta.etrn_from", &n_networks);
 	mta.verifies = conf_bool(conf, "mta.vrfy");
 	mta.max_hops = (size_t)conf_int(conf, "mta.max_hops");
 	mta.server = (struct smtp_server){
@@ -401,7 +417,7 @@ mta_reload(const struct conf *conf)
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS |
 		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
 		.xclient_from =

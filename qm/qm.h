@@ -36,9 +36,22 @@ struct qm {
 	struct co *walker;
 	struct co_event look; /* something may be due, or there is room */
 	bool full;            /* the walker had to stop for want of room */
+	bool flushing;        /* qm_flush is under way */
 	bool stopping;
 	struct co *stopper;
 };
+
+/* --- etrn.c --- */
+
+/*
+ * Try now what waits for the domain (and, `subdomains`, those below it), as
+ * `pneu queue retry` does; *n messages. 0, the queue's errors, or -EBUSY: one
+ * at a time.
+ */
+int qm_flush(struct qm *qm, struct slice node, bool subdomains, size_t *n);
+/* Is the address in that domain? In any case, and as A-label or U-label. */
+bool qm_domain_matches(
+    struct slice address, struct slice node, bool subdomains);
 
 /* --- active.c --- */
 

@@ -125,6 +125,29 @@ on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
 	return smtp_pool_verify(qm_of(s)->guard, a, who->text, reply);
 }
 
+/* RFC 1985 5.3 */
+static int
+on_flush(struct smtp_session *s, struct arena *a, struct slice node,
+    bool subdomains, struct smtp_reply *reply)
+{
+	size_t n;
+	int rc = qm_flush(qm_of(s), node, subdomains, &n);
+
+	if (rc == -EBUSY) {
+		*reply = SMTP_REPLY(458, "4.3.2", "another is under way");
+		return 0;
+	}
+	if (rc != 0)
+		return rc;
+	*reply = n == 0
+	    ? smtp_reply_f(a, 251, "2.0.0", "no messages waiting for node %.*s",
+		  (int)node.n, node.p)
+	    : smtp_reply_f(a, 253, "2.0.0",
+		  "%zu pending messages for node %.*s started", n, (int)node.n,
+		  node.p);
+	return 0;
+}
+
 static size_t
 lines(struct slice text)
 {
@@ -339,6 +362,7 @@ static const struct smtp_handler handler = {
 	.connect = on_connect,
 	.rcpt = on_rcpt,
 	.verify = on_verify,
+	.flush = on_flush,
 	.message = on_message,
 	.reset = on_reset,
 };
@@ -359,7 +383,7 @@ qm_session_server(
 		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS |
 		    SMTP_EXT_XCLIENT | SMTP_EXT_FUTURERELEASE |
 		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY |
-		    SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN,
 		.hold_max_s = HOLD_MAX_S,
 		.max_size = conf_size(conf, "qm.max_size"),
 		.xclient_from = conf_list(conf, "qm.xclient_from", &n_networks),

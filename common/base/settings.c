@@ -139,6 +139,9 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.proxy_from", CONF_LIST, "", 0, 0, NULL,
 	    "Balancers (addresses, networks) whose connections begin with a "
 	    "PROXY header, version 1 or 2" },
+	{ "mta.etrn_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks) that may have mail for a domain tried "
+	    "at once by ETRN (RFC 1985)" },
 	{ "mta.deliverby_min", CONF_DURATION, "5s", 0, 0, NULL,
 	    "Shortest time that a message may be given before it is returned "
 	    "(DELIVERBY, RFC 2852); announced; 0: none" },
@@ -203,6 +206,8 @@ const struct conf_setting conf_settings[] = {
 	    "limit" },
 	{ "msa.vrfy", CONF_BOOL, "false", 0, 0, NULL,
 	    "Answer VRFY truly, by asking qm; else always 252" },
+	{ "msa.etrn_from", CONF_LIST, "", 0, 0, NULL,
+	    "The same for users who have signed in" },
 	{ "msa.deliverby_min", CONF_DURATION, "5s", 0, 0, NULL,
 	    "The same for users' mail" },
 	{ "msa.max_priority", CONF_INT, "4", 0, 9, NULL,

@@ -78,6 +78,7 @@ struct service {
 	/* Settings that list networks: who must begin with a PROXY header, and
 	 * who may use XCLIENT (looked at here for faults only); or NULL. */
 	const char *proxy_from, *xclient_from;
+	const char *const *networks; /* more of those, NULL-terminated; or NULL */
 	/* Needs outgoing TCP connections or DNS (qm), or only Unix sockets. Where
 	 * a setting of the section is a TCP address (mta.guard on another
 	 * machine), they are allowed without this. */

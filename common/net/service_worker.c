@@ -641,6 +641,17 @@ networks_are_valid(const char *setting)
 	return good;
 }
 
+static bool
+all_networks_are_valid(const struct service *s)
+{
+	bool good = networks_are_valid(s->proxy_from) &
+	    networks_are_valid(s->xclient_from);
+
+	for (size_t i = 0; s->networks != NULL && s->networks[i] != NULL; i++)
+		good &= networks_are_valid(s->networks[i]);
+	return good;
+}
+
 static void
 worker_main(void *arg)
 {
@@ -648,8 +659,7 @@ worker_main(void *arg)
 	const struct service *s = w->process->service;
 	int rc = 0;
 
-	if (!networks_are_valid(s->proxy_from) ||
-	    !networks_are_valid(s->xclient_from) ||
+	if (!all_networks_are_valid(s) ||
 	    (s->start != NULL && s->start(service_conf()) != 0)) {
 		w->status = EX_TEMPFAIL;
 		stop_accepting(w);

@@ -99,6 +99,7 @@ static const struct {
 	{ "XTRACE", SMTP_EXT_XTRACE },
 	{ "LIMITS", SMTP_EXT_LIMITS },
 	{ "PRDR", SMTP_EXT_PRDR },
+	{ "ETRN", SMTP_EXT_ETRN },
 	{ "REQUIRETLS", SMTP_EXT_REQUIRETLS },
 	{ "DELIVERBY", SMTP_EXT_DELIVERBY },
 	{ "MT-PRIORITY", SMTP_EXT_MT_PRIORITY },
@@ -423,6 +424,31 @@ smtp_client_noop(struct smtp_client *c)
 	return rc != 0 ? rc : reply.code == 250 ? 0 : -EPROTO;
 }
 
+static bool
+has_control(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+			return true;
+	return false;
+}
+
+int
+smtp_client_flush(struct smtp_client *c, struct slice node, bool subdomains,
+    struct smtp_reply *reply)
+{
+	if (c->out_of_step)
+		return -ECONNRESET;
+	if (has_control(node))
+		return -EINVAL;
+	if (!(c->ext & SMTP_EXT_ETRN)) {
+		*reply = SMTP_REPLY(502, "5.5.1", "No ETRN there");
+		return 0;
+	}
+	return client_ask(c, reply, "ETRN %s%.*s", subdomains ? "@" : "",
+	    (int)node.n, node.p);
+}
+
 int
 smtp_client_verify(
     struct smtp_client *c, struct slice address, struct smtp_reply *reply)
@@ -431,9 +457,8 @@ smtp_client_verify(
 
 	if (c->out_of_step)
 		return -ECONNRESET;
-	for (size_t i = 0; i < address.n; i++)
-		if ((unsigned char)address.p[i] < ' ' || address.p[i] == 0x7f)
-			return -EINVAL;
+	if (has_control(address))
+		return -EINVAL;
 	return client_ask(c, reply, "VRFY <%.*s>%s", (int)address.n, address.p,
 	    utf8 ? " SMTPUTF8" : "");
 }

@@ -164,6 +164,10 @@ int smtp_client_noop(struct smtp_client *c);
 /* VRFY of local@domain, between transactions or within one. */
 int smtp_client_verify(struct smtp_client *c, struct slice address,
     struct smtp_reply *reply);
+/* ETRN (RFC 1985), between transactions. Not asked where it is not offered:
+ * 502. */
+int smtp_client_flush(struct smtp_client *c, struct slice node,
+    bool subdomains, struct smtp_reply *reply);
 
 /* --- pool: idle connections to a few fixed addresses (our own programs) --- */
 
@@ -182,7 +186,9 @@ int smtp_pool_get(struct smtp_pool *p, struct smtp_client **out);
 /* Give it back; `good` false (an error happened): it is closed. A transaction
  * that is still open is reset, which waits. */
 void smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good);
-/* VRFY on a connection of the pool, the text of the reply in `a`. */
+/* ETRN, VRFY on a connection of the pool, the text of the reply in `a`. */
+int smtp_pool_flush(struct smtp_pool *p, struct arena *a, struct slice node,
+    bool subdomains, struct smtp_reply *reply);
 int smtp_pool_verify(struct smtp_pool *p, struct arena *a, struct slice address,
     struct smtp_reply *reply);
 

@@ -116,6 +116,19 @@ smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good)
 	co_semaphore_give(&p->room);
 }
 
+/* The reply is the caller's, the connection the pool's again. */
+static int
+pool_answer(struct smtp_pool *p, struct smtp_client *c, int rc, struct arena *a,
+    struct smtp_reply *reply)
+{
+	if (rc == 0) {
+		reply->text = arena_dup(a, reply->text);
+		rc = reply->text.p == NULL ? -ENOMEM : 0;
+	}
+	smtp_pool_put(p, c, rc == 0);
+	return rc;
+}
+
 int
 smtp_pool_verify(struct smtp_pool *p, struct arena *a, struct slice address,
     struct smtp_reply *reply)
@@ -125,11 +138,19 @@ smtp_pool_verify(struct smtp_pool *p, struct arena *a, struct slice address,
 
 	if ((rc = smtp_pool_get(p, &c)) != 0)
 		return rc;
-	rc = smtp_client_verify(c, address, reply);
-	if (rc == 0) {
-		reply->text = arena_dup(a, reply->text);
-		rc = reply->text.p == NULL ? -ENOMEM : 0;
-	}
-	smtp_pool_put(p, c, rc == 0);
-	return rc;
+	return pool_answer(
+	    p, c, smtp_client_verify(c, address, reply), a, reply);
+}
+
+int
+smtp_pool_flush(struct smtp_pool *p, struct arena *a, struct slice node,
+    bool subdomains, struct smtp_reply *reply)
+{
+	struct smtp_client *c;
+	int rc;
+
+	if ((rc = smtp_pool_get(p, &c)) != 0)
+		return rc;
+	return pool_answer(
+	    p, c, smtp_client_flush(c, node, subdomains, reply), a, reply);
 }

@@ -70,6 +70,10 @@ struct smtp_handler {
 	 * Default: 252. */
 	int (*verify)(struct smtp_session *s, struct arena *a,
 	    const struct smtp_path *who, struct smtp_reply *reply);
+	/* ETRN (RFC 1985): 250 to 253, 458 or 459; the text may be in `a`.
+	 * `subdomains`: of the node too. Not offered when NULL. */
+	int (*flush)(struct smtp_session *s, struct arena *a, struct slice node,
+	    bool subdomains, struct smtp_reply *reply);
 	/*
 	 * Programs' own verbs (XFORWARD, ...). Return -ENOSYS: unknown, 500.
 	 */
@@ -94,7 +98,7 @@ struct smtp_handler {
  *    recipients.
  *  - REQUIRETLS is offered under TLS only, and in LMTP where nothing crosses a
  *    wire.
- *  - XFORWARD, XTRACE= and, in LMTP, FUTURERELEASE are taken from loopback and
+ *  - XFORWARD, XTRACE= and, in LMTP, FUTURERELEASE and ETRN are taken from loopback and
  *    Unix peers only; FUTURERELEASE not at all in ESMTP (RFC 4865 4.2 2).
  *  - 4xx and 5xx get " [ref ID]" where it lacks one: the transaction's id, or
  *    outside of any the connection's.

@@ -40,6 +40,7 @@ static const struct session_command commands[] = {
 	    CMD_SYNC | CMD_OPEN | CMD_NO_ARGS, cmd_starttls,
 	    SMTP_EXT_STARTTLS },
 	{ "AUTH", STATE_READY, CMD_SYNC | CMD_OPEN, cmd_auth, SMTP_EXT_AUTH },
+	{ "ETRN", STATE_READY, CMD_JUNK, cmd_etrn, SMTP_EXT_ETRN },
 	{ "XFORWARD", STATE_READY, 0, cmd_xforward, SMTP_EXT_XFORWARD },
 	{ "XCLIENT", STATE_START | STATE_READY, CMD_SYNC | CMD_OPEN,
 	    cmd_xclient, SMTP_EXT_XCLIENT },
@@ -81,6 +82,7 @@ static const struct {
 	/* The default policy, by name: its levels are among our 19. */
 	{ SMTP_EXT_MT_PRIORITY, "MT-PRIORITY MIXER" },
 	{ SMTP_EXT_REQUIRETLS, "REQUIRETLS" },
+	{ SMTP_EXT_ETRN, "ETRN" },
 	{ SMTP_EXT_XFORWARD,
 	    "XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT" },
 	{ SMTP_EXT_XTRACE, "XTRACE" },

@@ -75,6 +75,9 @@ session_offered(struct smtp_session *s)
 	if (!conn_is_tls(s->conn) &&
 	    !(session_is_lmtp(s) && net_addr_is_loopback(conn_peer(s->conn))))
 		ext &= ~(unsigned)SMTP_EXT_REQUIRETLS;
+	if (s->srv->handler->flush == NULL ||
+	    (session_is_lmtp(s) && !net_addr_is_loopback(conn_peer(s->conn))))
+		ext &= ~(unsigned)SMTP_EXT_ETRN;
 	if (!may_hold(s))
 		ext &= ~(unsigned)SMTP_EXT_FUTURERELEASE;
 	return ext;

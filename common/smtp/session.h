@@ -112,6 +112,7 @@ int cmd_data(struct smtp_session *s, struct slice args);
 int cmd_bdat(struct smtp_session *s, struct slice args);
 int cmd_starttls(struct smtp_session *s, struct slice args);
 int cmd_auth(struct smtp_session *s, struct slice args);
+int cmd_etrn(struct smtp_session *s, struct slice args);
 int cmd_vrfy(struct smtp_session *s, struct slice args);
 int cmd_xclient(struct smtp_session *s, struct slice args);
 int cmd_xforward(struct smtp_session *s, struct slice args);

@@ -195,6 +195,54 @@ class RequireTls(Case):
             self.assertIn("requires  verified TLS", shown)
 
 
+class Etrn(Case):
+    """RFC 1985: mta and msa hand it on to qm, for peers that are listed."""
+    CONF = {"dns": {"stub": {"elsewhere.test": "127.0.0.1@9"}},
+            "qm": {"retry_first": "1h"},
+            "mta": {"etrn_from": ["127.0.0.2"]},
+            "msa": {"etrn_from": ["127.0.0.1"]}}
+
+    def attempts(self):
+        return {e["waiting"][0]["address"]: e["attempts"] for e in
+                json.loads(self.s.pneu("queue", "list", "--json"))}
+
+    def tried(self, **times):
+        want = {"%s@%s.elsewhere.test" % (n[0], n): t
+                for n, t in times.items()}
+        pneu.until(lambda: self.attempts() == want, "attempts %r" % want)
+
+    def test_mail_of_a_domain_is_tried_now(self):
+        msa = self.msa()
+        self.assertTrue(msa.has_extn("etrn"))
+        msa.sendmail("alice@example.test", ["a@a.elsewhere.test"], MAIL)
+        msa.sendmail("alice@example.test", ["b@b.elsewhere.test"], MAIL)
+        self.tried(a=1, b=1)
+        self.assertEqual(msa.docmd("ETRN", "a.elsewhere.test"),
+                         (253, b"2.0.0 1 pending messages for node "
+                          b"a.elsewhere.test started"))
+        self.tried(a=2, b=1)
+        self.assertEqual(msa.docmd("ETRN", "nobody.test")[0], 251)
+        self.assertEqual(msa.docmd("ETRN", "elsewhere.test")[0], 251)
+        with smtplib.SMTP("127.0.0.1", self.s.port["smtp"], timeout=PATIENCE,
+                          source_address=("127.0.0.2", 0)) as c:
+            c.ehlo()
+            self.assertEqual(c.docmd("ETRN", "@elsewhere.test")[0], 253)
+            self.tried(a=3, b=2)
+            self.s.stop("qm")
+            self.assertEqual(c.docmd("ETRN", "@elsewhere.test")[0], 458)
+            self.s.start("qm")
+
+    def test_not_for_everybody(self):
+        mta = self.mta()
+        self.assertTrue(mta.has_extn("etrn"))
+        self.assertEqual(mta.docmd("ETRN", "elsewhere.test")[0], 459)
+        c = smtplib.SMTP("127.0.0.1", self.s.port["submission"],
+                         timeout=PATIENCE)
+        self.addCleanup(c.close)
+        c.ehlo()
+        self.assertEqual(c.docmd("ETRN", "elsewhere.test")[0], 530)
+
+
 class Priority(Case):
     """MT-PRIORITY (RFC 6710): who may ask for how much, and what is told."""
     CONF = {"mta": {"priority_from": ["127.0.0.2"]}}

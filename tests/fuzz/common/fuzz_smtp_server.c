@@ -34,7 +34,12 @@ static int
 on_mail(
     struct smtp_session *s, const struct smtp_mail *m, struct smtp_reply *reply)
 {
+	const struct smtp_wishes *w = &m->wishes;
+
 	require(smtp_session_mail(s) == m && smtp_session_id(s)[0] != '\0');
+	require(w->priority >= -9 && w->priority <= 9);
+	require(w->by_mode == '\0' || w->by_mode == 'N' || w->by_mode == 'R');
+	require(w->hold.n < 60 && (w->hold.n > 0 || w->release_ms == 0));
 	open_transactions++;
 	if (m->from.local.n == 1)
 		*reply = SMTP_REPLY(550, "5.7.1", "no");
@@ -49,6 +54,27 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	if (r->to.local.n == 1)
 		*reply = SMTP_REPLY(450, "4.2.0", "not\nnow");
 	return r->to.local.n == 2 ? -ENOSPC : 0;
+}
+
+static int
+on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
+    struct smtp_reply *reply)
+{
+	(void)s;
+	require(who->local.n > 0 && who->text.n <= SMTP_PATH_MAX);
+	*reply = smtp_reply_f(
+	    a, 250, "2.1.5", "<%.*s>", (int)who->text.n, who->text.p);
+	return who->local.n == 1 ? -EIO : 0;
+}
+
+static int
+on_flush(struct smtp_session *s, struct arena *a, struct slice node,
+    bool subdomains, struct smtp_reply *reply)
+{
+	(void)s, (void)subdomains;
+	require(node.n > 0 && node.n <= SMTP_DOMAIN_MAX);
+	*reply = smtp_reply_f(a, 253, "2.0.0", "%.*s", (int)node.n, node.p);
+	return node.n == 1 ? -EIO : 0;
 }
 
 static int
@@ -131,6 +157,8 @@ on_mechanisms(struct smtp_session *s)
 static const struct smtp_handler handler = {
 	.mail = on_mail,
 	.rcpt = on_rcpt,
+	.verify = on_verify,
+	.flush = on_flush,
 	.data = on_data,
 	.message = on_message,
 	.reset = on_reset,
@@ -276,6 +304,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		.extensions = p[0] & 4 ? 0 : ~0U,
 		.auth_required = (p[0] & 8) != 0,
 		.max_size = p[0] & 16 ? 100 : 100000,
+		.hold_max_s = 100000,
+		.by_min_s = 10,
 		.max_recipients = 5,
 		.max_errors = p[0] & 32 ? 3 : 1000,
 		.timeout_ms = 60000,

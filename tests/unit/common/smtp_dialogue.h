@@ -131,6 +131,23 @@ on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
 }
 
 static int
+on_flush(struct smtp_session *s, struct arena *a, struct slice node,
+    bool subdomains, struct smtp_reply *reply)
+{
+	(void)s;
+	if (slice_eq_str(node, "broken"))
+		return -EIO;
+	if (slice_eq_str(node, "later"))
+		*reply = SMTP_REPLY(451, "4.3.0", "Not now");
+	else if (slice_eq_str(node, "forbidden"))
+		*reply = SMTP_REPLY(459, "4.7.1", "Not for you");
+	else
+		*reply = smtp_reply_f(a, 253, "2.0.0", "%s%.*s",
+		    subdomains ? "below " : "", (int)node.n, node.p);
+	return 0;
+}
+
+static int
 on_data(struct smtp_session *s, struct smtp_reply *reply)
 {
 	if (local_is(&smtp_session_mail(s)->from, "nodata"))
@@ -284,6 +301,7 @@ static const struct smtp_handler recording = {
 	.mail = on_mail,
 	.rcpt = on_rcpt,
 	.verify = on_verify,
+	.flush = on_flush,
 	.data = on_data,
 	.message = on_message,
 	.reset = on_reset,

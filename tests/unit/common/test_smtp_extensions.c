@@ -110,6 +110,28 @@ static const struct smtp_server requiring_lmtp = {
 	.spool_dir = "/tmp",
 };
 
+static const struct smtp_server flushing = {
+	.kind = SMTP_SERVER_ESMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_ETRN,
+	.max_errors = 20,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+static const struct smtp_server flushing_lmtp = {
+	.kind = SMTP_SERVER_LMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_ETRN,
+	.max_errors = 20,
+	.timeout_ms = 60000,
+	.spool_dir = "/tmp",
+};
+#define FLUSHING                                                               \
+	"S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-ETRN",              \
+	    "S: 250-VRFY", "S: 250 HELP"
+
 static const struct scene {
 	const char *name;
 	const struct smtp_server *server;
@@ -218,7 +240,7 @@ static const struct scene {
 		"S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",
 		"S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",
 		"S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",
-		"S: 250-MT-PRIORITY MIXER", "S: 250-REQUIRETLS",
+		"S: 250-MT-PRIORITY MIXER", "S: 250-REQUIRETLS", "S: 250-ETRN",
 		"S: 250-XFORWARD *", "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4",
 		"S: 250-DELIVERBY", "S: 250-VRFY", "S: 250 HELP",
 		"C: MAIL FROM:<a@a.example> MT-PRIORITY=9", "S: 250 2.1.0 *",
@@ -272,6 +294,42 @@ static const struct scene {
 		"S: 250-VRFY", "S: 250 HELP", "C: MAIL FROM:<> REQUIRETLS",
 		"S: 555 5.5.4 *", BYE),
 	    NULL },
+	/* --- ETRN, RFC 1985 --- */
+	{ "ETRN: what is a node", &flushing,
+	    SCRIPT(FLUSHING, "C: ETRN b.example", "S: 253 2.0.0 b.example",
+		"C: etrn @b.example", "S: 253 2.0.0 below b.example",
+		"C: ETRN [192.0.2.1]", "S: 253 2.0.0 [192.0.2.1]",
+		"C: ETRN #queue", "S: 458 *", BYE),
+	    NULL },
+	{ "ETRN: what is none", &flushing,
+	    SCRIPT(FLUSHING, "C: ETRN", "S: 501 5.5.4 *", "C: ETRN @",
+		"S: 501 5.5.4 *", "C: ETRN a b", "S: 501 5.5.4 *", "C: ETRN .a",
+		"S: 501 5.5.4 *", "C: ETRN a..b", "S: 501 5.5.4 *",
+		"C: ETRN []", "S: 501 5.5.4 *", "C: ETRN [1 2]",
+		"S: 501 5.5.4 *", "C: ETRN a@b", "S: 501 5.5.4 *",
+		"C: ETRN <a>", "S: 501 5.5.4 *", BYE),
+	    NULL },
+	{ "ETRN: what hooks say", &flushing,
+	    SCRIPT(FLUSHING, "C: ETRN broken", "S: 458 4.3.0 *",
+		"C: ETRN later", "S: 458 4.3.0 *", "C: ETRN forbidden",
+		"S: 459 4.7.1 *", BYE),
+	    NULL },
+	{ "ETRN: after EHLO, and not in a transaction (5)", &flushing,
+	    SCRIPT("S: 220 *", "C: ETRN a", "S: 503 *", "C: HELO a", "S: 250 *",
+		"C: MAIL FROM:<>", "S: 250 *", "C: ETRN a", "S: 503 5.5.1 *",
+		"C: RSET", "S: 250 *", "C: ETRN a", "S: 253 *", BYE),
+	    NULL },
+	{ "ETRN: where there is none", &plain,
+	    SCRIPT(HELLO, "C: ETRN a", "S: 502 5.5.1 *", BYE), NULL },
+	{ "ETRN: to the queue from our own only", &flushing_lmtp,
+	    SCRIPT("P: 192.0.2.1:25", "S: 220 *", "C: LHLO a", "S: 250-mx.test",
+		"S: 250-VRFY", "S: 250 HELP", "C: ETRN a", "S: 502 5.5.1 *",
+		BYE),
+	    NULL },
+	{ "ETRN: and those", &flushing_lmtp,
+	    SCRIPT("S: 220 *", "C: LHLO a", "S: 250-mx.test", "S: 250-ETRN",
+		"S: 250-VRFY", "S: 250 HELP", "C: ETRN a", "S: 253 *", BYE),
+	    NULL },
 	/* --- RFC 5321 4.1.1.8 --- */
 	{ "HELP names what there is", &plain,
 	    SCRIPT(HELLO, "C: HELP",
@@ -283,7 +341,7 @@ static const struct scene {
 	{ "and in LMTP", &lmtp,
 	    SCRIPT("S: 220 *", "C: HELP",
 		"S: 214 2.0.0 RFC 2033: MAIL RCPT DATA BDAT RSET QUIT LHLO "
-		"NOOP XFORWARD VRFY HELP",
+		"NOOP ETRN XFORWARD VRFY HELP",
 		BYE),
 	    NULL },
 };

@@ -29,7 +29,7 @@ struct scene {
 	    "S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",        \
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
-	    "S: 250-MT-PRIORITY MIXER", "S: 250-REQUIRETLS",                   \
+	    "S: 250-MT-PRIORITY MIXER", "S: 250-REQUIRETLS", "S: 250-ETRN",    \
 	    "S: 250-XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT",          \
 	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-DELIVERBY",    \
 	    "S: 250-VRFY", "S: 250 HELP"
@@ -38,7 +38,7 @@ struct scene {
 	    "S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",        \
 	    "S: 250-SMTPUTF8", "S: 250-ENHANCEDSTATUSCODES",                   \
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
-	    "S: 250-PRDR", "S: 250-MT-PRIORITY MIXER",                         \
+	    "S: 250-PRDR", "S: 250-MT-PRIORITY MIXER", "S: 250-ETRN",          \
 	    "S: 250-LIMITS RCPTMAX=4", "S: 250-DELIVERBY", "S: 250-VRFY",      \
 	    "S: 250 HELP"
 #define REFUSED10                                                              \
