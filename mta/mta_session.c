@@ -168,6 +168,18 @@ original(struct smtp_session *s, const struct smtp_rcpt *r)
 	return slice_str(text);
 }
 
+/*
+ * Who wants to hear of success is served by qm, which makes reports; with an
+ * alias as it is, because what it became is to be reported too (RFC 3461
+ * 5.2.7.3).
+ */
+static bool
+is_for_qm(struct smtp_session *s, const struct smtp_rcpt *r)
+{
+	return (r->notify & SMTP_NOTIFY_SUCCESS) != 0 &&
+	    smtp_session_mail(s)->from.text.n > 0;
+}
+
 static int
 add_targets(struct smtp_session *s, struct session *m,
     const struct smtp_rcpt *r, const struct smtp_reply *said)
@@ -180,7 +192,7 @@ add_targets(struct smtp_session *s, struct session *m,
 		lines += said->text.p[i] == '\n';
 	if (targets_room(s, m, lines) == NULL)
 		return -E2BIG;
-	if (said->code == 251) {
+	if (said->code == 251 && !is_for_qm(s, r)) {
 		rc = mta_targets_of_251(smtp_session_tx_arena(s), said,
 		    original(s, r), r->notify, m->targets, &m->n_targets,
 		    m->max_targets);
@@ -195,6 +207,7 @@ add_targets(struct smtp_session *s, struct session *m,
 		.orcpt = r->orcpt,
 		.notify = r->notify,
 		.owner = owner,
+		.relay = is_for_qm(s, r),
 	};
 	return 0;
 }

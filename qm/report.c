@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/mail/date.h"
+#include "common/mail/charset.h"
 #include "common/mail/dsn.h"
 #include "common/smtp/smtp.h"
 
@@ -88,6 +89,7 @@ original_read(void *arg, struct slice *chunk)
 struct blob {
 	struct store_blob_writer *w;
 	uint64_t size;
+	bool eight_bit; /* something in it is */
 };
 
 static int
@@ -96,6 +98,7 @@ blob_put(void *arg, struct slice octets)
 	struct blob *b = arg;
 
 	b->size += octets.n;
+	b->eight_bit = b->eight_bit || !ascii_is_all(octets);
 	return store_blob_write(b->w, octets);
 }
 
@@ -202,9 +205,6 @@ make_message(const struct queue_message *m, struct queue_message **out)
 	report->trace = arena_dup(&report->arena, slice(id, ID_LEN));
 	if (report->trace.p == NULL)
 		return -ENOMEM;
-	report->flags = m->flags & (QUEUE_UTF8 | QUEUE_8BIT);
-	report->body =
-	    (m->flags & QUEUE_8BIT) != 0 ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
 	/* RFC 6710 4.6 */
 	report->wishes.priority = m->wishes.priority;
 	report->wishes.has_priority = m->wishes.has_priority;
@@ -240,6 +240,13 @@ report_write(struct queue *q, const struct report_conf *conf,
 		return rc;
 	}
 	(*out)->size = blob.size;
+	/* What it is shows only now: UTF-8 addresses in it (RFC 6533) ask for
+	 * 8BITMIME whatever the original was, and one in plain ASCII needs
+	 * neither that nor SMTPUTF8, which its way may not have. */
+	if (blob.eight_bit) {
+		(*out)->flags |= QUEUE_8BIT | (m->flags & QUEUE_UTF8);
+		(*out)->body = SMTP_BODY_8BITMIME;
+	}
 	*w = blob.w;
 	return 0;
 }

@@ -644,11 +644,11 @@ networks_are_valid(const char *setting)
 static bool
 all_networks_are_valid(const struct service *s)
 {
-	bool good = networks_are_valid(s->proxy_from) &
-	    networks_are_valid(s->xclient_from);
+	bool good = networks_are_valid(s->proxy_from);
 
+	good = networks_are_valid(s->xclient_from) && good;
 	for (size_t i = 0; s->networks != NULL && s->networks[i] != NULL; i++)
-		good &= networks_are_valid(s->networks[i]);
+		good = networks_are_valid(s->networks[i]) && good;
 	return good;
 }
 

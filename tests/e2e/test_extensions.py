@@ -2,6 +2,7 @@
 """SMTP extensions through the real programs, each from the port where it is
 offered to where it has its effect."""
 import datetime
+import email
 import json
 import smtplib
 import time
@@ -193,6 +194,63 @@ class RequireTls(Case):
         for e in entries:
             shown = self.s.pneu("queue", "show", e["id"])
             self.assertIn("requires  verified TLS", shown)
+
+
+class Reports(Case):
+    """RFC 3461: who asks mta or msa to hear of success, hears of it."""
+
+    @classmethod
+    def prepare(cls):
+        cls.s.pneu("address", "add", "both@example.test", "alice@example.test",
+                   "bob@example.test")
+        cls.s.pneu("account", "add", "carol@example.test",
+                   input=PASSWORD + "\n")
+
+    def report(self, user, text):
+        m = email.message_from_bytes(self.s.wait_message(user, text))
+        status = next(p for p in m.walk()
+                      if p.get_content_type() == "message/delivery-status")
+        return status.get_payload()
+
+    def test_through_both(self):
+        for name in ("mta", "msa"):
+            with self.subTest(name):
+                c = getattr(self, name)()
+                envid = "e-" + name
+                c.sendmail("alice@example.test", ["bob@example.test"], MAIL,
+                           ["ENVID=" + envid, "RET=HDRS"],
+                           ["NOTIFY=SUCCESS,FAILURE",
+                            "ORCPT=rfc822;b+2Bx@else.test"])
+                message, recipient = self.report("alice", envid.encode())
+                self.assertEqual(message["Original-Envelope-Id"], envid)
+                self.assertEqual(recipient["Action"], "delivered")
+                self.assertEqual(recipient["Original-Recipient"],
+                                 "rfc822;b+x@else.test")
+        self.assertEqual(b"".join(self.s.messages("bob")).count(
+            b"Subject: hi\r\n"), 2)
+
+    def test_aliases_are_expanded_once(self):
+        self.mta().sendmail(
+            "carol@example.test", ["both@example.test", "alice@example.test"],
+            MAIL.replace(b"hi", b"expanded"), ["ENVID=x"], ["NOTIFY=SUCCESS"])
+        actions = pneu.until(
+            lambda: (lambda v: len(v) == 2 and v)(
+                [l for m in self.s.messages("carol") for l in m.split(b"\r\n")
+                 if l.startswith(b"Action: ")]), "reports")
+        self.assertEqual(sorted(actions), [b"Action: delivered",
+                                           b"Action: expanded"])
+        for user in ("alice", "bob"):
+            self.s.wait_message(user, b"Subject: expanded")
+            got = [m for m in self.s.messages(user)
+                   if b"Subject: expanded" in m]
+            self.assertEqual(len(got), 1)
+
+    def test_never(self):
+        self.mta().sendmail("alice@example.test", ["bob@example.test"],
+                            MAIL.replace(b"hi", b"never"), [],
+                            ["NOTIFY=NEVER"])
+        self.s.wait_message("bob", b"Subject: never")
+        self.assertNotIn(b"never", b"".join(self.s.messages("alice")))
 
 
 class Etrn(Case):

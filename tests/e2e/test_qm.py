@@ -672,6 +672,36 @@ class Reports(Case):
         self.queue("x@one.lab", b"caf\xc3\xa9")
         m, _, _, _, original = self.report()
         self.assertIn(b"caf\xc3\xa9", m.data)
+        self.assertEqual(m.params["BODY"], "8BITMIME")
+
+    def test_a_report_says_what_it_is(self):
+        """With UTF-8 addresses it is 8-bit, whatever the original was; else
+        it needs no more than any mail (RFC 6533 4)."""
+        self.serve("127.0.0.2", rcpt="550 5.1.1 no", extensions=GUARD_OFFERS)
+        self.queue("j\u00f6rg@one.lab", mail_options=["SMTPUTF8"])
+        m = self.wait_got(self.box)
+        self.assertIn("j\u00f6rg".encode(), m.data)
+        self.assertEqual(m.params["BODY"], "8BITMIME")
+        self.assertIn("SMTPUTF8", m.params)
+        self.queue("joerg@one.lab", mail_options=["SMTPUTF8"])
+        m = self.wait_got(self.box, 2)
+        self.assertNotIn("BODY", m.params)
+        self.assertNotIn("SMTPUTF8", m.params)
+        m.data.decode("ascii")
+
+    def test_aliases_that_became_several_are_expanded(self):
+        """RFC 3461 5.2.7.3"""
+        one = self.serve("127.0.0.2", extensions=GUARD_OFFERS + ("DSN",))
+        self.queue("sales@example.test", sender="bob@example.test",
+                   rcpt_options=["NOTIFY=SUCCESS"])
+        self.assertEqual(self.wait_got(one).params["RCPT"][0]["NOTIFY"],
+                         "NEVER")
+        self.wait_got(self.box, 2)
+        self.box.messages.sort(key=lambda m: m.sender)
+        _, _, _, recipients, _ = self.report()
+        self.assertEqual([(r["Action"], r["Final-Recipient"])
+                          for r in recipients],
+                         [("expanded", "rfc822; sales@example.test")])
 
 
 class Waiting(Case):
