@@ -14,6 +14,7 @@
 #include "common/auth/signins.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/mail/lex.h"
 
 /* --- keys --- */
 
@@ -28,6 +29,22 @@ accounts_name(
 		rc = address_split(name.address, &name.local, &name.domain);
 	if (rc == 0)
 		*out = name;
+	return rc;
+}
+
+int
+accounts_local(struct arena *arena, struct slice local, struct slice *out)
+{
+	struct buf quoted = BUF_INIT_MAX(1024);
+	int rc = address_canonical_local(arena, local, out);
+
+	if (rc == -EINVAL && local.n > 0 && *local.p != '"') {
+		lex_put_quoted(&quoted, local);
+		if (!quoted.failed)
+			rc = address_canonical_local(
+			    arena, buf_slice(&quoted), out);
+	}
+	buf_clear(&quoted);
 	return rc;
 }
 

@@ -59,6 +59,7 @@ struct accounts_resolution {
 	const bool *target_is_local;
 	const char *const *target_accounts; /* the account, NULL if outside */
 	size_t n_targets;
+	bool catch_all;	  /* FORWARD: by the domain's catch-all */
 	const char *rule; /* in plain words which record decided: "alias
 			     sales@example.org", for logs */
 };
@@ -85,6 +86,9 @@ struct accounts_account {
 	/* Passwords set from now on are kept, sealed, for CRAM-MD5 and APOP;
 	 * switched off, what was kept is gone. */
 	bool cram_md5;
+	/* A reply to what came in for an address of its catch-all goes out from
+	 * that address. */
+	bool reply_as;
 	uint64_t quota_octets, quota_messages; /* 0: none */
 	/* What it may send as beside addresses whose mail comes to it:
 	 * addresses, ours or not, and "@example.org" for all of a domain. */
@@ -201,6 +205,11 @@ struct throttle *accounts_throttle(struct accounts *a);
  * it; or one that it was granted (send_as), subaddresses of that included.
  * 1 yes, 0 no, or an error. */
 int accounts_may_send_as(struct accounts *a, struct slice account,
+    struct slice local, struct slice domain);
+
+/* Did mail for this address come to the account by a catch-all? 1, 0 or an
+ * error. */
+int accounts_is_caught(struct accounts *a, struct slice account,
     struct slice local, struct slice domain);
 
 /*

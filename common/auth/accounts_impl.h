@@ -72,6 +72,11 @@ int accounts_name(
 int accounts_user(struct accounts *a, struct arena *arena, struct slice user,
     struct accounts_name *out);
 
+/* The canonical form of a local part as paths have it, without the quotes that
+ * it may need, or with them. 0, -EINVAL, -ENOMEM. */
+int accounts_local(
+    struct arena *arena, struct slice local, struct slice *out);
+
 /* Slices in the arena; .p NULL when it is full. */
 struct slice accounts_partition(struct arena *arena, struct slice domain);
 struct slice

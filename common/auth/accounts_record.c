@@ -212,6 +212,7 @@ decode_account(struct reader *r, struct accounts_account *out)
 		.disabled = field_bool(r, "disabled"),
 		.admin = field_bool(r, "admin"),
 		.cram_md5 = field_bool(r, "cram_md5"),
+		.reply_as = field_bool(r, "reply_as"),
 		.quota_octets = field_u64(r, "quota_octets"),
 		.quota_messages = field_u64(r, "quota_messages"),
 		.created_s = (int64_t)field_u64(r, "created"),
@@ -445,6 +446,7 @@ encode_account(json_t *o, const struct accounts_account *c, bool *ok)
 	set_flag(o, "disabled", c->disabled, ok);
 	set_flag(o, "admin", c->admin, ok);
 	set_flag(o, "cram_md5", c->cram_md5, ok);
+	set_flag(o, "reply_as", c->reply_as, ok);
 	set_number(o, "quota_octets", c->quota_octets, ok);
 	set_number(o, "quota_messages", c->quota_messages, ok);
 	set_texts(o, "send_as", c->send_as, c->n_send_as, ok);

@@ -27,6 +27,7 @@ struct found {
 	struct slice detail;
 	const char *const *list;
 	size_t n_list;
+	bool catch_all;
 	const char *rule;
 };
 
@@ -103,6 +104,7 @@ find_catch_all(
 	if (d->n_catch_all == 0)
 		return -ENOENT;
 	f->what = FOUND_LIST;
+	f->catch_all = true;
 	f->list = d->catch_all;
 	f->n_list = d->n_catch_all;
 	f->rule = arena_printf(arena, "catch-all of %s", d->name);
@@ -336,7 +338,7 @@ resolve(struct accounts *a, struct arena *arena, struct slice local,
 	};
 	struct query q = { .raw = local };
 	struct found f;
-	int rc = address_canonical_local(arena, local, &q.local);
+	int rc = accounts_local(arena, local, &q.local);
 
 	if (rc == 0)
 		rc = query_domain(a, arena, q.local, domain, &q.domain);
@@ -348,6 +350,7 @@ resolve(struct accounts *a, struct arena *arena, struct slice local,
 	out->account = f.account;
 	out->detail = f.what == FOUND_ACCOUNT ? f.detail : SLICE_EMPTY;
 	out->rule = f.rule;
+	out->catch_all = f.catch_all;
 	return f.what == FOUND_LIST ? resolve_list(a, arena, &f, out) : 0;
 }
 

@@ -44,7 +44,7 @@ is_granted(struct accounts *a, struct arena *arena,
 
 	if (rc != 0 || record.n_send_as == 0)
 		return rc == -ENOENT ? 0 : rc;
-	rc = address_canonical_local(arena, local, &canonical);
+	rc = accounts_local(arena, local, &canonical);
 	if (rc == 0)
 		rc = domain_canonical(arena, domain, &domain);
 	if (rc != 0)
@@ -57,17 +57,18 @@ is_granted(struct accounts *a, struct arena *arena,
 	return 0;
 }
 
-/* Does its mail come to the account? 1, 0 or an error. */
+/* Does its mail come to the account, and, where asked for, by a catch-all? 1,
+ * 0 or an error. */
 static int
 is_reached(struct accounts *a, struct arena *arena,
     const struct accounts_name *account, struct slice local,
-    struct slice domain)
+    struct slice domain, bool by_catch_all)
 {
 	struct accounts_resolution r;
 	bool reached;
 	int rc = accounts_resolve(a, arena, local, domain, &r);
 
-	if (rc != 0)
+	if (rc != 0 || (by_catch_all && !r.catch_all))
 		return rc;
 	reached = r.fate == ACCOUNTS_DELIVER &&
 	    is_account(r.account, account->address);
@@ -85,7 +86,7 @@ accounts_may_send_as(struct accounts *a, struct slice account,
 	int rc = accounts_name(&arena, account, &name);
 
 	if (rc == 0)
-		rc = is_reached(a, &arena, &name, local, domain);
+		rc = is_reached(a, &arena, &name, local, domain, false);
 	if (rc == 0 && name.address.n > 0 && domain.n > 0)
 		rc = is_granted(a, &arena, &name, local, domain);
 	arena_reset(&arena);
@@ -93,6 +94,20 @@ accounts_may_send_as(struct accounts *a, struct slice account,
 }
 
 /* --- catch-all domains --- */
+
+int
+accounts_is_caught(struct accounts *a, struct slice account,
+    struct slice local, struct slice domain)
+{
+	struct arena arena = ARENA_INIT_MAX((size_t)4 << 20);
+	struct accounts_name name;
+	int rc = accounts_name(&arena, account, &name);
+
+	if (rc == 0)
+		rc = is_reached(a, &arena, &name, local, domain, true);
+	arena_reset(&arena);
+	return rc == -EINVAL ? 0 : rc;
+}
 
 /* 1, 0 or an error. */
 static int
@@ -109,7 +124,7 @@ catches_all(struct accounts *a, const struct accounts_domain *d,
 		    &arena, slice_str(d->catch_all[i]), &target);
 		if (rc == 0)
 			rc = is_reached(a, &arena, account, target.local,
-			    target.domain);
+			    target.domain, false);
 		if (rc == -EINVAL)
 			rc = 0;
 	}
