@@ -17,7 +17,7 @@ struct account_args {
 	uint64_t octets, messages;
 	bool enable, disable, admin, no_admin, json;
 	bool cram, no_cram;
-	bool generate, no_password;
+	bool generate, no_password, reply_as, no_reply_as;
 	bool has_limit[SENT_LIMITS];
 	uint32_t limits[SENT_LIMITS];
 	struct secret secret;
@@ -79,6 +79,8 @@ parse(struct account_args *in, int argc, char **argv)
 		{ "no-cram-md5", no_argument, NULL, 'C' },
 		{ "generate", no_argument, NULL, 'g' },
 		{ "no-password", no_argument, NULL, 'P' },
+		{ "reply-as", no_argument, NULL, 'r' },
+		{ "no-reply-as", no_argument, NULL, 'R' },
 		{ "messages-per-hour", required_argument, NULL,
 		    LIMIT + SENT_MESSAGES_HOUR },
 		{ "messages-per-day", required_argument, NULL,
@@ -125,6 +127,12 @@ parse(struct account_args *in, int argc, char **argv)
 		case 'P':
 			in->no_password = true;
 			break;
+		case 'r':
+			in->reply_as = true;
+			break;
+		case 'R':
+			in->no_reply_as = true;
+			break;
 		default:
 			if (c < LIMIT ||
 			    !limit_of(
@@ -137,6 +145,7 @@ parse(struct account_args *in, int argc, char **argv)
 			 "the shell's history would see it");
 	if (argc - optind != 1 || (in->enable && in->disable) ||
 	    (in->admin && in->no_admin) || (in->cram && in->no_cram) ||
+	    (in->reply_as && in->no_reply_as) ||
 	    (in->generate && in->no_password))
 		return false;
 	in->address = argv[optind];
@@ -158,6 +167,8 @@ apply(const struct account_args *in, struct accounts_account *v)
 		v->admin = in->admin;
 	if (in->cram || in->no_cram)
 		v->cram_md5 = in->cram;
+	if (in->reply_as || in->no_reply_as)
+		v->reply_as = in->reply_as;
 	for (size_t i = 0; i < SENT_LIMITS; i++)
 		if (in->has_limit[i])
 			v->sent_limits[i] = in->limits[i];
@@ -292,7 +303,7 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 		return command_usage();
 	if (in.name == NULL && !in.has_octets && !in.has_messages &&
 	    !has_limits(&in) && !in.enable && !in.disable && !in.admin && !in.no_admin &&
-	    !in.cram && !in.no_cram)
+	    !in.cram && !in.no_cram && !in.reply_as && !in.no_reply_as)
 		return command_usage();
 	return directory_run(conf, true, set, &in);
 }
@@ -319,10 +330,11 @@ limits_json(const struct accounts_account *v)
 static json_t *
 account_json(const struct accounts_account *v)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:I, s:I, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o, s:o}",
 	    "address",
 	    v->address, "name", v->name, "disabled", v->disabled, "admin",
-	    v->admin, "cram_md5", v->cram_md5, "quota_octets", (json_int_t)v->quota_octets,
+	    v->admin, "cram_md5", v->cram_md5, "reply_as", v->reply_as,
+	    "quota_octets", (json_int_t)v->quota_octets,
 	    "quota_messages", (json_int_t)v->quota_messages, "send_as",
 	    json_texts(v->send_as, v->n_send_as), "limits", limits_json(v),
 	    "created",
@@ -452,6 +464,8 @@ show(struct directory *d, void *arg)
 		show_line("sign-in", "CRAM-MD5 and APOP too");
 	show_line("quota", size_text(&d->arena, v.quota_octets));
 	show_line("messages", count_text(&d->arena, v.quota_messages));
+	if (v.reply_as)
+		show_line("replies", "as the catch-all address written to");
 	show_limits(d, &v);
 	for (size_t i = 0; i < n; i++)
 		show_line(i == 0 ? "passwords" : "", c[i].name);

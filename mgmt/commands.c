@@ -28,7 +28,7 @@ const struct command commands[] = {
 	{ "account set",
 	    "[--name NAME] [--quota SIZE|none] [--quota-messages N|none] "
 	    "[--admin|--no-admin] [--allow-cram-md5|--no-cram-md5] "
-	    "[--messages-per-hour N|none|default] "
+	    "[--reply-as|--no-reply-as] [--messages-per-hour N|none|default] "
 	    "[--messages-per-day N|none|default] "
 	    "[--recipients-per-hour N|none|default] "
 	    "[--recipients-per-day N|none|default] "

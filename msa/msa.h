@@ -19,7 +19,7 @@ void msa_session(struct conn *c, const struct service_protocol *p);
 struct msa {
 	struct smtp_server server;
 	struct smtp_client_conf lmtp;
-	struct smtp_pool *qm;
+	struct smtp_pool *qm, *mailbox;
 	struct accounts *accounts;
 	bool plaintext_login;
 	const char *const *etrn_from; /* networks */
@@ -75,7 +75,8 @@ int msa_limits_take(struct smtp_session *s, size_t recipients,
 void
 msa_limits_give_back(struct smtp_session *s, const struct sent_count *count);
 
-/* As whom a message is to leave, when not as it came. */
+/* As whom a message is to leave, when not as it came: by a tag in the Subject,
+ * or, of an account with reply_as, as the address that it answers for. */
 struct msa_as {
 	struct slice address; /* .p NULL: as it came */
 	struct slice local, domain;

@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 
 #define QM_CONNECTIONS 256
+#define MAILBOX_CONNECTIONS 16
 #define RCPTS_STEP 16
 
 static struct msa msa;
@@ -326,6 +327,10 @@ msa_start(const struct conf *conf)
 	if (rc == 0)
 		rc = smtp_pool_new(&msa.qm, conf_str(conf, "msa.qm"),
 		    conf_file(conf, "run_dir"), &msa.lmtp, QM_CONNECTIONS);
+	if (rc == 0)
+		rc = smtp_pool_new(&msa.mailbox, conf_str(conf, "msa.mailbox"),
+		    conf_file(conf, "run_dir"), &msa.lmtp,
+		    MAILBOX_CONNECTIONS);
 	if (rc != 0)
 		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
 		    log_q(buf_slice(&err)));
@@ -338,6 +343,7 @@ void
 msa_stop(void)
 {
 	smtp_pool_free(&msa.qm);
+	smtp_pool_free(&msa.mailbox);
 	sasl_server_stop(msa.accounts);
 	accounts_close(&msa.accounts);
 	sent_free(&msa.sent);

@@ -197,6 +197,9 @@ const struct conf_setting conf_settings[] = {
 	    "Where submission over TLS is served" },
 	{ "msa.qm", CONF_STRING, "unix:qm.sock", 0, 0, NULL,
 	    "LMTP address of the queue" },
+	{ "msa.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,
+	    "LMTP address that is asked for which address a message came in, "
+	    "where an account replies as that" },
 	{ "msa.max_size", CONF_SIZE, "50M", 64 * K, 0, NULL,
 	    "Largest message" },
 	{ "msa.max_recipients", CONF_INT, "1000", 100, 1000000, NULL,

@@ -463,6 +463,26 @@ smtp_client_verify(
 	    utf8 ? " SMTPUTF8" : "");
 }
 
+int
+smtp_client_who(struct smtp_client *c, struct slice account,
+    struct slice message_id, struct smtp_reply *reply)
+{
+	struct buf id = BUF_INIT_MAX(1800); /* a line's length */
+	int rc = -EINVAL;
+
+	if (c->out_of_step)
+		return -ECONNRESET;
+	for (size_t i = 0; i < account.n; i++)
+		if ((unsigned char)account.p[i] <= ' ' ||
+		    account.p[i] == 0x7f)
+			return -EINVAL;
+	if (smtp_xtext_encode(message_id, &id) && account.n < 256)
+		rc = client_ask(c, reply, "XWHO <%.*s> %s", (int)account.n,
+		    account.p, buf_str(&id));
+	buf_clear(&id);
+	return rc;
+}
+
 /* What is idle has nothing to say but that it ends. */
 bool
 smtp_client_is_alive(struct smtp_client *c)

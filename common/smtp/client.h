@@ -169,6 +169,11 @@ int smtp_client_verify(struct smtp_client *c, struct slice address,
 int smtp_client_flush(struct smtp_client *c, struct slice node,
     bool subdomains, struct smtp_reply *reply);
 
+/* XWHO of our mailbox: for which address a message came to the account; its
+ * Message-ID without brackets. 250 <address>, 252: not known. */
+int smtp_client_who(struct smtp_client *c, struct slice account,
+    struct slice message_id, struct smtp_reply *reply);
+
 /* --- pool: idle connections to a few fixed addresses (our own programs) --- */
 
 struct smtp_pool;

@@ -19,7 +19,10 @@
 #include "common/base/log.h"
 #include "common/base/trace.h"
 #include "common/mail/date.h"
+#include "common/mail/header.h"
+#include "common/mail/message_id.h"
 #include "common/smtp/server.h"
+#include "mailbox/lmtp/origin.h"
 
 #define CHUNK ((size_t)64 << 10)
 #define KEY_MAX 64
@@ -28,7 +31,9 @@
 static struct {
 	struct mails *mails;
 	struct accounts *accounts;
+	struct origins origins;
 	struct smtp_server server;
+	struct smtp_server own; /* for peers on Unix sockets: with XWHO */
 } lmtp;
 
 /* What RCPT found: the accounts that this recipient means, usually one. */
@@ -43,6 +48,7 @@ struct copy {
 	const char *account;
 	struct slice original; /* of the first of them */
 	struct slice delivered_to; /* header field with CRLF, or empty */
+	bool reply_as;
 	struct mails_target target;
 };
 
@@ -234,6 +240,7 @@ target_init(struct smtp_session *s, struct copy *c)
 	if (rc == 0) {
 		c->target.quota_octets = record.quota_octets;
 		c->target.quota_messages = record.quota_messages;
+		c->reply_as = record.reply_as;
 	}
 	return rc;
 }
@@ -406,6 +413,42 @@ fate_of(const struct recipient *to, struct copy *copies, size_t n)
 	return rc;
 }
 
+/* For accounts that reply as the address that was written to. Before the
+ * reply: later it might not be done any more. */
+static void
+keep_origins(struct smtp_session *s, struct spool *body,
+    const struct copy *copies, size_t n)
+{
+	struct arena *a = smtp_session_tx_arena(s);
+	struct slice id = { NULL, 0 }, head, value;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!copies[i].reply_as || copies[i].target.rc != 0)
+			continue;
+		if (id.p == NULL) {
+			if (spool_head(body, 65536, &head) != 0)
+				return;
+			value = header_value(a, head, "Message-ID");
+			if (value.p != NULL)
+				id = message_id_first(a, value);
+			if (id.p == NULL)
+				return;
+		}
+		origin_keep(&lmtp.origins, copies[i].account,
+		    copies[i].original, id);
+	}
+}
+
+static int
+on_command(struct smtp_session *s, struct slice verb, struct slice args,
+    struct smtp_reply *reply)
+{
+	if (!slice_eq_str_nocase(verb, "XWHO") ||
+	    !net_addr_is_unix(conn_peer(smtp_session_conn(s))))
+		return -ENOSYS;
+	return origin_xwho(&lmtp.origins, s, args, reply);
+}
+
 static int
 on_message(struct smtp_session *s, struct spool *body,
     struct smtp_reply *replies, size_t n)
@@ -423,6 +466,7 @@ on_message(struct smtp_session *s, struct spool *body,
 			return rc;
 	if ((rc = deliver(s, body, copies, n_copies)) != 0)
 		return rc;
+	keep_origins(s, body, copies, n_copies);
 	for (size_t i = 0; i < n_copies; i++)
 		tell(s, &copies[i], spool_size(body),
 		    clock_mono_us() - began_us);
@@ -435,7 +479,10 @@ on_message(struct smtp_session *s, struct spool *body,
 static const struct smtp_handler handler = {
 	.rcpt = on_rcpt,
 	.message = on_message,
+	.command = on_command,
 };
+
+static const char *const own_ehlo[] = { "XWHO", NULL };
 
 int
 lmtp_start(
@@ -465,6 +512,9 @@ lmtp_start(
 		.timeout_ms = 300000,
 		.spool_dir = conf_file(conf, "mailbox.spool_dir"),
 	};
+	lmtp.origins = (struct origins){ mails, accounts };
+	lmtp.own = lmtp.server;
+	lmtp.own.extra_ehlo = own_ehlo;
 	return 0;
 }
 
@@ -472,5 +522,6 @@ void
 lmtp_session(struct conn *c, const struct service_protocol *p)
 {
 	(void)p;
-	smtp_serve(&lmtp.server, c);
+	smtp_serve(
+	    net_addr_is_unix(conn_peer(c)) ? &lmtp.own : &lmtp.server, c);
 }

@@ -21,6 +21,8 @@
  *   x<token>...    moves out of here that are under way (copy.c)
  *   y<token>       moves and copies into here (copy.c)
  *
+ * Partition "w<account>": for which addresses its mail came in (origins.c).
+ *
  * Partition "r<first octet of the blob id>": who shares a blob (refs.c).
  *
  * A message row without a token is its blob's only one: row and blob go in
@@ -163,6 +165,8 @@ int names_find(
 int names_ids(struct mails *m, const char *account, struct arena *a,
     uint64_t **ids, size_t *n);
 int account_part(struct buf *out, const char *account);
+/* What origins.c keeps of it. */
+int origins_drop(struct mails *m, const char *account);
 
 /* --- keywords (keywords.c) --- */
 

@@ -190,6 +190,17 @@ struct mails_key {
 int mails_keys_put(struct mails *m, const char *account, struct slice mailbox,
     const struct mails_key *keys, size_t n);
 
+/*
+ * For which address a message came in, for accounts that reply as it: kept by
+ * the Message-ID (canonical, without brackets), at most so long, and of very
+ * many the latest. -ENOENT: not known.
+ */
+#define MAILS_ORIGIN_DAYS 365
+int mails_origin_put(struct mails *m, const char *account,
+    struct slice message_id, struct slice address, int64_t now_s);
+int mails_origin_get(struct mails *m, const char *account,
+    struct slice message_id, int64_t now_s, struct buf *address);
+
 /* --- an opened mailbox --- */
 
 /*

@@ -861,6 +861,8 @@ mails_account_drop(struct mails *m, const char *account)
 		rc = box_destroy(m, ids[i]);
 	if (rc == 0 && (rc = account_part(&part, account)) == 0)
 		rc = store_partition_drop(m->s, buf_slice(&part));
+	if (rc == 0)
+		rc = origins_drop(m, account);
 	buf_clear(&part);
 	arena_reset(&a);
 	return mails_error(rc);

@@ -3,6 +3,7 @@
 is sent; what arrives is looked at octet by octet."""
 import email
 import email.policy
+import email.utils
 import smtplib
 import unittest
 
@@ -183,6 +184,158 @@ class SendAs(unittest.TestCase):
             got = self.s.wait_message(who, b"Subject: large1\r\n")
             self.assertIn(b"From: <big@all.lab>\r\n", got)
             self.assertTrue(got.endswith(body * 20000))
+
+
+class ReplyAs(unittest.TestCase):
+    """A reply goes out from the address that was written to."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = System()
+        try:
+            p = cls.s.pneu
+            p("domain", "add", "all.lab")
+            p("domain", "set", "all.lab", "--catch-all", "alice@example.test")
+            p("address", "add", "sales@example.test", "alice@example.test")
+            p("account", "set", "--reply-as", "alice@example.test")
+        except BaseException:
+            cls.s.close()
+            raise
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.s.close()
+
+    def receive(self, id, to="shop@all.lab", **kw):
+        self.s.send("bob@example.test", [to],
+                    b"From: bob@example.test\r\nMessage-ID: <%s>\r\n"
+                    b"Subject: question\r\n\r\n" % id.encode(), **kw)
+
+    def reply(self, fields, user="alice", sender=b"alice@example.test"):
+        """The address that bob sees, of From; Return-Path has the same."""
+        SendAs.count += 1
+        mark = b"X-Mark: reply%dx\r\n" % SendAs.count
+        self.s.submit(user, ["bob"], b"From: Alice <%s>\r\nSubject: Re: x\r\n"
+                      % sender + fields + mark + b"\r\n",
+                      sender=sender.decode())
+        m = email.message_from_bytes(self.s.wait_message("bob", mark))
+        self.assertEqual(m["Subject"], "Re: x")
+        name, address = email.utils.parseaddr(m["From"])
+        self.assertEqual(name, "Alice")
+        self.assertEqual(m["Return-Path"], "<%s>" % address)
+        self.assertTrue(m["Message-ID"].endswith(
+            address[address.index("@"):] + ">"))
+        return address
+
+    def test_replies(self):
+        self.receive("1@else.lab")
+        self.receive("2@else.lab", "Other+x@All.LAB")
+        self.receive("4@else.lab", "alice@example.test")
+        self.receive("5@else.lab", "sales@example.test")
+        self.receive("6@else.lab", "\"a b\"@all.lab")
+        own = "alice@example.test"
+        for fields, address in (
+                (b"In-Reply-To: <1@else.lab>\r\n", "shop@all.lab"),
+                (b"in-reply-to:\r\n <1@else.lab>\r\n", "shop@all.lab"),
+                (b"References: <1@else.lab>\r\n", "shop@all.lab"),
+                (b"In-Reply-To: <2@else.lab>\r\n", "Other+x@all.lab"),
+                (b"In-Reply-To: <6@else.lab>\r\n", "\"a b\"@all.lab"),
+                # the last of References first; In-Reply-To before it
+                (b"References: <1@else.lab> <9@x> <2@else.lab>\r\n",
+                 "Other+x@all.lab"),
+                (b"References: <2@else.lab>\r\nIn-Reply-To: <1@else.lab>\r\n",
+                 "shop@all.lab"),
+                (b"In-Reply-To: <own@x>\r\nReferences: <1@else.lab> <own@x>"
+                 b"\r\n", "shop@all.lab"),
+                # not for a catch-all address, not known, no reply
+                (b"In-Reply-To: <4@else.lab>\r\n", own),
+                (b"In-Reply-To: <5@else.lab>\r\n", own),
+                (b"In-Reply-To: <3@else.lab>\r\n", own),
+                (b"In-Reply-To: 1@else.lab\r\n", own),
+                (b"In-Reply-To: \r\nReferences: \r\n", own),
+                (b"X-In-Reply-To: <1@else.lab>\r\n", own),
+                (b"", own)):
+            self.assertEqual(self.reply(fields), address, fields)
+
+    def test_who_writes_another_address_means_it(self):
+        self.receive("10@else.lab")
+        reply = b"In-Reply-To: <10@else.lab>\r\n"
+        for sender in (b"other@all.lab", b"sales@example.test",
+                       b"alice+x@example.test"):
+            self.assertEqual(self.reply(reply, sender=sender), sender.decode())
+
+    def test_a_tag_counts_before(self):
+        self.receive("11@else.lab")
+        self.s.submit("alice", ["bob"], b"In-Reply-To: <11@else.lab>\r\n"
+                      b"Subject: [sendas:tag] tagged\r\n\r\n")
+        got = self.s.wait_message("bob", b"Subject: tagged\r\n")
+        self.assertIn(b"From: <tag@all.lab>", got)
+
+    def test_of_a_stranger_or_a_blocked_address(self):
+        self.receive("12@else.lab", "late@all.lab")
+        self.receive("13@else.lab", rcpt_options=[
+            "ORCPT=rfc822;bob@example.test"])
+        reply = b"In-Reply-To: <12@else.lab>\r\n"
+        self.assertEqual(self.reply(reply), "late@all.lab")
+        self.assertEqual(self.reply(reply, user="bob",
+                                    sender=b"bob@example.test"),
+                         "bob@example.test")
+        self.s.pneu("address", "add", "--blocked", "late@all.lab")
+        self.assertEqual(self.reply(reply), "alice@example.test")
+        # Whom the client of mta wrote to counts only if it is ours.
+        self.assertEqual(self.reply(b"In-Reply-To: <13@else.lab>\r\n"),
+                         "alice@example.test")
+
+    def test_from_the_queue_too(self):
+        """What came in by msa and qm."""
+        self.s.submit("bob", ["viaqm@all.lab"],
+                      b"Message-ID: <14@else.lab>\r\nSubject: 14\r\n\r\n")
+        self.s.wait_message("alice", b"Subject: 14\r\n")
+        self.assertEqual(self.reply(b"In-Reply-To: <14@else.lab>\r\n"),
+                         "viaqm@all.lab")
+
+    def test_switched_off(self):
+        p = self.s.pneu
+        p("account", "set", "--no-reply-as", "alice@example.test")
+        try:
+            self.receive("15@else.lab")
+            self.assertEqual(self.reply(b"In-Reply-To: <15@else.lab>\r\n"),
+                             "alice@example.test")
+        finally:
+            p("account", "set", "--reply-as", "alice@example.test")
+        # What came in meanwhile was not kept.
+        self.assertEqual(self.reply(b"In-Reply-To: <15@else.lab>\r\n"),
+                         "alice@example.test")
+        self.assertIn("catch-all address", p("account", "show",
+                                             "alice@example.test"))
+
+    def test_mailbox_down_means_later(self):
+        self.s.stop("mailbox")
+        try:
+            with self.assertRaises(smtplib.SMTPDataError) as e:
+                self.s.submit("alice", ["bob"],
+                              b"In-Reply-To: <1@x>\r\n\r\n")
+            self.assertEqual(e.exception.smtp_code, 451)
+            # Others are not asked for.
+            self.s.submit("alice", ["bob"], b"Subject: down\r\n\r\n")
+        finally:
+            self.s.start("mailbox")
+
+    def test_xwho_is_for_own_programs(self):
+        path = self.s.dir + "/sock/mailbox.sock"
+        with smtplib.LMTP(path) as c:
+            c.ehlo()
+            self.assertIn("xwho", c.esmtp_features)
+            self.assertEqual(c.docmd("XWHO <alice@example.test> no@id")[0],
+                             252)
+            self.assertEqual(c.docmd("XWHO alice@example.test no@id")[0], 501)
+            self.assertEqual(c.docmd("XWHO <alice@example.test>")[0], 501)
+            self.assertEqual(c.docmd("XWHO <alice@example.test> a+ZZ")[0], 501)
+        with smtplib.LMTP("127.0.0.1", self.s.port["lmtp"]) as c:
+            c.ehlo()
+            self.assertNotIn("xwho", c.esmtp_features)
+            self.assertEqual(c.docmd("XWHO <alice@example.test> no@id")[0],
+                             500)
 
 
 class Off(unittest.TestCase):
