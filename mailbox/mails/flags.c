@@ -148,13 +148,14 @@ target_build(struct change *c, const struct mails_view *v, struct target *t)
 static void
 target_take(const struct flags_job *j, const struct target *t)
 {
-	struct entry *e = view_entry(j->v, t->seq);
+	struct entry *e;
 
-	if (t->what == TARGET_SKIP)
+	/* Without memory the next sync finds it. */
+	if (t->what == TARGET_SKIP || (e = view_edit(j->v, t->seq)) == NULL)
 		return;
 	if (!j->silent || e->system != t->base.system ||
 	    e->keywords != t->base.keywords)
-		e->tell = true;
+		e->tell = j->v->tells = true;
 	e->system = (uint8_t)t->new.flags.system;
 	e->keywords = t->new.flags.keywords;
 	e->modseq = t->new.modseq;
@@ -429,7 +430,7 @@ box_expunge(struct box *x, const uint32_t *uids, size_t n, bool force)
 int
 mails_expunge(struct mails_view *v, const uint32_t *seqs, size_t n, bool force)
 {
-	size_t max = seqs == NULL ? v->n : n, k = 0;
+	size_t max = seqs == NULL ? v->roll.n : n, k = 0;
 	uint32_t *uids = calloc(max + 1, sizeof(*uids)), seq;
 	int rc;
 

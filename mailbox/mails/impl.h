@@ -14,6 +14,7 @@
  *   o              the account, for check
  *   q              state of the search index (index.h)
  *   t<uid><row>    a block of it, from that UID on
+ *   w, w<uid>      the list of messages as it was (snapshot.h)
  *   u<uid>         message
  *   s<uid>         its summary
  *   c<modseq><uid> change: flags (one per message, the last) or expunge
@@ -32,6 +33,7 @@
 #define PNEU_MAILBOX_MAILS_IMPL_H
 
 #include "mailbox/mails/mails.h"
+#include "mailbox/mails/roll.h"
 
 /* --- rows (codec.c) --- */
 
@@ -98,6 +100,11 @@ struct box {
 	unsigned users;
 	bool known; /* h is right, as far as this process can know */
 	struct header h;
+	/* Views of clients, opened ones and those being so; with the first comes
+	 * one that nothing is told of, whose roll the others share (view.c). */
+	unsigned views;
+	struct mails_view *master;
+	struct co_mutex opening;
 	char part[17 + 1];
 };
 
@@ -255,26 +262,17 @@ int box_destroy(struct mails *m, uint64_t id);
 
 /* --- views (view.c) --- */
 
-struct entry {
-	uint32_t uid;
-	uint8_t system; /* enum mails_flag */
-	bool gone : 1;  /* expunged, and the client does not know */
-	bool tell : 1;  /* flags have changed, the client does not know */
-	bool seen : 1;  /* in a comparison of all rows */
-	bool stale : 1;
-	uint64_t keywords;
-	uint64_t modseq;
-};
-
 struct mails_view {
 	struct mails *m;
 	struct box *x;
 	char *account, *name;
 	struct header h; /* as of the last sync */
 	uint32_t recent_from;
-	struct entry *entries;
-	uint32_t n, cap;
+	struct roll roll;
 	uint32_t n_gone;
+	bool tells;	   /* some have `tell` */
+	bool shares;	   /* is counted in x->views */
+	uint32_t part_max; /* of view_part_open */
 	struct keywords keywords;
 	struct store_watch watch;
 	struct co_event *event;
@@ -285,10 +283,19 @@ struct mails_view {
 int view_part_open(struct box *x, uint32_t from, uint32_t to, uint32_t max,
     struct mails_view **out);
 
-static inline struct entry *
+/* The list only, of now, shared with the others. */
+int view_list_open(struct box *x, struct mails_view **out);
+
+static inline const struct entry *
 view_entry(const struct mails_view *v, uint32_t seq)
 {
-	return &v->entries[seq - 1];
+	return roll_at(&v->roll, seq - 1);
+}
+/* To be changed; NULL: no memory. */
+static inline struct entry *
+view_edit(struct mails_view *v, uint32_t seq)
+{
+	return roll_edit(&v->roll, seq - 1);
 }
 
 #endif

@@ -267,7 +267,7 @@ static int
 question_init(struct question *q, struct mails_view *v,
     const struct slice *texts, size_t n, uint64_t **may)
 {
-	size_t words = v->n / 64 + 1;
+	size_t words = v->roll.n / 64 + 1;
 
 	*q = (struct question){ .v = v, .n = n };
 	q->texts = calloc(n, sizeof(*q->texts));

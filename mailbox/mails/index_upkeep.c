@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "mailbox/mails/envelope_read.h"
 #include "mailbox/mails/index_impl.h"
+#include "mailbox/mails/snapshot.h"
 
 #define SMALL 128u /* messages: a block of fewer is not worth its room */
 #define MERGE_BLOCKS 8u
@@ -24,6 +25,7 @@
 #define TURN_MS 2
 #define SUMMARY_MAX ((size_t)8 << 20)
 #define QUEUE 64
+#define SNAPSHOT_EVERY 2048u /* changes */
 #define DROP_ROWS 256u
 #define START_MS 5000
 
@@ -312,7 +314,7 @@ step_fill(struct step *s, struct reader *r)
 	int rc = view_part_open(s->x, s->from, s->to, INDEX_BLOCK, &v);
 	bool merge = s->old_blocks > 0;
 
-	for (uint32_t seq = 1; rc == 0 && seq <= v->n; seq++) {
+	for (uint32_t seq = 1; rc == 0 && seq <= v->roll.n; seq++) {
 		if ((rc = take_message(r, v, seq)) != 0)
 			break;
 		rc = search_text_turn(&r->text);
@@ -480,7 +482,7 @@ build(struct box *x, int64_t rest_ms, void (*progress)(void *arg), void *arg)
 	uint64_t fence;
 	int rc, end;
 
-	if ((rc = is_needed(x)) != 1)
+	if ((rc = snapshot_keep(x)) != 0 || (rc = is_needed(x)) != 1)
 		return rc;
 	if ((rc = lease_name(x, &lease)) == 0)
 		rc = store_lease_acquire(
@@ -546,7 +548,10 @@ index_note(struct box *x, const struct header *old, const struct header *now)
 	bool fewer = now->messages < old->messages &&
 	    now->messages / INDEX_BLOCK != old->messages / INDEX_BLOCK;
 
-	if (ix == NULL || (!more && !fewer))
+	bool flags =
+	    now->modseq / SNAPSHOT_EVERY != old->modseq / SNAPSHOT_EVERY;
+
+	if (ix == NULL || (!more && !fewer && !flags))
 		return;
 	for (size_t i = 0; i < ix->n; i++)
 		if (ix->queue[i] == x->id)

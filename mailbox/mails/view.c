@@ -13,25 +13,9 @@
 
 #include "common/base/log.h"
 #include "mailbox/mails/impl.h"
+#include "mailbox/mails/snapshot.h"
 
 #define PAGE 1000 /* rows read between two turns of the loop */
-
-/* --- the array --- */
-
-static int
-entries_room(struct mails_view *v)
-{
-	uint32_t cap = v->cap < 16 ? 16 : v->cap + v->cap / 2;
-	struct entry *e;
-
-	if (v->n < v->cap)
-		return 0;
-	if ((e = realloc(v->entries, cap * sizeof(*e))) == NULL)
-		return -ENOMEM;
-	v->entries = e;
-	v->cap = cap;
-	return 0;
-}
 
 static void
 entry_set(struct entry *e, const struct row *r)
@@ -44,27 +28,11 @@ entry_set(struct entry *e, const struct row *r)
 uint32_t
 mails_view_seq(const struct mails_view *v, uint32_t uid, bool *exact)
 {
-	uint32_t lo = 0, hi = v->n, mid;
+	uint32_t n = roll_find(&v->roll, uid);
 
-	while (lo < hi) {
-		mid = lo + (hi - lo) / 2;
-		if (v->entries[mid].uid <= uid)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	if (exact != NULL)
-		*exact = lo > 0 && v->entries[lo - 1].uid == uid;
-	return lo;
-}
-
-static struct entry *
-entry_find(const struct mails_view *v, uint32_t uid)
-{
-	bool exact;
-	uint32_t seq = mails_view_seq(v, uid, &exact);
-
-	return exact ? view_entry(v, seq) : NULL;
+		*exact = n > 0 && roll_at(&v->roll, n - 1)->uid == uid;
+	return n;
 }
 
 /* --- reading rows in pages --- */
@@ -121,16 +89,13 @@ rows_each(struct mails_view *v, uint32_t from, uint32_t to,
 static int
 append_row(struct page *p, uint32_t uid, const struct row *r)
 {
-	struct mails_view *v = p->v;
-	int rc;
+	struct roll *roll = &p->v->roll;
+	struct entry e = { .uid = uid };
 
-	if (v->n > 0 && v->entries[v->n - 1].uid >= uid)
+	if (roll->n > 0 && roll_at(roll, roll->n - 1)->uid >= uid)
 		return 0;
-	if ((rc = entries_room(v)) != 0)
-		return rc;
-	v->entries[v->n] = (struct entry){ .uid = uid };
-	entry_set(&v->entries[v->n++], r);
-	return 0;
+	entry_set(&e, r);
+	return roll_append(roll, &e);
 }
 
 /* --- opening --- */
@@ -168,6 +133,59 @@ mails_view_claim_recent(struct mails_view *v)
 	return mails_error(recent_claim(v, &from));
 }
 
+/* The list, as rows or a snapshot have it; v->h says of when it is. */
+static int
+list_load(struct mails_view *v)
+{
+	struct header now;
+	int rc;
+
+	if ((rc = box_read(v->x, &now)) != 0)
+		return rc;
+	v->h = now;
+	if ((rc = snapshot_load(v, &now)) == -ENOENT)
+		return rows_each(v, 1, now.uidnext, append_row);
+	return rc == 0 ? mails_view_sync(v, true, NULL) : rc;
+}
+
+/* The view whose pages the others share: there, and of now. */
+static int
+master_ready(struct box *x)
+{
+	int rc;
+
+	if (x->master != NULL) {
+		rc = mails_view_sync(x->master, true, NULL);
+	} else {
+		if ((x->master = calloc(1, sizeof(*x->master))) == NULL)
+			return -ENOMEM;
+		x->master->m = x->m;
+		x->master->x = box_get(x->m, x->id);
+		rc = list_load(x->master);
+	}
+	if (rc != 0)
+		mails_view_close(&x->master);
+	return rc;
+}
+
+static int
+list_share(struct mails_view *v)
+{
+	struct box *x = v->x;
+	int rc;
+
+	x->views++;
+	v->shares = true;
+	if ((rc = co_mutex_lock(&x->opening, -1)) != 0)
+		return rc;
+	if ((rc = master_ready(x)) == 0) {
+		v->h = x->master->h;
+		rc = roll_share(&v->roll, &x->master->roll);
+	}
+	co_mutex_unlock(&x->opening);
+	return rc;
+}
+
 static int
 view_load(struct mails_view *v)
 {
@@ -177,18 +195,35 @@ view_load(struct mails_view *v)
 	if ((rc = moves_replay(v->x)) != 0)
 		log_warning("moves not finished", "mailbox=%s error=\"%s\"",
 		    v->x->part, strerror(-rc));
-	if ((rc = box_read(v->x, &v->h)) != 0 ||
+	if ((rc = list_share(v)) != 0 ||
 	    (rc = keywords_read(v->x, &v->keywords)) != 0)
 		return rc;
 	v->recent_from = v->h.recent_uid;
-	return rows_each(v, 1, v->h.uidnext, append_row);
+	return 0;
 }
 
-/* A page's worth, as much as the array was made for. */
+int
+view_list_open(struct box *x, struct mails_view **out)
+{
+	struct mails_view *v = calloc(1, sizeof(*v));
+	int rc = -ENOMEM;
+
+	*out = NULL;
+	if (v == NULL)
+		return -ENOMEM;
+	v->m = x->m;
+	if ((v->x = box_get(x->m, x->id)) != NULL)
+		rc = list_share(v);
+	if (rc != 0)
+		mails_view_close(&v);
+	*out = v;
+	return rc;
+}
+
 static int
 part_row(struct page *p, uint32_t uid, const struct row *r)
 {
-	return p->v->n == p->v->cap ? 2 : append_row(p, uid, r);
+	return p->v->roll.n == p->v->part_max ? 2 : append_row(p, uid, r);
 }
 
 int
@@ -202,9 +237,8 @@ view_part_open(struct box *x, uint32_t from, uint32_t to, uint32_t max,
 	if (v == NULL)
 		return -ENOMEM;
 	v->m = x->m;
-	v->cap = max;
-	if ((v->entries = calloc(max, sizeof(*v->entries))) != NULL &&
-	    (v->x = box_get(x->m, x->id)) != NULL)
+	v->part_max = max;
+	if ((v->x = box_get(x->m, x->id)) != NULL)
 		rc = rows_each(v, from, to, part_row);
 	if (rc != 0)
 		mails_view_close(&v);
@@ -280,9 +314,11 @@ mails_view_close(struct mails_view **out)
 	if (v == NULL)
 		return;
 	store_unwatch(v->m->s, &v->watch);
+	if (v->shares && --v->x->views == 0)
+		mails_view_close(&v->x->master);
 	keywords_clear(&v->keywords);
 	box_put(&v->x);
-	free(v->entries);
+	roll_clear(&v->roll);
 	free(v->account);
 	free(v->name);
 	free(v);
@@ -367,10 +403,14 @@ gather_changes(
 static int
 compare_row(struct page *p, uint32_t uid, const struct row *r)
 {
-	struct entry *e = entry_find(p->v, uid);
+	struct entry *e;
+	bool exact;
+	uint32_t seq = mails_view_seq(p->v, uid, &exact);
 
-	if (e == NULL)
+	if (!exact)
 		return 0;
+	if ((e = view_edit(p->v, seq)) == NULL)
+		return -ENOMEM;
 	e->seen = true;
 	if (e->modseq != r->modseq)
 		e->stale = true;
@@ -382,29 +422,41 @@ gather_all(struct mails_view *v, struct gather *g)
 {
 	int rc;
 
-	for (uint32_t i = 0; i < v->n; i++)
-		v->entries[i].seen = v->entries[i].stale = false;
+	const struct entry *e;
+
+	for (uint32_t seq = 1; seq <= v->roll.n; seq++) {
+		struct entry *mark = view_edit(v, seq);
+
+		if (mark == NULL)
+			return -ENOMEM;
+		mark->seen = mark->stale = false;
+	}
 	rc = rows_each(v, 1, v->h.uidnext, compare_row);
-	for (uint32_t i = 0; i < v->n && rc == 0; i++)
-		if (!v->entries[i].seen || v->entries[i].stale)
-			rc = gather_add(
-			    g, v->entries[i].uid, !v->entries[i].seen);
+	for (uint32_t seq = 1; seq <= v->roll.n && rc == 0; seq++) {
+		e = view_entry(v, seq);
+		if (!e->seen || e->stale)
+			rc = gather_add(g, e->uid, !e->seen);
+	}
 	return rc;
 }
 
 /* Take the new flags of one message; it may be gone by now. */
 static int
-flags_take(struct mails_view *v, struct entry *e)
+flags_take(struct mails_view *v, uint32_t seq)
 {
+	struct entry *e;
 	struct row r;
-	int rc = row_get(v->x, e->uid, &r);
+	int rc = row_get(v->x, mails_view_uid(v, seq), &r);
 
 	if (rc == -ENOENT)
 		return 0; /* its expunge has a change row farther on */
 	if (rc != 0)
 		return rc;
-	if (e->modseq != r.modseq)
-		e->tell = true;
+	if (view_entry(v, seq)->modseq == r.modseq)
+		return 0; /* one's own change, or that of the snapshot */
+	if ((e = view_edit(v, seq)) == NULL)
+		return -ENOMEM;
+	e->tell = v->tells = true;
 	entry_set(e, &r);
 	return 0;
 }
@@ -413,36 +465,39 @@ static int
 changes_take(struct mails_view *v, const struct gather *g)
 {
 	struct entry *e;
+	uint32_t seq;
+	bool exact;
 	int rc = 0;
 
 	for (size_t i = 0; i < g->n && rc == 0; i++) {
-		if ((e = entry_find(v, g->v[i].uid)) == NULL || e->gone)
+		seq = mails_view_seq(v, g->v[i].uid, &exact);
+		if (!exact || view_entry(v, seq)->gone)
 			continue;
-		if (g->v[i].expunged) {
+		if (!g->v[i].expunged) {
+			rc = flags_take(v, seq);
+		} else if ((e = view_edit(v, seq)) == NULL) {
+			rc = -ENOMEM;
+		} else {
 			e->gone = true;
 			v->n_gone++;
-		} else {
-			rc = flags_take(v, e);
 		}
 	}
 	return rc;
 }
 
 static void
+expunge_tell(void *arg, uint32_t i, const struct entry *e)
+{
+	const struct mails_changes *changes = arg;
+
+	if (changes != NULL && changes->expunged != NULL)
+		changes->expunged(changes->arg, i + 1, e->uid);
+}
+
+static void
 expunges_tell(struct mails_view *v, const struct mails_changes *changes)
 {
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < v->n; i++) {
-		if (!v->entries[i].gone) {
-			v->entries[kept++] = v->entries[i];
-			continue;
-		}
-		if (changes != NULL && changes->expunged != NULL)
-			changes->expunged(
-			    changes->arg, kept + 1, v->entries[i].uid);
-	}
-	v->n = kept;
+	roll_remove_gone(&v->roll, expunge_tell, (void *)(uintptr_t)changes);
 	v->n_gone = 0;
 }
 
@@ -450,15 +505,17 @@ static void
 flags_tell(
     struct mails_view *v, uint32_t n, const struct mails_changes *changes)
 {
-	for (uint32_t seq = 1; seq <= n; seq++) {
-		struct entry *e = view_entry(v, seq);
+	for (uint32_t seq = 1; v->tells && seq <= n; seq++) {
+		const struct entry *e = view_entry(v, seq);
 
 		if (!e->tell || e->gone)
 			continue;
-		e->tell = false;
+		/* A page with such a mark is one's own. */
+		view_edit(v, seq)->tell = false;
 		if (changes != NULL && changes->flags != NULL)
 			changes->flags(changes->arg, seq, e->uid);
 	}
+	v->tells = false;
 }
 
 /* All that waits; the view's numbers do not change in it. */
@@ -500,14 +557,14 @@ mails_view_sync(
 		changes->keywords(changes->arg);
 	if (expunge && v->n_gone > 0)
 		expunges_tell(v, changes);
-	known = v->n;
+	known = v->roll.n;
 	if ((rc = rows_each(v, v->h.uidnext, now.uidnext, append_row)) != 0) {
-		v->n = known; /* told when they are all there */
+		roll_truncate(&v->roll, known); /* told when all are there */
 		return mails_error(rc);
 	}
 	v->h = now;
-	if (v->n > known && changes != NULL && changes->exists != NULL)
-		changes->exists(changes->arg, v->n);
+	if (v->roll.n > known && changes != NULL && changes->exists != NULL)
+		changes->exists(changes->arg, v->roll.n);
 	flags_tell(v, known, changes);
 	return 0;
 }
@@ -553,7 +610,7 @@ mails_view_recent_from(const struct mails_view *v)
 uint32_t
 mails_view_count(const struct mails_view *v)
 {
-	return v->n;
+	return v->roll.n;
 }
 
 uint32_t
@@ -585,9 +642,9 @@ mails_view_keyword(const struct mails_view *v, unsigned i)
 uint32_t
 mails_view_first_unseen(const struct mails_view *v)
 {
-	for (uint32_t i = 0; i < v->n; i++)
-		if ((v->entries[i].system & MAILS_SEEN) == 0)
-			return i + 1;
+	for (uint32_t seq = 1; seq <= v->roll.n; seq++)
+		if ((view_entry(v, seq)->system & MAILS_SEEN) == 0)
+			return seq;
 	return 0;
 }
 

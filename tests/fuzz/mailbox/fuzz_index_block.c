@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Rows of the search index. Properties: what is read lies inside its block;
+ * Rows of the search index, and of snapshots. Properties: what is read lies inside its block;
  * a question only takes away; the same row gives the same answer again. And a
  * block that is made of the input has what was put into it.
  */
 #include <stdlib.h>
 
 #include "mailbox/mails/index_block.h"
+#include "mailbox/mails/snapshot.h"
 
 static void
 need(bool fine)
@@ -86,6 +87,30 @@ make_block(struct slice in)
 	index_maker_free(&m);
 }
 
+/* What is read and written is read as the same. */
+static void
+snapshot(struct slice in)
+{
+	struct roll one = { .n = 0 }, two = { .n = 0 };
+	struct buf row = BUF_INIT;
+	uint32_t i = 0;
+
+	if (snapshot_row_decode(SNAPSHOT_UIDS, in, &one) == 0) {
+		snapshot_row_encode(SNAPSHOT_UIDS, &one, &i, &row);
+		need(i == one.n);
+		need(snapshot_row_decode(
+			 SNAPSHOT_UIDS, buf_slice(&row), &two) == 0);
+		need(one.n == two.n);
+		for (i = 0; i < one.n; i++)
+			need(roll_at(&one, i)->uid == roll_at(&two, i)->uid &&
+			    roll_at(&one, i)->modseq ==
+				roll_at(&two, i)->modseq);
+	}
+	roll_clear(&one);
+	roll_clear(&two);
+	buf_clear(&row);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -96,6 +121,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (data[0] == 'm')
 		make_block(slice_from(in, 1));
+	else if (data[0] == 's')
+		snapshot(slice_from(in, 1));
 	else
 		read_row(in);
 	return 0;
