@@ -18,6 +18,7 @@
 #define PEER_CONNECTIONS 64
 #define TARGETS_MAX 10000 /* forward-paths of one transaction */
 #define TARGETS_STEP 16
+#define UNSENT_MAX ((size_t)16 << 10)
 
 static struct {
 	struct smtp_server server;
@@ -33,8 +34,9 @@ static struct {
 /* One per connection; the transaction's part is emptied by on_reset. */
 struct session {
 	char prefix[64];           /* counted under this; "" when not */
-	struct smtp_client *guard; /* held while a transaction asks */
+	struct smtp_client *guard; /* held for a group of recipients */
 	bool guard_failed;
+	const char *xforward; /* what guard hears of the client; tx arena */
 	struct mta_target *targets; /* tx arena */
 	size_t n_targets, max_targets;
 };
@@ -74,12 +76,40 @@ on_disconnect(struct smtp_session *s)
 
 /* --- recipients --- */
 
+/*
+ * A session holds one of guard's connections while it has recipients to ask
+ * about, and never while it waits for its client: else some hundred clients
+ * that fall silent after RCPT would keep all others from being served. The
+ * pool resets guard's transaction; the next recipient begins another.
+ */
 static void
 guard_release(struct session *m, bool good)
 {
 	if (m->guard != NULL)
 		smtp_pool_put(mta.peers.guard, m->guard, good);
 	m->guard = NULL;
+}
+
+static void
+on_quiet(struct smtp_session *s)
+{
+	struct session *m = smtp_session_data(s);
+
+	if (m != NULL)
+		guard_release(m, true);
+}
+
+/* A client that asks and asks and does not read what we say is waited for too,
+ * as soon as no more replies fit. */
+static void
+send_replies(struct smtp_session *s, struct session *m)
+{
+	struct conn *c = smtp_session_conn(s);
+
+	if (conn_unsent(c) < UNSENT_MAX)
+		return;
+	guard_release(m, true);
+	conn_flush(c); /* an error is the next write's too */
 }
 
 /* Postfix's XFORWARD attributes (XFORWARD_README), xtext where needed. */
@@ -102,8 +132,8 @@ xforward(struct smtp_session *s)
 	return text.n == 0 ? NULL : text.p;
 }
 
-/* Guard's answer about one recipient. The first opens the transaction there:
- * MAIL and RCPT in one write. */
+/* Guard's answer about one recipient. The first of a group opens the
+ * transaction there: MAIL and RCPT in one write. */
 static int
 ask_guard(
     struct smtp_session *s, struct session *m, struct smtp_client_rcpt *rcpt)
@@ -125,7 +155,9 @@ ask_guard(
 		m->guard = NULL;
 		return rc;
 	}
-	ask.xforward = xforward(s);
+	if (m->xforward == NULL)
+		m->xforward = xforward(s);
+	ask.xforward = m->xforward;
 	rc = smtp_client_mail(m->guard, &ask, rcpt, 1, &said);
 	if (rc == 0 && !smtp_reply_is_positive(&said))
 		rcpt->reply = said;
@@ -219,8 +251,10 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	struct smtp_client_rcpt ask = {
 		.address = r->to.text, .notify = r->notify, .orcpt = r->orcpt
 	};
-	int rc = ask_guard(s, m, &ask);
+	int rc;
 
+	send_replies(s, m);
+	rc = ask_guard(s, m, &ask);
 	if (rc != 0) { /* doubt means try later (promise 2) */
 		log_warning(
 		    "guard does not answer", "error=\"%s\"", strerror(-rc));
@@ -253,7 +287,7 @@ static int
 on_verify(struct smtp_session *s, struct arena *a, const struct smtp_path *who,
     struct smtp_reply *reply)
 {
-	(void)s;
+	on_quiet(s); /* nobody waits for a second one with one in hand */
 	return mta.verifies
 	    ? smtp_pool_verify(mta.peers.guard, a, who->text, reply)
 	    : 0;
@@ -279,14 +313,23 @@ on_reset(struct smtp_session *s)
 
 	if (m == NULL)
 		return;
-	if (m->guard != NULL)
-		guard_release(m, smtp_client_reset(m->guard) == 0);
+	guard_release(m, true);
 	m->guard_failed = false;
+	m->xforward = NULL;
 	m->targets = NULL;
 	m->n_targets = m->max_targets = 0;
 }
 
 /* --- the message --- */
+
+/* Before it is waited for, which may take long. */
+static int
+on_data(struct smtp_session *s, struct smtp_reply *reply)
+{
+	(void)reply;
+	on_quiet(s);
+	return 0;
+}
 
 /*
  * RFC 5321 4.4, RFC 3848: from what the client called itself and its address;
@@ -375,7 +418,9 @@ static const struct smtp_handler handler = {
 	.rcpt = on_rcpt,
 	.verify = on_verify,
 	.flush = on_flush,
+	.data = on_data,
 	.message = on_message,
+	.quiet = on_quiet,
 	.reset = on_reset,
 	.disconnect = on_disconnect,
 };

@@ -27,6 +27,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/loop_memory.h"
 #include "common/base/trace.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -393,6 +394,7 @@ loop_init(void)
 	if (base != NULL)
 		return 0;
 	page_size = (size_t)sysconf(_SC_PAGESIZE);
+	loop_memory_init();
 	if ((config = event_config_new()) == NULL)
 		return -ENOMEM;
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);

@@ -640,6 +640,14 @@ conn_wait_input(struct conn *c, struct co_event *also, int64_t timeout_ms)
 	}
 }
 
+void
+conn_rest(struct conn *c)
+{
+	in_release(c);
+	if (c->out.n == 0)
+		out_release(c, 0);
+}
+
 size_t
 conn_discard_input(struct conn *c)
 {
@@ -736,6 +744,12 @@ conn_printf(struct conn *c, const char *fmt, ...)
 	if (!ok)
 		return c->write_error = -ENOMEM;
 	return c->out.n > OUT_MAX ? conn_flush(c) : 0;
+}
+
+size_t
+conn_unsent(const struct conn *c)
+{
+	return c->out.n;
 }
 
 int

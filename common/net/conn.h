@@ -127,6 +127,8 @@ int conn_read_exact(struct conn *c, void *p, size_t n);
  * it is looked at before input.
  */
 int conn_wait_input(struct conn *c, struct co_event *also, int64_t timeout_ms);
+/* Gives back buffers that hold nothing, of one that will not be used soon. */
+void conn_rest(struct conn *c);
 /* Throw away what is buffered, read or unread (STARTTLS). Number of octets. */
 size_t conn_discard_input(struct conn *c);
 
@@ -139,6 +141,8 @@ int conn_printf(struct conn *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Wait until all has gone to the kernel. */
 int conn_flush(struct conn *c);
+/* Octets that wait for a flush, or for the peer to read. */
+size_t conn_unsent(const struct conn *c);
 /* Close the sending side after a flush; the peer reads an end. */
 int conn_shutdown(struct conn *c);
 

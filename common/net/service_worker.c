@@ -29,6 +29,7 @@
 #define COMPLAIN_EVERY_MS 10000
 #define KEPT_CONFS 2
 #define TRIM_PEAK 100
+#define TRIM_LAST_S 64
 
 /* A configuration lives as long as a session that began under it. */
 struct epoch {
@@ -59,6 +60,8 @@ struct worker {
 	struct session *sessions;
 	size_t n_sessions, max_sessions;
 	size_t peak;             /* of sessions, since memory was given back */
+	struct event *trim;
+	time_t trim_s; /* how long it waits */
 	struct co_event ending;  /* by signal, or the one session ended */
 	struct co_event changed; /* a session ended */
 	int terminations;        /* signals so far */
@@ -115,15 +118,37 @@ epoch_sweep(struct worker *w, size_t keep)
 
 /* --- sessions --- */
 
+static void
+trim_later(struct worker *w, time_t after_s)
+{
+	struct timeval tv = { after_s, 0 };
+
+	w->trim_s = after_s;
+	if (w->trim != NULL)
+		event_add(w->trim, &tv); /* fails: not trimmed, no harm */
+}
+
+static void
+on_trim(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd, (void)what;
+	malloc_trim(0);
+	if (w->trim_s < TRIM_LAST_S)
+		trim_later(w, w->trim_s * 8);
+}
+
 /* What thousands of connections used lies about in the heap; when most are
- * gone it goes back to the kernel. */
+ * gone it goes back to the kernel. And again some time later, when the last of
+ * them are gone, and what they left in pools. */
 static void
 trim_heap(struct worker *w)
 {
 	if (w->peak < TRIM_PEAK || w->n_sessions > w->peak / 4)
 		return;
-	malloc_trim(0);
 	w->peak = w->n_sessions;
+	trim_later(w, 1);
 }
 
 static void
@@ -692,6 +717,8 @@ worker_clear(struct worker *w)
 			event_free(w->signals[i]);
 	if (w->watchdog != NULL)
 		event_free(w->watchdog);
+	if (w->trim != NULL)
+		event_free(w->trim);
 	service_conf_set(NULL);
 	service_tls_set(NULL);
 	epoch_sweep(w, 0);
@@ -718,6 +745,7 @@ prepare(struct worker *w)
 		return rc;
 	if (loop_init() != 0 || watch_signals(w) != 0)
 		return EX_TEMPFAIL;
+	w->trim = evtimer_new(loop_base(), on_trim, w);
 	if (!epoch_push(w, p->conf))
 		return EX_TEMPFAIL;
 	p->conf = NULL;

@@ -56,6 +56,7 @@ struct smtp_client_conf {
 	const char *sasl_user, *sasl_password; /* AUTH after TLS, or NULL */
 	const struct smtp_client_sasl *sasl;   /* needed with a user */
 	int64_t connect_timeout_ms, timeout_ms; /* 0: 30 s; 5 minutes */
+	int64_t idle_ms; /* how long a pool keeps an idle one; 0: 30 s */
 	/* Where the text of *reply goes when opening is refused, since nothing
 	 * is left of the client then; NULL: codes only. */
 	struct arena *reply_arena;
@@ -179,7 +180,8 @@ int smtp_client_who(struct smtp_client *c, struct slice account,
 struct smtp_pool;
 
 /* `address` as net_addr_parse takes it. At most `max` connections; callers
- * beyond wait their turn. */
+ * beyond wait their turn. At most half of them are kept when idle, for a
+ * while (idle_ms). */
 int smtp_pool_new(struct smtp_pool **out, const char *address,
     const char *run_dir, const struct smtp_client_conf *conf, size_t max);
 void smtp_pool_free(struct smtp_pool **p);

@@ -29,7 +29,9 @@ struct smtp_client {
 	bool tls_failed;  /* the handshake, so that plain text may be tried */
 	bool needs_reset; /* a transaction is open, or failed half-way */
 	bool reused;	  /* given out by the pool a second time or more */
-	struct smtp_client *next; /* in the pool */
+	/* In the pool. */
+	struct smtp_client *next;
+	int64_t idle_since_ms;
 };
 
 /* Connect (again) and go through the greeting, with what `c` has of the

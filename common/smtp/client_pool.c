@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: ISC */
-/* Idle connections to one address, the last used first. */
+/*
+ * Idle connections to one address, the last used first. So those that a burst
+ * has left behind are at the end of the list, where they grow old and are
+ * closed: each would cost both sides memory.
+ */
 #include <errno.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/base/co.h"
 #include "common/base/log.h"
 #include "common/smtp/client_impl.h"
+
+#define IDLE_MS ((int64_t)30 * 1000)
 
 struct smtp_pool {
 	struct net_addr to;
 	struct smtp_client_conf conf;
 	char *name; /* the address as configured, for the log */
 	struct smtp_client *idle;
+	size_t n_idle, max_idle;
+	struct event *sweep; /* pending while anything is idle */
 	struct co_semaphore room;
 };
 
@@ -26,7 +37,10 @@ smtp_pool_new(struct smtp_pool **out, const char *address, const char *run_dir,
 		return -ENOMEM;
 	p->conf = *conf;
 	p->conf.reply_arena = NULL;
+	if (p->conf.idle_ms == 0)
+		p->conf.idle_ms = IDLE_MS;
 	p->room.free = max;
+	p->max_idle = (max + 1) / 2;
 	p->name = strdup(address);
 	rc = p->name == NULL ? -ENOMEM
 			     : net_addr_parse(&p->to, address, run_dir);
@@ -38,6 +52,19 @@ smtp_pool_new(struct smtp_pool **out, const char *address, const char *run_dir,
 	return 0;
 }
 
+/* From *at on to the end of the list. */
+static void
+close_all(struct smtp_pool *p, struct smtp_client **at)
+{
+	struct smtp_client *c;
+
+	while ((c = *at) != NULL) {
+		*at = c->next;
+		p->n_idle--;
+		smtp_client_free(&c);
+	}
+}
+
 void
 smtp_pool_free(struct smtp_pool **pool)
 {
@@ -46,14 +73,49 @@ smtp_pool_free(struct smtp_pool **pool)
 	if (p == NULL)
 		return;
 	*pool = NULL;
-	while (p->idle != NULL) {
-		struct smtp_client *c = p->idle;
-
-		p->idle = c->next;
-		smtp_client_free(&c);
-	}
+	close_all(p, &p->idle);
+	if (p->sweep != NULL)
+		event_free(p->sweep);
 	free(p->name);
 	free(p);
+}
+
+static void
+sweep_later(struct smtp_pool *p)
+{
+	int64_t ms = p->conf.idle_ms / 2;
+	struct timeval tick = { ms / 1000, ms % 1000 * 1000 };
+
+	if (p->idle != NULL && p->sweep != NULL &&
+	    !event_pending(p->sweep, EV_TIMEOUT, NULL))
+		event_add(p->sweep, &tick); /* fails: they stay, no harm */
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct smtp_pool *p = arg;
+	struct smtp_client **at = &p->idle;
+	int64_t now = clock_mono_ms();
+
+	(void)fd, (void)what;
+	while (*at != NULL && now - (*at)->idle_since_ms < p->conf.idle_ms)
+		at = &(*at)->next;
+	close_all(p, at);
+	sweep_later(p);
+}
+
+static void
+put_idle(struct smtp_pool *p, struct smtp_client *c)
+{
+	conn_rest(c->conn);
+	c->idle_since_ms = clock_mono_ms();
+	c->next = p->idle;
+	p->idle = c;
+	p->n_idle++;
+	if (p->sweep == NULL)
+		p->sweep = event_new(loop_base(), -1, 0, on_sweep, p);
+	sweep_later(p);
 }
 
 static struct smtp_client *
@@ -63,6 +125,7 @@ take_idle(struct smtp_pool *p)
 
 	while ((c = p->idle) != NULL) {
 		p->idle = c->next;
+		p->n_idle--;
 		c->next = NULL;
 		c->reused = true;
 		if (smtp_client_is_alive(c))
@@ -107,12 +170,10 @@ smtp_pool_put(struct smtp_pool *p, struct smtp_client *c, bool good)
 	 * from ending when it is to shut down. */
 	if (good && c->needs_reset)
 		good = smtp_client_reset(c) == 0;
-	if (good && !c->out_of_step) {
-		c->next = p->idle;
-		p->idle = c;
-	} else {
+	if (good && !c->out_of_step && p->n_idle < p->max_idle)
+		put_idle(p, c);
+	else
 		smtp_client_free(&c);
-	}
 	co_semaphore_give(&p->room);
 }
 

@@ -103,6 +103,16 @@ dispatch(struct smtp_session *s, struct slice line)
 	return run_command(s, c, args);
 }
 
+/* Half a line is none: who sends it and no more is waited for too. */
+static bool
+has_line(struct smtp_session *s)
+{
+	struct slice in;
+
+	return conn_buffered(s->conn) > 0 && conn_peek(s->conn, &in) == 0 &&
+	    slice_find(in, '\n') >= 0;
+}
+
 static int
 serve_command(struct smtp_session *s)
 {
@@ -110,6 +120,8 @@ serve_command(struct smtp_session *s)
 	bool bare_lf;
 	int rc;
 
+	if (s->srv->handler->quiet != NULL && !has_line(s))
+		s->srv->handler->quiet(s);
 	/* Between transactions the session is idle: it may be ended then. */
 	if (s->state & (STATE_START | STATE_READY)) {
 		rc = conn_wait_input(s->conn, NULL, s->srv->timeout_ms);

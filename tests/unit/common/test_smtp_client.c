@@ -998,11 +998,12 @@ pool_accept(void *arg)
 }
 
 static void
-pool_listen(size_t max)
+pool_listen(size_t max, int64_t idle_ms)
 {
-	static const struct smtp_client_conf conf = {
-		.lmtp = true, .hostname = "me", .timeout_ms = 20000
-	};
+	const struct smtp_client_conf conf = { .lmtp = true,
+		.hostname = "me",
+		.timeout_ms = 20000,
+		.idle_ms = idle_ms };
 	struct net_addr a;
 
 	snprintf(pools.dir, sizeof(pools.dir), "/tmp/pneu-pool.XXXXXX");
@@ -1075,7 +1076,7 @@ static void
 pool_one_after_the_other(void *arg)
 {
 	(void)arg;
-	pool_listen(2);
+	pool_listen(2, 0);
 	for (size_t i = 0; i < 20; i++)
 		pools.rc[i] = pool_send();
 	pool_end();
@@ -1093,7 +1094,7 @@ pool_all_at_once(void *arg)
 	struct co_group g = { 0 };
 
 	(void)arg;
-	pool_listen(3);
+	pool_listen(3, 0);
 	for (size_t i = 0; i < 20; i++)
 		co_group_spawn(&g, pool_sender, &pools.rc[i]);
 	co_group_join(&g);
@@ -1108,7 +1109,7 @@ pool_with_a_dead_one(void *arg)
 	struct smtp_client *c;
 
 	(void)arg;
-	pool_listen(1);
+	pool_listen(1, 0);
 	if ((pools.rc[0] = smtp_pool_get(pools.pool, &c)) == 0) {
 		pools.rc[1] = smtp_client_noop(c);
 		smtp_pool_put(pools.pool, c, true);
@@ -1152,6 +1153,47 @@ pool_tries_again_when_the_connection_was_dead(void **state)
 }
 
 static void
+pool_hold(void *arg)
+{
+	struct smtp_client *c[4];
+
+	(void)arg;
+	for (size_t i = 0; i < 4; i++)
+		pools.rc[i] = smtp_pool_get(pools.pool, &c[i]);
+	for (size_t i = 0; i < 4; i++)
+		smtp_pool_put(pools.pool, c[i], true);
+}
+
+/* Half of four stay; and in the end none. */
+static void
+pool_grows_old(void *arg)
+{
+	pool_listen(4, 50);
+	pool_hold(arg);
+	pools.rc[4] = (int)pools.accepted;
+	while (pools.sessions.running > 0 && co_sleep(5) == 0)
+		;
+	pool_hold(arg);
+	pools.rc[5] = (int)pools.accepted;
+	pool_hold(arg);
+	pools.rc[6] = (int)pools.accepted;
+	pool_end();
+}
+
+static void
+pool_closes_what_is_idle(void **state)
+{
+	(void)state;
+	pools.close_after = 0;
+	co_run(pool_grows_old, NULL);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(pools.rc[i], 0);
+	assert_int_equal(pools.rc[4], 4);
+	assert_int_equal(pools.rc[5], 8);
+	assert_in_range(pools.rc[6], 10, 12);
+}
+
+static void
 pool_left_open(void *arg)
 {
 	static const struct smtp_client_mail mail = { .from =
@@ -1160,7 +1202,7 @@ pool_left_open(void *arg)
 	struct smtp_client *c;
 
 	(void)arg;
-	pool_listen(1);
+	pool_listen(1, 0);
 	resets = 0;
 	if ((pools.rc[0] = smtp_pool_get(pools.pool, &c)) == 0) {
 		pools.rc[1] = smtp_client_mail(c, &mail, NULL, 0, &reply);
@@ -1185,7 +1227,7 @@ static void
 pool_no_peer(void *arg)
 {
 	(void)arg;
-	pool_listen(1);
+	pool_listen(1, 0);
 	pool_stop_listening();
 	pools.rc[0] = pool_send();
 	pools.rc[1] = pool_send(); /* its turn came back */
@@ -1251,6 +1293,7 @@ main(void)
 		cmocka_unit_test(what_fits_in_a_transaction),
 		cmocka_unit_test(pool_reuses_connections),
 		cmocka_unit_test(pool_is_bounded),
+		cmocka_unit_test(pool_closes_what_is_idle),
 		cmocka_unit_test(pool_tries_again_when_the_connection_was_dead),
 		cmocka_unit_test(pool_resets_what_was_left_open),
 		cmocka_unit_test(pool_without_a_peer),
