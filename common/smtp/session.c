@@ -278,10 +278,23 @@ session_path_error(int rc, const char *enhanced)
 				     : "Syntax error in address");
 }
 
+typedef int path_parser(
+    struct arena *a, struct slice in, struct smtp_path *out, size_t *used);
+
+/* Who sends may have a long name (VERP, SRS); and so may who gets the report
+ * about that, for which guard and the queue are asked over LMTP. */
+static path_parser *
+parser_for(const struct smtp_session *s, const char *what)
+{
+	return session_is_lmtp(s) || strcmp(what, "FROM:") == 0
+	    ? smtp_long_path_parse
+	    : smtp_path_parse;
+}
+
 /* a@b instead of <a@b>: printers, scripts. What it is then ends at a space. */
 static int
-parse_bare_path(
-    struct arena *a, struct slice in, struct smtp_path *path, size_t *used)
+parse_bare_path(path_parser *parse, struct arena *a, struct slice in,
+    struct smtp_path *path, size_t *used)
 {
 	struct slice rest = in, word = slice_split(&rest, ' ');
 	struct buf b = BUF_INIT_MAX(COMMAND_LINE_MAX + 2);
@@ -293,7 +306,7 @@ parse_bare_path(
 	buf_put_slice(&b, word);
 	buf_put_char(&b, '>');
 	if (!b.failed)
-		rc = smtp_path_parse(a, buf_slice(&b), path, used);
+		rc = parse(a, buf_slice(&b), path, used);
 	if (rc == SMTP_PATH_OK && *used != b.n)
 		rc = SMTP_PATH_SYNTAX;
 	buf_clear(&b);
@@ -312,6 +325,7 @@ int
 session_path_in(struct smtp_session *s, struct arena *a, struct slice args,
     const char *what, struct smtp_path *path, struct slice *params)
 {
+	path_parser *parse = parser_for(s, what);
 	size_t used = 0;
 	int rc;
 
@@ -322,9 +336,9 @@ session_path_in(struct smtp_session *s, struct arena *a, struct slice args,
 	while (args.n > 0 && *args.p == ' ')
 		args = slice_from(args, 1);
 	if (args.n > 0 && *args.p != '<' && !session_is_lmtp(s))
-		rc = parse_bare_path(a, args, path, &used);
+		rc = parse_bare_path(parse, a, args, path, &used);
 	else
-		rc = smtp_path_parse(a, args, path, &used);
+		rc = parse(a, args, path, &used);
 	if (rc == SMTP_PATH_OK)
 		*params = slice_from(args, used);
 	return rc;

@@ -67,6 +67,10 @@ enum smtp_path_err {
  */
 int smtp_path_parse(
     struct arena *a, struct slice in, struct smtp_path *out, size_t *used);
+/* The same with a local part as long as the path may be (RFC 5321 4.5.3.1:
+ * limits are to be avoided): VERP and SRS make such reverse-paths. */
+int smtp_long_path_parse(struct arena *a, struct slice in,
+    struct smtp_path *out, size_t *used);
 /* local@domain as it goes on the wire, quoted where needed, no brackets; of
  * <Postmaster> only the local part. False, and nothing written, for octets
  * that no path can hold (control characters). */

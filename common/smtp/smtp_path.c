@@ -68,7 +68,7 @@ take_dot_string(struct cursor *c)
 	return true;
 }
 
-/* Quoted-string: what it says goes to `out` (room for SMTP_LOCAL_MAX + 1). */
+/* Quoted-string: what it says goes to `out` (room for SMTP_PATH_MAX). */
 static bool
 take_quoted_string(struct cursor *c, char *out, size_t *n)
 {
@@ -87,7 +87,7 @@ take_quoted_string(struct cursor *c, char *out, size_t *n)
 		}
 		if ((unsigned char)o < 0x20 || o == 0x7f)
 			return false;
-		if (*n <= SMTP_LOCAL_MAX)
+		if (*n < SMTP_PATH_MAX)
 			out[(*n)++] = o;
 	}
 	return false;
@@ -104,8 +104,8 @@ take_loose_dot_string(struct cursor *c)
 	return atom;
 }
 
-/* The local part without quotes, in `out`; *n is over SMTP_LOCAL_MAX when it
- * is too long. */
+/* The local part without quotes, in `out` (room for SMTP_PATH_MAX, which is
+ * more than fits in a path). */
 static bool
 take_local(struct cursor *c, char *out, size_t *n)
 {
@@ -116,7 +116,7 @@ take_local(struct cursor *c, char *out, size_t *n)
 	if (!take_loose_dot_string(c))
 		return false;
 	*n = (size_t)(c->at - start);
-	memcpy(out, start, *n <= SMTP_LOCAL_MAX ? *n : SMTP_LOCAL_MAX);
+	memcpy(out, start, *n <= SMTP_PATH_MAX ? *n : SMTP_PATH_MAX);
 	return true;
 }
 
@@ -230,7 +230,7 @@ static int
 path_finish(struct arena *a, struct slice local, struct slice domain,
     struct slice text, struct smtp_path *out)
 {
-	struct buf strict = BUF_INIT_MAX(2 * SMTP_PATH_MAX);
+	struct buf strict = BUF_INIT_MAX(3 * SMTP_PATH_MAX);
 	int rc;
 
 	if (!utf8_is_valid(text))
@@ -248,12 +248,12 @@ path_finish(struct arena *a, struct slice local, struct slice domain,
 	return rc;
 }
 
-int
-smtp_path_parse(
-    struct arena *a, struct slice in, struct smtp_path *out, size_t *used)
+static int
+path_parse(struct arena *a, struct slice in, size_t local_max,
+    struct smtp_path *out, size_t *used)
 {
 	struct cursor c = { in.p, in.p + in.n };
-	char unquoted[SMTP_LOCAL_MAX + 1];
+	char unquoted[SMTP_PATH_MAX];
 	struct slice local = { unquoted, 0 }, domain, text;
 	int rc;
 
@@ -270,7 +270,7 @@ smtp_path_parse(
 	text.p = c.at;
 	if (!take_local(&c, unquoted, &local.n))
 		return SMTP_PATH_SYNTAX;
-	if (local.n == 0 || local.n > SMTP_LOCAL_MAX)
+	if (local.n == 0 || local.n > local_max)
 		return local.n == 0 ? SMTP_PATH_SYNTAX : SMTP_PATH_TOO_LONG;
 	if ((rc = take_rest(&c, local, &domain)) != SMTP_PATH_OK)
 		return rc;
@@ -281,6 +281,20 @@ smtp_path_parse(
 	if (rc == SMTP_PATH_OK)
 		*used = (size_t)(c.at - in.p);
 	return rc;
+}
+
+int
+smtp_path_parse(
+    struct arena *a, struct slice in, struct smtp_path *out, size_t *used)
+{
+	return path_parse(a, in, SMTP_LOCAL_MAX, out, used);
+}
+
+int
+smtp_long_path_parse(
+    struct arena *a, struct slice in, struct smtp_path *out, size_t *used)
+{
+	return path_parse(a, in, SMTP_PATH_MAX - 2, out, used);
 }
 
 static bool

@@ -4,6 +4,7 @@ offered to where it has its effect."""
 import datetime
 import email
 import json
+import os
 import smtplib
 import time
 import unittest
@@ -194,6 +195,27 @@ class RequireTls(Case):
         for e in entries:
             shown = self.s.pneu("queue", "show", e["id"])
             self.assertIn("requires  verified TLS", shown)
+
+
+class LongNames(Case):
+    """RFC 5321 4.5.3.1.1: a reverse-path of VERP or SRS, and its report."""
+
+    def test_a_long_sender_is_taken_and_reported_to(self):
+        sender = "bounces+" + "x" * 180 + "=example.test@example.test"
+        self.mta().sendmail(sender, ["bob@example.test"], MAIL)
+        self.assertIn(b"Return-Path: <%s>" % sender.encode(),
+                      self.s.wait_message("bob", b"Subject: hi"))
+        # guard says what it says of any address, and not "later".
+        with smtplib.LMTP(os.path.join(self.s.dir, "sock", "guard.sock")) as c:
+            c.ehlo()
+            c.mail("")
+            self.assertEqual(c.rcpt(sender)[0], 550)
+            self.assertEqual(c.rcpt("x" * 180 + "@elsewhere.test")[1][:5],
+                             b"5.7.1")
+        with smtplib.LMTP(os.path.join(self.s.dir, "sock", "qm.sock")) as c:
+            c.ehlo()
+            c.mail("")
+            self.assertEqual(c.rcpt("x" * 180 + "@elsewhere.test")[0], 250)
 
 
 class Reports(Case):

@@ -132,6 +132,9 @@ static const struct smtp_server flushing_lmtp = {
 	"S: 220 *", "C: EHLO a", "S: 250-mx.test", "S: 250-ETRN",              \
 	    "S: 250-VRFY", "S: 250 HELP"
 
+#define X13 "xxxxxxxxxxxxx"
+#define X65 X13 X13 X13 X13 X13
+
 static const struct scene {
 	const char *name;
 	const struct smtp_server *server;
@@ -329,6 +332,16 @@ static const struct scene {
 	{ "ETRN: and those", &flushing_lmtp,
 	    SCRIPT("S: 220 *", "C: LHLO a", "S: 250-mx.test", "S: 250-ETRN",
 		"S: 250-VRFY", "S: 250 HELP", "C: ETRN a", "S: 253 *", BYE),
+	    NULL },
+	/* --- RFC 5321 4.5.3.1.1 --- */
+	{ "long names: who sends may have one, who gets may not", &esmtp,
+	    SCRIPT(HELLO, "C: MAIL FROM:<" X65 "@a.example>", "S: 250 *",
+		"C: RCPT TO:<" X65 "@b.example>", "S: 501 5.1.3 *", "C: RSET",
+		"S: 250 *", "C: MAIL FROM:" X65 "@a.example", "S: 250 *", BYE),
+	    NULL },
+	{ "long names: reports go to them", &queue,
+	    SCRIPT(QUEUE, "C: MAIL FROM:<>", "S: 250 *",
+		"C: RCPT TO:<" X65 "@b.example>", "S: 250 *", BYE),
 	    NULL },
 	/* --- RFC 5321 4.1.1.8 --- */
 	{ "HELP names what there is", &plain,

@@ -160,6 +160,43 @@ paths_parse(void **state)
 	}
 }
 
+/* VERP and SRS: the limit is that of the path, 254 octets. */
+static const struct {
+	const char *in;
+	int rc, long_rc;
+} long_paths[] = {
+	{ "<" X64 "@b>", 0, 0 },
+	{ "<" X64 "x@b>", SMTP_PATH_TOO_LONG, 0 },
+	{ "<\"" X64 "x\"@b>", SMTP_PATH_TOO_LONG, 0 },
+	{ "<" X64 X64 X64 X16 X16 X16 "xxxxxxxxxxxx@b>", SMTP_PATH_TOO_LONG,
+	    0 },
+	{ "<" X64 X64 X64 X16 X16 X16 "xxxxxxxxxxxxx@b>", SMTP_PATH_TOO_LONG,
+	    SMTP_PATH_TOO_LONG },
+	{ "<" X64 X64 X64 X64 X64 "@b>", SMTP_PATH_TOO_LONG,
+	    SMTP_PATH_TOO_LONG },
+	{ "<\"" X64 X64 X64 X64 X64 "\"@b>", SMTP_PATH_TOO_LONG,
+	    SMTP_PATH_TOO_LONG },
+};
+
+static void
+reverse_paths_may_be_long(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(long_paths) / sizeof(*long_paths); i++) {
+		struct slice in = exact(long_paths[i].in);
+		struct smtp_path p;
+		size_t used;
+
+		assert_int_equal(
+		    smtp_path_parse(&arena, in, &p, &used), long_paths[i].rc);
+		assert_int_equal(smtp_long_path_parse(&arena, in, &p, &used),
+		    long_paths[i].long_rc);
+		if (long_paths[i].long_rc == 0)
+			assert_int_equal(used, in.n);
+		exact_free(in);
+	}
+}
+
 /* What is parsed and written again means the same. */
 static void
 paths_survive_writing(void **state)
@@ -610,6 +647,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths_parse),
+		cmocka_unit_test(reverse_paths_may_be_long),
 		cmocka_unit_test(paths_survive_writing),
 		cmocka_unit_test(paths_are_written_with_the_least_quoting),
 		cmocka_unit_test(xtext),
