@@ -154,8 +154,9 @@ guard_reload(const struct conf *conf)
 		.hostname = service_hostname(),
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
-		    SMTP_EXT_DSN | SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE |
-		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT | SMTP_EXT_MT_PRIORITY |
+		    SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME | SMTP_EXT_DSN |
+		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS |
+		    SMTP_EXT_XCLIENT | SMTP_EXT_MT_PRIORITY |
 		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
 		.max_size = (uint64_t)1 << 40, /* mta's limit is the one */
 		.xclient_from =
