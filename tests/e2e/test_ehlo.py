@@ -33,6 +33,7 @@ XFORWARD              -     -       -     -        -         x      x       x
 XTRACE                -     -       -     -        -         x      x       x
 ETRN                  x     x       x     x        x         -      -       x
 AUTH                  -     -       -     x        x         -      -       -
+XWHO                  -     -       -     -        -         -      x       -
 """
 # Said by the rows of others' work, listed where that is configured.
 MORE = {"BURL"}
