@@ -68,13 +68,14 @@ static int
 check_quota(
     struct smtp_session *s, const char *account, struct smtp_reply *reply)
 {
-	struct accounts_account record;
-	int rc = accounts_account_get(guard.accounts, smtp_session_tx_arena(s),
-	    slice_str(account), &record);
+	struct accounts_quota q;
+	int rc = accounts_quota_get(guard.accounts, smtp_session_tx_arena(s),
+	    slice_str(account), &q);
 
 	if (rc != 0)
 		return rc;
-	if (record.quota_octets == 0 && record.quota_messages == 0)
+	if (q.octets == 0 && q.messages == 0 && q.domain_octets == 0 &&
+	    q.domain_messages == 0)
 		return 0;
 	return ask_mailbox(s, account, reply);
 }

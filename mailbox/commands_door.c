@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "mailbox/door/give.h"
 #include "mailbox/door/source.h"
+#include "mailbox/quota.h"
 
 #define NAMES_MAX 256 /* of --mailbox and --except */
 
@@ -268,15 +269,16 @@ do_import(struct door *d)
 	struct source s = { .path = d->operands[1],
 		.dir = spool_dir(d),
 		.report = &d->report };
+	struct mails_quota quota;
 	int rc = need_account(d, d->operands[0], false), format;
 
 	if (rc != 0 || (format = import_format(d, &s)) < 0)
 		return rc != 0 ? rc : -EINVAL;
 	conf.account = d->account.address;
-	if (!d->ignore_quota) {
-		conf.quota_octets = d->account.quota_octets;
-		conf.quota_messages = d->account.quota_messages;
-	}
+	/* Of one that is only in the mail store there is none. */
+	if (!d->ignore_quota &&
+	    quota_get(d->accounts, &d->a, conf.account, &quota) == 0)
+		conf.quota = &quota;
 	if ((rc = take_new(&s.take, &conf)) == 0 &&
 	    (rc = read_source(&s, format)) >= 0)
 		rc = take_finish(s.take);

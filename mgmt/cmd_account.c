@@ -13,8 +13,7 @@
 struct account_args {
 	const char *address; /* list: the domain, or "" */
 	const char *name;
-	bool has_octets, has_messages;
-	uint64_t octets, messages;
+	struct quota_option quota;
 	bool enable, disable, admin, no_admin, json;
 	bool cram, no_cram;
 	bool generate, no_password, reply_as, no_reply_as;
@@ -26,24 +25,6 @@ struct account_args {
 /* --- the command line --- */
 
 #define LIMIT 1000 /* in getopt's numbers */
-
-static bool
-quota_of(const char *text, bool octets, struct account_args *in)
-{
-	uint64_t *out = octets ? &in->octets : &in->messages;
-	int rc;
-
-	if (octets || strcmp(text, "none") == 0)
-		rc = size_parse(text, out);
-	else
-		rc = slice_u64(slice_str(text), INT64_MAX, out);
-	if (rc != 0)
-		complain("%s: not a %s", text,
-		    octets ? "size, such as 2G, 500M or none"
-			   : "number of messages, or none");
-	*(octets ? &in->has_octets : &in->has_messages) = true;
-	return rc == 0;
-}
 
 /* Of --messages-per-hour and so on. */
 static bool
@@ -100,7 +81,7 @@ parse(struct account_args *in, int argc, char **argv)
 			break;
 		case 'q':
 		case 'm':
-			if (!quota_of(optarg, c == 'q', in))
+			if (!quota_option(optarg, c == 'q', &in->quota))
 				return false;
 			break;
 		case 'e':
@@ -157,10 +138,10 @@ apply(const struct account_args *in, struct accounts_account *v)
 {
 	if (in->name != NULL)
 		v->name = in->name;
-	if (in->has_octets)
-		v->quota_octets = in->octets;
-	if (in->has_messages)
-		v->quota_messages = in->messages;
+	if (in->quota.has_octets)
+		v->quota_octets = in->quota.octets;
+	if (in->quota.has_messages)
+		v->quota_messages = in->quota.messages;
 	if (in->enable || in->disable)
 		v->disabled = in->disable;
 	if (in->admin || in->no_admin)
@@ -301,7 +282,7 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 
 	if (!parse(&in, argc, argv) || in.generate || in.no_password)
 		return command_usage();
-	if (in.name == NULL && !in.has_octets && !in.has_messages &&
+	if (in.name == NULL && !in.quota.has_octets && !in.quota.has_messages &&
 	    !has_limits(&in) && !in.enable && !in.disable && !in.admin && !in.no_admin &&
 	    !in.cram && !in.no_cram && !in.reply_as && !in.no_reply_as)
 		return command_usage();

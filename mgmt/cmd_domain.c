@@ -14,6 +14,7 @@ struct domain_args {
 	const char *catch_all[ACCOUNTS_TARGETS_MAX];
 	size_t n_catch_all;
 	bool no_catch_all, enable, disable, json;
+	struct quota_option quota;
 };
 
 /* --- the command line --- */
@@ -26,6 +27,8 @@ parse(struct domain_args *in, int argc, char **argv)
 		{ "no-catch-all", no_argument, NULL, 'C' },
 		{ "enable", no_argument, NULL, 'e' },
 		{ "disable", no_argument, NULL, 'd' },
+		{ "quota", required_argument, NULL, 'q' },
+		{ "quota-messages", required_argument, NULL, 'm' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -39,6 +42,8 @@ parse(struct domain_args *in, int argc, char **argv)
 			in->enable = true;
 		else if (c == 'd')
 			in->disable = true;
+		else if (c != '?' && quota_option(optarg, c == 'q', &in->quota))
+			continue;
 		else
 			return false;
 	}
@@ -67,6 +72,8 @@ add(struct directory *d, void *arg)
 	struct accounts_domain record = { .name = in->name,
 		.catch_all = in->catch_all,
 		.n_catch_all = in->n_catch_all,
+		.quota_octets = in->quota.octets,
+		.quota_messages = in->quota.messages,
 		.disabled = in->disable };
 	int rc = accounts_domain_put(d->a, &record, true, &d->err);
 
@@ -94,6 +101,10 @@ set(struct directory *d, void *arg)
 	}
 	if (in->enable || in->disable)
 		record.disabled = in->disable;
+	if (in->quota.has_octets)
+		record.quota_octets = in->quota.octets;
+	if (in->quota.has_messages)
+		record.quota_messages = in->quota.messages;
 	rc = accounts_domain_put(d->a, &record, false, &d->err);
 	if (rc != 0)
 		return directory_failed(d, rc);
@@ -118,7 +129,7 @@ cmd_domain_set(const struct conf *conf, int argc, char **argv)
 
 	if (!parse(&in, argc, argv) ||
 	    (in.n_catch_all == 0 && !in.no_catch_all && !in.enable &&
-		!in.disable))
+		!in.disable && !in.quota.has_octets && !in.quota.has_messages))
 		return command_usage();
 	return directory_run(conf, true, set, &in);
 }
@@ -128,11 +139,12 @@ cmd_domain_set(const struct conf *conf, int argc, char **argv)
 static json_t *
 domain_json(const struct accounts_domain *v, size_t accounts, size_t addresses)
 {
-	return json_pack("{s:s, s:b, s:o, s:I, s:I, s:o}", "name", v->name,
-	    "disabled", v->disabled, "catch_all",
+	return json_pack("{s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "name",
+	    v->name, "disabled", v->disabled, "catch_all",
 	    json_texts(v->catch_all, v->n_catch_all), "accounts",
-	    (json_int_t)accounts, "addresses", (json_int_t)addresses, "created",
-	    json_time(v->created_s));
+	    (json_int_t)accounts, "addresses", (json_int_t)addresses,
+	    "quota_octets", (json_int_t)v->quota_octets, "quota_messages",
+	    (json_int_t)v->quota_messages, "created", json_time(v->created_s));
 }
 
 static int
@@ -239,6 +251,8 @@ show(struct directory *d, void *arg)
 	show_line("catch-all", joined(&d->arena, v.catch_all, v.n_catch_all));
 	show_line("accounts", number(&d->arena, accounts));
 	show_line("addresses", number(&d->arena, addresses));
+	show_line("quota", size_text(&d->arena, v.quota_octets));
+	show_line("messages", count_text(&d->arena, v.quota_messages));
 	show_line("created", time_text(&d->arena, v.created_s));
 	return EX_OK;
 }

@@ -3,16 +3,18 @@
 #include "mgmt/commands.h"
 
 const struct command commands[] = {
-	{ "domain add", "[--catch-all ADDRESS]... [--disable] DOMAIN",
+	{ "domain add", "[--catch-all ADDRESS]... [--quota SIZE] [--quota-messages N] "
+	    "[--disable] DOMAIN",
 	    "Take mail for a domain", cmd_domain_add, false },
 	{ "domain list", "[--json]", "List the domains", cmd_domain_list,
 	    false },
 	{ "domain show", "[--json] DOMAIN", "Show a domain", cmd_domain_show,
 	    false },
 	{ "domain set",
-	    "[--catch-all ADDRESS]... [--no-catch-all] [--enable|--disable] "
-	    "DOMAIN",
-	    "Change a domain: who gets what nobody else gets; on or off",
+	    "[--catch-all ADDRESS]... [--no-catch-all] [--quota SIZE|none] "
+	    "[--quota-messages N|none] [--enable|--disable] DOMAIN",
+	    "Change a domain: who gets what nobody else gets; what all its "
+	    "accounts may have together; on or off",
 	    cmd_domain_set, false },
 	{ "domain remove", "DOMAIN", "Remove an empty domain",
 	    cmd_domain_remove, false },

@@ -262,3 +262,21 @@ options_json(int argc, char **argv, int min, int max, bool *json)
 	}
 	return argc - optind >= min && argc - optind <= max;
 }
+
+bool
+quota_option(const char *text, bool octets, struct quota_option *out)
+{
+	uint64_t *n = octets ? &out->octets : &out->messages;
+	int rc;
+
+	if (octets || strcmp(text, "none") == 0)
+		rc = size_parse(text, n);
+	else
+		rc = slice_u64(slice_str(text), INT64_MAX, n);
+	if (rc != 0)
+		complain("%s: not a %s", text,
+		    octets ? "size, such as 2G, 500M or none"
+			   : "number of messages, or none");
+	*(octets ? &out->has_octets : &out->has_messages) = true;
+	return rc == 0;
+}

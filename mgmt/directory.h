@@ -73,6 +73,13 @@ void table_init(
 void table_row(struct table *t, const char *const *cells);
 void table_print(const struct table *t);
 
+/* --quota SIZE|none and --quota-messages N|none, of accounts and domains. */
+struct quota_option {
+	bool has_octets, has_messages;
+	uint64_t octets, messages;
+};
+/* False after a complaint. */
+bool quota_option(const char *text, bool octets, struct quota_option *out);
 /* For `show`: "  quota        2 GiB". */
 void show_line(const char *name, const char *value);
 

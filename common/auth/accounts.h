@@ -103,6 +103,8 @@ struct accounts_domain {
 	const char *const *catch_all; /* targets, or none */
 	size_t n_catch_all;
 	bool disabled;
+	/* Of all its accounts together; 0: none. */
+	uint64_t quota_octets, quota_messages;
 	int64_t created_s;
 };
 struct accounts_address {
@@ -130,6 +132,13 @@ int accounts_domain_get(struct accounts *a, struct arena *arena,
     struct slice name, struct accounts_domain *out);
 int accounts_address_get(struct accounts *a, struct arena *arena,
     struct slice address, struct accounts_address *out);
+/* What the account may have, and all of its domain together; 0: no limit. */
+struct accounts_quota {
+	uint64_t octets, messages;
+	uint64_t domain_octets, domain_messages;
+};
+int accounts_quota_get(struct accounts *a, struct arena *arena,
+    struct slice account, struct accounts_quota *out);
 /* All, sorted; `domain` empty: of all domains. */
 int accounts_account_list(struct accounts *a, struct arena *arena,
     struct slice domain, struct accounts_account **out, size_t *n);

@@ -103,6 +103,26 @@ accounts_domain_get(struct accounts *a, struct arena *arena, struct slice name,
 	return accounts_domain_row(a, arena, domain, out);
 }
 
+int
+accounts_quota_get(struct accounts *a, struct arena *arena,
+    struct slice account, struct accounts_quota *out)
+{
+	struct accounts_account of_it;
+	struct accounts_domain of_all;
+	struct slice domain = account;
+	int rc = accounts_account_get(a, arena, account, &of_it);
+
+	if (rc != 0)
+		return rc;
+	slice_split(&domain, '@');
+	rc = accounts_domain_get(a, arena, domain, &of_all);
+	if (rc == 0)
+		*out = (struct accounts_quota){ of_it.quota_octets,
+			of_it.quota_messages, of_all.quota_octets,
+			of_all.quota_messages };
+	return rc;
+}
+
 /* --- lists --- */
 
 /* Rows of a scan, copied to the arena. */

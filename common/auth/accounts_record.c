@@ -196,6 +196,8 @@ record_domain_decode(
 	*out = (struct accounts_domain){
 		.name = "",
 		.disabled = field_bool(&r, "disabled"),
+		.quota_octets = field_u64(&r, "quota_octets"),
+		.quota_messages = field_u64(&r, "quota_messages"),
 		.created_s = (int64_t)field_u64(&r, "created"),
 	};
 	out->catch_all = field_texts(&r, "catch_all", &out->n_catch_all);
@@ -435,6 +437,8 @@ record_domain_encode(
 	if (d->n_catch_all == 0)
 		json_object_del(o, "catch_all");
 	set_flag(o, "disabled", d->disabled, &ok);
+	set_number(o, "quota_octets", d->quota_octets, &ok);
+	set_number(o, "quota_messages", d->quota_messages, &ok);
 	set_number(o, "created", (uint64_t)d->created_s, &ok);
 	return finish(&o, ok, out);
 }

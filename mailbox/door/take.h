@@ -21,8 +21,8 @@ struct take_conf {
 	const char *into;         /* NULL, or where all goes, and below which */
 	const char *const *only;  /* mailboxes of the source; NULL: all */
 	const char *const * not ; /* but for these; both end with NULL */
-	uint64_t quota_octets, quota_messages; /* 0: none */
-	struct door_report *report;            /* says dry_run too */
+	const struct mails_quota *quota; /* NULL: none */
+	struct door_report *report;      /* says dry_run too */
 };
 
 /* Where a message is at an IMAP server. */

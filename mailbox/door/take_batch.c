@@ -148,8 +148,7 @@ delivering_add(struct delivering *d, const struct take *t, struct coming *c,
 		.flags = c->note.flags,
 		.keywords = with_keywords ? c->keywords : NULL,
 		.internaldate = c->internaldate,
-		.quota_octets = t->conf.quota_octets,
-		.quota_messages = t->conf.quota_messages,
+		.quota = t->conf.quota,
 		.key = door_key_slice(&c->key),
 		.note = slice(d->notes[i], 25) };
 }

@@ -113,8 +113,8 @@ append_code(
 
 /* Where the message is to go. Says no while that costs nothing yet. */
 static int
-prepare_target(
-    struct imap_session *s, const struct append_args *a, struct mails_target *t)
+prepare_target(struct imap_session *s, const struct append_args *a,
+    struct mails_target *t, struct mails_quota *quota)
 {
 	struct mails_status st;
 	int rc;
@@ -129,7 +129,8 @@ prepare_target(
 	rc = mails_status(s->env->mails, s->account, a->mailbox, &st);
 	if (rc != 0)
 		return rc;
-	return imap_quota(s, &t->quota_octets, &t->quota_messages);
+	t->quota = quota;
+	return imap_quota(s, quota);
 }
 
 static int
@@ -174,6 +175,7 @@ cmd_append(struct imap_session *s)
 {
 	struct mails_message *msg = NULL;
 	struct append_args a;
+	struct mails_quota quota;
 	struct mails_target t;
 	int rc;
 
@@ -185,7 +187,7 @@ cmd_append(struct imap_session *s)
 		return imap_no(s, "TOOBIG", "Message is too large");
 	if (a.literal.size == 0)
 		return imap_no(s, "CANNOT", "Message is empty");
-	if ((rc = prepare_target(s, &a, &t)) != 0)
+	if ((rc = prepare_target(s, &a, &t, &quota)) != 0)
 		return reply_append_error(s, rc);
 	if ((rc = mails_message_begin(s->env->mails, &msg)) != 0)
 		return imap_no_errno(s, rc);

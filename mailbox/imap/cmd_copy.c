@@ -63,7 +63,7 @@ copy_or_move(struct imap_session *s, bool move)
 	struct mails_copied copied = { .n = 0 };
 	struct imap_set set;
 	struct slice target;
-	uint64_t octets, messages;
+	struct mails_quota quota;
 	uint32_t *seqs;
 	size_t n;
 	bool gone;
@@ -83,9 +83,9 @@ copy_or_move(struct imap_session *s, bool move)
 		return imap_ok(s, NULL, "No matching messages");
 	if (move) {
 		rc = mails_move(s->view, seqs, n, target, &s->a, &copied);
-	} else if ((rc = imap_quota(s, &octets, &messages)) == 0) {
+	} else if ((rc = imap_quota(s, &quota)) == 0) {
 		rc = mails_copy(
-		    s->view, seqs, n, target, octets, messages, &s->a, &copied);
+		    s->view, seqs, n, target, &quota, &s->a, &copied);
 	}
 	if (rc != 0)
 		return reply_copy_error(s, rc);

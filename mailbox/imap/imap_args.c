@@ -5,6 +5,7 @@
 #include "mailbox/imap/imap_session.h"
 #include "mailbox/imap/imap_set.h"
 #include "mailbox/imap/imap_utf7.h"
+#include "mailbox/quota.h"
 
 #define FLAGS_MAX 256 /* in one list */
 
@@ -212,20 +213,14 @@ imap_parse_flags(struct imap_session *s, bool bare, struct imap_flags *out)
 }
 
 int
-imap_quota(struct imap_session *s, uint64_t *octets, uint64_t *messages)
+imap_quota(struct imap_session *s, struct mails_quota *out)
 {
-	struct accounts_account record;
 	int rc;
 
-	*octets = *messages = 0;
+	*out = (struct mails_quota){ 0 };
 	if (s->env->accounts == NULL)
 		return 0;
-	rc = accounts_account_get(
-	    s->env->accounts, &s->a, slice_str(s->account), &record);
-	if (rc == 0) {
-		*octets = record.quota_octets;
-		*messages = record.quota_messages;
-	}
+	rc = quota_get(s->env->accounts, &s->a, s->account, out);
 	/* Removed while it is logged in: nothing more for it. */
 	return rc == -ENOENT ? -EAGAIN : rc;
 }

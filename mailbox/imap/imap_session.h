@@ -131,6 +131,6 @@ struct imap_flags {
 int imap_parse_flags(struct imap_session *s, bool bare, struct imap_flags *out);
 
 /* The account's quota, for APPEND and COPY. 0 or an error of Accounts. */
-int imap_quota(struct imap_session *s, uint64_t *octets, uint64_t *messages);
+int imap_quota(struct imap_session *s, struct mails_quota *out);
 
 #endif

@@ -23,6 +23,7 @@
 #include "common/mail/message_id.h"
 #include "common/smtp/server.h"
 #include "mailbox/lmtp/origin.h"
+#include "mailbox/quota.h"
 
 #define CHUNK ((size_t)64 << 10)
 #define KEY_MAX 64
@@ -49,6 +50,7 @@ struct copy {
 	struct slice original; /* of the first of them */
 	struct slice delivered_to; /* header field with CRLF, or empty */
 	bool reply_as;
+	struct mails_quota quota;
 	struct mails_target target;
 };
 
@@ -60,25 +62,18 @@ static int
 check_room(
     struct smtp_session *s, const char *account, struct smtp_reply *reply)
 {
-	uint64_t octets, messages, size = smtp_session_mail(s)->size;
-	struct accounts_account record;
-	int rc = accounts_account_get(lmtp.accounts, smtp_session_tx_arena(s),
-	    slice_str(account), &record);
+	uint64_t size = smtp_session_mail(s)->size;
+	struct mails_quota quota;
+	int rc = quota_get(
+	    lmtp.accounts, smtp_session_tx_arena(s), account, &quota);
 
-	if (rc != 0)
+	if (rc == 0)
+		rc = mails_room(
+		    lmtp.mails, account, &quota, size == 0 ? 1 : size);
+	if (rc != -EDQUOT)
 		return rc;
-	if (record.quota_octets == 0 && record.quota_messages == 0)
-		return 0;
-	if ((rc = mails_usage(lmtp.mails, account, &octets, &messages)) != 0)
-		return rc;
-	if ((record.quota_octets != 0 &&
-		(octets >= record.quota_octets ||
-		    size > record.quota_octets - octets)) ||
-	    (record.quota_messages != 0 &&
-		messages >= record.quota_messages)) {
-		smtp_session_because(s, "quota of %s", account);
-		*reply = SMTP_REPLY(452, "4.2.2", "mailbox is full");
-	}
+	smtp_session_because(s, "quota of %s", account);
+	*reply = SMTP_REPLY(452, "4.2.2", "mailbox is full");
 	return 0;
 }
 
@@ -226,22 +221,23 @@ plan(struct smtp_session *s, struct copy **out, size_t *n_out)
 static int
 target_init(struct smtp_session *s, struct copy *c)
 {
+	struct arena *a = smtp_session_tx_arena(s);
 	struct accounts_account record;
-	int rc = accounts_account_get(lmtp.accounts, smtp_session_tx_arena(s),
-	    slice_str(c->account), &record);
+	int rc = accounts_account_get(
+	    lmtp.accounts, a, slice_str(c->account), &record);
 
+	if (rc == 0) {
+		c->reply_as = record.reply_as;
+		rc = quota_get(lmtp.accounts, a, c->account, &c->quota);
+	}
 	c->target = (struct mails_target){
 		.account = c->account,
 		.mailbox = SLICE_LIT("INBOX"),
 		.internaldate = INT64_MIN,
 		/* Only a sender that gave an id can ask again with it. */
 		.key = slice_head(smtp_session_mail(s)->trace, KEY_MAX),
+		.quota = &c->quota,
 	};
-	if (rc == 0) {
-		c->target.quota_octets = record.quota_octets;
-		c->target.quota_messages = record.quota_messages;
-		c->reply_as = record.reply_as;
-	}
 	return rc;
 }
 

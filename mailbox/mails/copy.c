@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/room.h"
 
 #define COPY_STEP 200                   /* messages: 2 operations each */
 #define STEP_OCTETS ((size_t)800 << 10) /* of rows and summaries */
@@ -61,23 +61,14 @@ items_read(
 }
 
 static int
-quota_check(struct copy *c, const char *account, uint64_t max_octets,
-    uint64_t max_messages)
+items_room(struct copy *c, const char *account, const struct mails_quota *quota,
+    struct room *out)
 {
-	uint64_t octets, messages;
-	int rc;
+	uint64_t octets = 0;
 
-	if (max_octets == 0 && max_messages == 0)
-		return 0;
-	if ((rc = usage_read(c->m, account, 0, &octets, &messages)) != 0)
-		return rc;
 	for (size_t i = 0; i < c->n; i++)
 		octets += c->items[i].row.size;
-	messages += c->n;
-	if ((max_octets > 0 && octets > max_octets) ||
-	    (max_messages > 0 && messages > max_messages))
-		return -EDQUOT;
-	return 0;
+	return room_take(c->m, account, quota, octets, c->n, out);
 }
 
 /* --- sharing --- */
@@ -399,10 +390,11 @@ copy_clear(struct copy *c)
 
 int
 mails_copy(struct mails_view *v, const uint32_t *seqs, size_t n,
-    struct slice target, uint64_t quota_octets, uint64_t quota_messages,
-    struct arena *a, struct mails_copied *out)
+    struct slice target, const struct mails_quota *quota, struct arena *a,
+    struct mails_copied *out)
 {
 	struct copy c = { .m = v->m, .source = v->x };
+	struct room room = { 0 };
 	struct header h;
 	uint64_t id;
 	int rc;
@@ -414,11 +406,11 @@ mails_copy(struct mails_view *v, const uint32_t *seqs, size_t n,
 		return -ENOMEM;
 	if ((rc = box_read(c.target, &h)) == 0 &&
 	    (rc = items_read(&c, v, seqs, n)) == 0 &&
-	    (rc = quota_check(&c, v->account, quota_octets, quota_messages)) ==
-		0 &&
+	    (rc = items_room(&c, v->account, quota, &room)) == 0 &&
 	    (rc = keywords_read(v->x, &c.source_keywords)) == 0 && c.n > 0 &&
 	    (rc = copy_run(&c)) == 0)
 		rc = copied_fill(&c, a, out);
+	room_end(v->m, v->account, &room, rc == 0 || rc == STORE_EUNKNOWN);
 	out->uidvalidity = rc == 0 ? h.uidvalidity : 0;
 	copy_clear(&c);
 	return mails_error(rc);

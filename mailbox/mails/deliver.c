@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/room.h"
 
 /* --- octets --- */
 
@@ -80,25 +80,6 @@ mails_message_free(struct mails_message **out)
 	free(msg);
 }
 
-/* --- room --- */
-
-static bool
-is_over(uint64_t used, uint64_t more, uint64_t max)
-{
-	return max > 0 && (used > max || more > max - used);
-}
-
-/* The other mailboxes' usage; the target's own stands in its header. */
-static int
-others_usage(struct mails *m, const struct mails_target *t, uint64_t box,
-    uint64_t *octets, uint64_t *messages)
-{
-	*octets = *messages = 0;
-	if (t->quota_octets == 0 && t->quota_messages == 0)
-		return 0;
-	return usage_read(m, t->account, box, octets, messages);
-}
-
 /* --- delivery --- */
 
 /* What a target needs besides what its caller sees. */
@@ -109,7 +90,7 @@ struct delivery {
 	struct row row;
 	struct keywords keywords;
 	size_t keywords_were;      /* before this message's new ones */
-	uint64_t octets, messages; /* of the account's other mailboxes */
+	struct room room;
 	struct change c;
 	bool sealed;        /* c is in this round's commit */
 	bool again;         /* it was delivered before, under its key */
@@ -272,9 +253,7 @@ delivery_prepare(struct mails *m, struct delivery *d)
 
 	if (delivery_was_done(d))
 		return 0;
-	if ((rc = others_usage(m, d->t, d->x->id, &d->octets, &d->messages)) !=
-		0 ||
-	    (rc = delivery_keywords(d)) != 0 || (rc = box_know(d->x)) != 0)
+	if ((rc = delivery_keywords(d)) != 0 || (rc = box_know(d->x)) != 0)
 		return rc;
 	delivery_old_keys(m, d);
 	return delivery_was_made(m, d);
@@ -288,9 +267,6 @@ delivery_refuse(const struct delivery *d)
 
 	if (!d->x->known)
 		return STORE_ECONFLICT;
-	if (is_over(d->octets + h->octets, d->row.size, d->t->quota_octets) ||
-	    is_over(d->messages + h->messages, 1, d->t->quota_messages))
-		return -EDQUOT;
 	if (h->uidnext == UINT32_MAX)
 		return -ENOSPC; /* RFC 3501 2.3.1.1: UIDs have 32 bits */
 	/* New names are added to the table that is in force, or not now. */
@@ -412,6 +388,9 @@ delivery_begin(struct delivery *d, bool shared)
 {
 	d->t->rc = delivery_find(d->msg->m, d);
 	if (d->t->rc == 0)
+		d->t->rc = room_take(d->msg->m, d->t->account, d->t->quota,
+		    d->msg->size, 1, &d->room);
+	if (d->t->rc == 0)
 		d->t->rc = STORE_ECONFLICT; /* to be done */
 	delivery_row(d, shared);
 }
@@ -462,6 +441,8 @@ deliveries_end(struct delivery *d, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (d[i].t->rc == 0)
 			d[i].msg->delivered = true;
+		room_end(d[i].msg->m, d[i].t->account, &d[i].room,
+		    is_pending(&d[i]) || (d[i].t->rc == 0 && !d[i].again));
 		d[i].t->rc = mails_error(d[i].t->rc);
 		if (rc == 0)
 			rc = d[i].t->rc;

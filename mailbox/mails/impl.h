@@ -114,6 +114,7 @@ struct mails {
 	bool no_default_mailboxes;
 	struct box *boxes[BOXES];
 	struct indexer *indexer; /* index_upkeep.c; NULL: none */
+	struct rooms *rooms;	 /* room.c */
 };
 
 static inline struct slice
@@ -242,10 +243,9 @@ struct mails_message {
 	int rc; /* what went wrong while it came in */
 };
 
-/* Sum over the account, but for mailbox `except`; with what is under way in
- * this process. */
-int usage_read(struct mails *m, const char *account, uint64_t except,
-    uint64_t *octets, uint64_t *messages);
+/* Sum over the account's mailboxes, as they are committed. */
+int usage_read(struct mails *m, const char *account, uint64_t *octets,
+    uint64_t *messages);
 /* Take a row out, under a guard on it; with `blob`, also the blob that is its
  * alone. c.h.modseq is the expunge's. */
 void

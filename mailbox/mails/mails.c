@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "mailbox/mails/index_impl.h"
+#include "mailbox/mails/room.h"
 
 int
 mails_open(struct mails **out, const struct mails_conf *conf, struct buf *err)
@@ -18,6 +19,11 @@ mails_open(struct mails **out, const struct mails_conf *conf, struct buf *err)
 		free(m);
 		return rc;
 	}
+	m->rooms = rooms_new(conf->store.readonly ? NULL : conf->store.dir);
+	if (m->rooms == NULL) {
+		mails_close(&m);
+		return -ENOMEM;
+	}
 	*out = m;
 	return 0;
 }
@@ -32,6 +38,7 @@ mails_close(struct mails **out)
 		return;
 	index_stop(m);
 	store_close(&m->s);
+	rooms_free(&m->rooms);
 	free(m);
 }
 
@@ -121,21 +128,17 @@ mails_recent(
 	return mails_error(rc);
 }
 
-/* Of one mailbox, with what this process has handed over already. */
+/* Of one mailbox, as it is committed: other processes deliver too. */
 static int
 box_usage(struct mails *m, uint64_t id, uint64_t *octets, uint64_t *messages)
 {
 	struct box *x = box_get(m, id);
 	struct header h;
-	int rc = 0;
+	int rc;
 
 	if (x == NULL)
 		return -ENOMEM;
-	if (x->known)
-		h = x->h;
-	else
-		rc = box_read(x, &h);
-	if (rc == 0) {
+	if ((rc = box_read(x, &h)) == 0) {
 		*octets += h.octets;
 		*messages += h.messages;
 	}
@@ -144,8 +147,8 @@ box_usage(struct mails *m, uint64_t id, uint64_t *octets, uint64_t *messages)
 }
 
 int
-usage_read(struct mails *m, const char *account, uint64_t except,
-    uint64_t *octets, uint64_t *messages)
+usage_read(struct mails *m, const char *account, uint64_t *octets,
+    uint64_t *messages)
 {
 	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
 	uint64_t *ids;
@@ -154,8 +157,7 @@ usage_read(struct mails *m, const char *account, uint64_t except,
 
 	*octets = *messages = 0;
 	for (size_t i = 0; i < n && rc == 0; i++)
-		if (ids[i] != except)
-			rc = box_usage(m, ids[i], octets, messages);
+		rc = box_usage(m, ids[i], octets, messages);
 	arena_reset(&a);
 	return rc;
 }
@@ -164,5 +166,5 @@ int
 mails_usage(
     struct mails *m, const char *account, uint64_t *octets, uint64_t *messages)
 {
-	return mails_error(usage_read(m, account, 0, octets, messages));
+	return mails_error(usage_read(m, account, octets, messages));
 }

@@ -132,13 +132,23 @@ void mails_message_free(struct mails_message **msg);
 #define MAILS_KEY_DAYS 10 /* longer than qm.max_age */
 #define MAILS_NOTE_MAX 32 /* octets */
 
+/* What an account, and all accounts of its domain together, may have; 0: any
+ * number. Exact, however many deliver at once from whatever process. */
+struct mails_quota {
+	uint64_t octets, messages;
+	uint64_t domain_octets, domain_messages;
+};
+/* Would a message of so many octets go in now? 0, -EDQUOT, or an error. */
+int mails_room(struct mails *m, const char *account,
+    const struct mails_quota *quota, uint64_t octets);
+
 struct mails_target {
 	const char *account;
 	struct slice mailbox; /* must exist; LMTP says "INBOX" */
 	uint32_t flags;	      /* enum mails_flag */
 	const char *const *keywords; /* NULL, or NULL-terminated */
 	int64_t internaldate; /* seconds; INT64_MIN: now */
-	uint64_t quota_octets, quota_messages; /* 0: none; else -EDQUOT */
+	const struct mails_quota *quota; /* NULL: none; else -EDQUOT */
 	/*
 	 * Empty, or a key of this delivery (at most 64 octets: the trace id):
 	 * when a message was delivered to this mailbox under the same key, it is
@@ -334,8 +344,8 @@ struct mails_copied {
 };
 /* All or none. -ENOENT: no such target ([TRYCREATE]). */
 int mails_copy(struct mails_view *v, const uint32_t *seqs, size_t n,
-    struct slice target, uint64_t quota_octets, uint64_t quota_messages,
-    struct arena *a, struct mails_copied *out);
+    struct slice target, const struct mails_quota *quota, struct arena *a,
+    struct mails_copied *out);
 /* Each message exactly once at any crash; the source view still has them
  * until the next sync tells the expunges. */
 int mails_move(struct mails_view *v, const uint32_t *seqs, size_t n,

@@ -19,7 +19,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/room.h"
 
 #define MOVE_STEP 80 /* messages: 6 operations each */
 #define STEP_OCTETS ((size_t)700 << 10)
@@ -456,6 +456,7 @@ mails_move(struct mails_view *v, const uint32_t *seqs, size_t n,
 		.from = arena_array(a, n + 1, sizeof(*p.from)),
 		.to = arena_array(a, n + 1, sizeof(*p.to)),
 	};
+	struct room room;
 	size_t k = 0;
 	uint64_t id;
 	int rc;
@@ -468,7 +469,10 @@ mails_move(struct mails_view *v, const uint32_t *seqs, size_t n,
 	for (size_t i = 0; i < n; i++)
 		if (!view_entry(v, seqs[i])->gone)
 			uids[k++] = mails_view_uid(v, seqs[i]);
+	if ((rc = room_hold(v->m, v->account, &room)) != 0)
+		return mails_error(rc);
 	rc = box_move(v->x, id, uids, k, &p);
+	room_end(v->m, v->account, &room, false);
 	/* What has moved is told, also when the rest could not. */
 	*out = (struct mails_copied){ p.uidvalidity, p.from, p.to, p.n };
 	return mails_error(rc);

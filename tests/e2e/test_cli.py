@@ -110,6 +110,19 @@ class Commands(Case):
             self.assertNotEqual(row[at], " ", out)
         self.ok("domain", "remove", "bücher.test")
 
+    def test_domain_quota(self):
+        self.ok("domain", "add", "--quota", "2G", "quota.test")
+        self.ok("domain", "set", "quota.test", "--quota-messages", "1000")
+        d = json.loads(self.ok("domain", "show", "--json", "quota.test"))
+        self.assertEqual((d["quota_octets"], d["quota_messages"]),
+                         (2 << 30, 1000))
+        self.assertIn("2 GiB", self.ok("domain", "show", "quota.test"))
+        self.fails(64, "domain", "set", "quota.test", "--quota", "lots")
+        self.ok("domain", "set", "quota.test", "--quota", "none")
+        d = json.loads(self.ok("domain", "show", "--json", "quota.test"))
+        self.assertEqual((d["quota_octets"], d["quota_messages"]), (0, 1000))
+        self.ok("domain", "remove", "quota.test")
+
     def test_domain_with_accounts_stays(self):
         self.fails(1, "domain", "remove", "example.test",
                    says=["pneu account list example.test"])

@@ -4,6 +4,7 @@ import email
 import json
 import smtplib
 import socket
+import threading
 import unittest
 
 from pneu import System, until
@@ -339,6 +340,37 @@ class Trouble(unittest.TestCase):
             with self.assertRaises(smtplib.SMTPException):
                 s.send("a@b.test", ["bob"], body + b"y\r\n" * 5000)
             self.assertEqual(len(s.messages("bob")), 1)
+
+    def test_a_domain_has_a_quota_of_all_its_accounts(self):
+        """Exact, though two send to two accounts at once."""
+        with System() as s:
+            s.pneu("domain", "set", "example.test", "--quota-messages", "7")
+            text = b"Subject: q\r\n\r\nx\r\n"
+            taken = []
+
+            def many(who):
+                for _ in range(8):
+                    try:
+                        s.send("a@b.test", [who], text)
+                        taken.append(who)
+                    except smtplib.SMTPException:
+                        pass
+            threads = [threading.Thread(target=many, args=(who,))
+                       for who in ("alice", "bob")]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            self.assertEqual(len(taken), 7)
+            self.assertEqual(
+                len(s.messages("alice")) + len(s.messages("bob")), 7)
+            with Raw(s.port["smtp"]) as c:
+                c.cmd("EHLO x.test")
+                c.cmd("MAIL FROM:<a@b.test>")
+                code, said = c.cmd("RCPT TO:<alice@example.test>")
+                self.assertEqual((code, said.split()[0]), (452, "4.2.2"))
+            s.pneu("domain", "set", "example.test", "--quota-messages", "8")
+            s.send("a@b.test", ["bob"], text)
 
     def test_mixed_fates_are_left_to_qm(self):
         """bob is over quota, alice is not: 250, alice has it, qm keeps bob's."""

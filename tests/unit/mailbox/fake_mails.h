@@ -775,14 +775,14 @@ mails_store_flags(struct mails_view *v, const uint32_t *seqs, size_t n,
 
 int
 mails_copy(struct mails_view *v, const uint32_t *seqs, size_t n,
-    struct slice target, uint64_t quota_octets, uint64_t quota_messages,
-    struct arena *a, struct mails_copied *out)
+    struct slice target, const struct mails_quota *quota, struct arena *a,
+    struct mails_copied *out)
 {
 	struct fake_box *to = fake_find(v->m, target);
 	uint32_t *from_uids = arena_array(a, n, sizeof(*from_uids));
 	uint32_t *to_uids = arena_array(a, n, sizeof(*to_uids));
 
-	(void)quota_octets, (void)quota_messages;
+	(void)quota;
 	if (v->m->write_error != 0)
 		return v->m->write_error;
 	if (to == NULL)
@@ -805,7 +805,7 @@ int
 mails_move(struct mails_view *v, const uint32_t *seqs, size_t n,
     struct slice target, struct arena *a, struct mails_copied *out)
 {
-	int rc = mails_copy(v, seqs, n, target, 0, 0, a, out);
+	int rc = mails_copy(v, seqs, n, target, NULL, a, out);
 
 	return rc != 0 ? rc : mails_expunge(v, seqs, n, true);
 }

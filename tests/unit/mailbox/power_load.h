@@ -340,7 +340,7 @@ do_copy(struct actor *a)
 		rc = move ? mails_move(s.v, s.seqs, s.n,
 				slice_str(box_name(to)), &arena, &out)
 			  : mails_copy(s.v, s.seqs, s.n,
-				slice_str(box_name(to)), 0, 0, &arena, &out);
+				slice_str(box_name(to)), NULL, &arena, &out);
 		CHECK(rc != 0 || out.n == s.n);
 		for (size_t i = 0; i < s.n && rc == 0; i++)
 			a->mark.effects[move ? 2 * i : i].uid = out.to[i];

@@ -493,7 +493,7 @@ transfer_some(const char *from, const char *to, bool move)
 		    mails_move(v, seqs, n, slice_str(to), &a, &copied), 0);
 	else if (n > 0)
 		CHECK_INT(
-		    mails_copy(v, seqs, n, slice_str(to), 0, 0, &a, &copied),
+		    mails_copy(v, seqs, n, slice_str(to), NULL, &a, &copied),
 		    0);
 	arena_reset(&a);
 	mails_view_close(&v);

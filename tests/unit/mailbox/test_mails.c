@@ -244,6 +244,7 @@ summaries(void)
 static void
 many_targets(void)
 {
+	static const struct mails_quota ten_octets = { .octets = 10 };
 	struct mails_message *msg = message_of(MESSAGE);
 	struct mails_target t[4] = {
 		{ .account = ALICE, .mailbox = SLICE_LIT("INBOX") },
@@ -251,7 +252,7 @@ many_targets(void)
 		{ .account = BOB, .mailbox = SLICE_LIT("INBOX") },
 		{ .account = ALICE,
 		    .mailbox = SLICE_LIT("INBOX"),
-		    .quota_octets = 10 },
+		    .quota = &ten_octets },
 	};
 	struct store_stats before, after;
 	struct mails_view *v;
@@ -283,9 +284,10 @@ many_targets(void)
 static void
 quota(void)
 {
+	struct mails_quota q = { .messages = 3 };
 	struct mails_target t = { .account = ALICE,
 		.mailbox = SLICE_LIT("INBOX"),
-		.quota_messages = 3,
+		.quota = &q,
 		.internaldate = 1000 };
 	struct mails_message *msg;
 
@@ -295,11 +297,11 @@ quota(void)
 		CHECK_INT(mails_deliver(msg, &t, 1), i < 2 ? 0 : -EDQUOT);
 		mails_message_free(&msg);
 	}
-	t.quota_messages = 0;
-	t.quota_octets = 4 * strlen(MESSAGE) - 1;
+	q.messages = 0;
+	q.octets = 4 * strlen(MESSAGE) - 1;
 	msg = message_of(MESSAGE);
 	CHECK_INT(mails_deliver(msg, &t, 1), -EDQUOT);
-	t.quota_octets++;
+	q.octets++;
 	CHECK_INT(mails_deliver(msg, &t, 1), 0);
 	mails_message_free(&msg);
 }
@@ -427,6 +429,8 @@ static void
 copies(void)
 {
 	static const char *const names[] = { "blue", NULL };
+	static const struct mails_quota four = { .messages = 4 };
+	static const struct mails_quota five = { .messages = 5 };
 	struct arena a = ARENA_INIT_MAX(1 << 20);
 	struct mails_copied out;
 	struct mails_view *v, *w;
@@ -443,17 +447,17 @@ copies(void)
 	    0);
 	CHECK_INT(store_stats(st, &before), 0);
 	CHECK_INT(
-	    mails_copy(v, seqs, 2, SLICE_LIT("nope"), 0, 0, &a, &out), -ENOENT);
-	CHECK_INT(mails_copy(v, seqs, 2, SLICE_LIT("Archive"), 0, 4, &a, &out),
+	    mails_copy(v, seqs, 2, SLICE_LIT("nope"), NULL, &a, &out), -ENOENT);
+	CHECK_INT(mails_copy(v, seqs, 2, SLICE_LIT("Archive"), &four, &a, &out),
 	    -EDQUOT);
 	CHECK_INT(
-	    mails_copy(v, seqs, 2, SLICE_LIT("Archive"), 0, 5, &a, &out), 0);
+	    mails_copy(v, seqs, 2, SLICE_LIT("Archive"), &five, &a, &out), 0);
 	CHECK_INT(out.n, 2);
 	CHECK(out.n == 2 && out.from[1] == 3 && out.to[1] == 2);
 	CHECK_INT(
-	    mails_copy(v, seqs, 1, SLICE_LIT("Archive"), 0, 0, &a, &out), 0);
+	    mails_copy(v, seqs, 1, SLICE_LIT("Archive"), NULL, &a, &out), 0);
 	CHECK_INT(
-	    mails_copy(v, seqs, 2, SLICE_LIT("INBOX"), 0, 0, &a, &out), 0);
+	    mails_copy(v, seqs, 2, SLICE_LIT("INBOX"), NULL, &a, &out), 0);
 	CHECK(sync_is(v, true, "e5 "));
 	CHECK_INT(mails_view_flags(v, 5).keywords, 1);
 	CHECK_INT(store_stats(st, &after), 0);
@@ -536,7 +540,7 @@ deleting(void)
 	}
 	v = view_of(ALICE, "box");
 	CHECK_INT(
-	    mails_copy(v, seqs, 1, SLICE_LIT("INBOX"), 0, 0, &a, &out), 0);
+	    mails_copy(v, seqs, 1, SLICE_LIT("INBOX"), NULL, &a, &out), 0);
 	CHECK_INT(mails_delete(mm, ALICE, SLICE_LIT("box")), 0);
 	CHECK_INT(mails_view_sync(v, true, NULL), -ENOENT);
 	mails_view_close(&v);

@@ -132,7 +132,7 @@ copier(void *arg)
 		    NULL, 0, true, &a, &failed, &n_failed);
 		if (rc == 0)
 			rc = mails_copy(
-			    v, seqs, n, SLICE_LIT("Trash"), 0, 0, &a, &out);
+			    v, seqs, n, SLICE_LIT("Trash"), NULL, &a, &out);
 		if (rc == 0)
 			rc = mails_view_sync(trash, true, NULL);
 		if (rc == 0)
@@ -335,7 +335,7 @@ fault_body(void)
 		(void)mails_store_flags(v, seqs, 2, MAILS_FLAGS_ADD, MAILS_SEEN,
 		    NULL, 0, true, &a, &failed, &n_failed);
 		(void)mails_copy(
-		    v, seqs, 2, SLICE_LIT("Trash"), 0, 0, &a, &out);
+		    v, seqs, 2, SLICE_LIT("Trash"), NULL, &a, &out);
 		(void)mails_move(v, seqs, 2, SLICE_LIT("Archive"), &a, &out);
 	}
 	if (mails_view_open(mm, ALICE, SLICE_LIT("Trash"), &trash) == 0 &&

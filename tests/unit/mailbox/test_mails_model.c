@@ -190,7 +190,7 @@ op_copy_or_move(size_t view, bool move)
 	CHECK_INT(move ? mails_move(views[view].v, seqs, n,
 			     slice_str(box_names[to]), &a, &out)
 		       : mails_copy(views[view].v, seqs, n,
-			     slice_str(box_names[to]), 0, 0, &a, &out),
+			     slice_str(box_names[to]), NULL, &a, &out),
 	    0);
 	for (size_t i = 0; i < n; i++) {
 		uid = mails_view_uid(views[view].v, seqs[i]);
