@@ -185,6 +185,10 @@ bench: all
 $(B)/bench-mails: $(B)/obj/tests/bench/bench_mails.o $(B)/mailbox.a $(LIB)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# A record of the trace alone: build/bench-trace DIR [RECORDS]
+$(B)/bench-trace: $(B)/obj/tests/bench/bench_trace.o $(LIB)
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
 .PHONY: format check-style
 SOURCES = $(shell git ls-files '*.c' '*.h')
 format:

@@ -91,27 +91,56 @@ take_context(struct slice *field)
 		field[TRACE_PEER] = slice(c->peer, strlen(c->peer));
 }
 
+#define EACH_OCTET (~(uint64_t)0 / 255)
+
+/* Is an octet of the eight below 0x20, or 0x7f? */
+static bool
+has_control(uint64_t w)
+{
+	uint64_t del = w ^ EACH_OCTET * 0x7f;
+
+	return ((((w - EACH_OCTET * 0x20) & ~w) |
+		    ((del - EACH_OCTET) & ~del)) &
+		   EACH_OCTET << 7) != 0;
+}
+
+static void
+clean(unsigned char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p[i] < 0x20 || p[i] == 0x7f)
+			p[i] = ' ';
+}
+
 /* No control characters: a record could be made to seem to begin there. */
 static void
 put_text(unsigned char *out, struct slice s)
 {
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+	size_t i = 0;
+	uint64_t w;
 
-		out[i] = c < 0x20 || c == 0x7f ? ' ' : c;
+	memcpy(out, s.p, s.n);
+	for (; i + sizeof(w) <= s.n; i += sizeof(w)) {
+		memcpy(&w, out + i, sizeof(w));
+		if (has_control(w))
+			clean(out + i, sizeof(w));
 	}
+	clean(out + i, s.n - i);
 }
 
 static void
 enhanced_parse(const char *text, uint8_t out[static 3])
 {
-	struct slice rest = slice_str(text);
-	uint64_t n[3];
+	unsigned n[3] = { 0 }, i = 0;
 
-	for (int i = 0; i < 3; i++)
-		if (slice_u64(slice_split(&rest, '.'), 255, &n[i]) != 0)
+	for (; *text != '\0'; text++)
+		if (ascii_is_digit(*text) && n[i] < 26)
+			n[i] = n[i] * 10 + (unsigned)(*text - '0');
+		else if (*text != '.' || ++i == 3)
 			return;
-	for (int i = 0; i < 3; i++)
+	if (i < 2 || n[0] > 255 || n[1] > 255 || n[2] > 255)
+		return;
+	for (i = 0; i < 3; i++)
 		out[i] = (uint8_t)n[i];
 }
 

@@ -3,7 +3,7 @@
 """make bench: speed and size, beside Debian's Postfix and Dovecot in the same
 run. Prints tables; judges nothing.
 
-usage: bench.py [inbound] [smtp] [memory] [idle]        (default: all)
+usage: bench.py [inbound] [smtp] [trace] [memory] [idle]        (default: all)
 BENCH_MESSAGES (default 4000), BENCH_IDLE (default 2000 connections)
 """
 import os
@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 
-from bench_smtp import smtp
+from bench_smtp import smtp, trace
 from measure import (MAILBOXES, Peer, cpu_seconds, pneu_pids, pss_kib, source,
                      table, tree, users)
 from pneu import PASSWORD, System, tls_context, until
@@ -122,7 +122,8 @@ def idle():
 
 
 def main():
-    tables = {"inbound": inbound, "smtp": smtp, "memory": memory, "idle": idle}
+    tables = {"inbound": inbound, "smtp": smtp, "trace": trace,
+              "memory": memory, "idle": idle}
     wanted = sys.argv[1:] or list(tables)
     with open("/proc/cpuinfo") as f:
         cpu = next((l.split(":")[1].strip() for l in f

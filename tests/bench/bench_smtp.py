@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 import socket
+import statistics
 import subprocess
 import time
 
@@ -46,10 +47,10 @@ def answers(port):
         return False
 
 
-def door(port):
+def door(port, **more):
     return System(domain="example.org", accounts=users(), workers=0,
                   programs=("guard", "mta"),
-                  conf={"mta": {"max_per_address": 100000,
+                  conf={**more, "mta": {"max_per_address": 100000,
                                 "mailbox": "127.0.0.1:%d" % port}})
 
 
@@ -74,6 +75,30 @@ def throughput(ours, theirs):
     table("SMTP into a null LMTP sink: smtp-source, 20 connections",
           ["load", "pneu/s", "Postfix/s", "ratio", "pneu CPU s/1000",
            "Postfix CPU", "ratio"], rows)
+
+
+def trace():
+    """The front door with and without the trace, in turns."""
+    load, rounds = ("4 KiB", 4 << 10, True, 1), 5
+    got = {"8M": [], "0": []}
+    with sink() as to:
+        doors = {size: door(to, trace={"size": size}) for size in got}
+        try:
+            for s in doors.values():
+                source(s.port["smtp"], "example.org", 50, keep=True)
+            for _ in range(rounds):
+                for size, s in doors.items():
+                    got[size].append(measured(
+                        lambda: pneu_pids(s), s.port["smtp"], load,
+                        lambda: None))
+        finally:
+            for s in doors.values():
+                s.close()
+    table("The trace: 4 KiB into a null LMTP sink, the median of %d" % rounds,
+          ["trace.size", "messages/s", "CPU s/1000"],
+          [[size, "%.0f" % statistics.median(r[0] for r in rows),
+            "%.3f" % statistics.median(r[1] for r in rows)]
+           for size, rows in got.items()])
 
 
 def greeted(port):

@@ -197,6 +197,74 @@ texts_are_bounded_and_have_no_control_characters(void **state)
 	trace_ring_close(&r);
 }
 
+/* Wherever it stands, and whatever stands beside it. */
+static void
+each_octet_is_kept_or_a_space(void **state)
+{
+	char text[20], want[20];
+	struct trace_record in = { .kind = TRACE_MAIL,
+		.field = { [TRACE_TEXT] = slice(text, sizeof(text)) } };
+	struct trace_record out;
+	struct trace_ring r;
+
+	(void)state;
+	assert_int_equal(open_sized((size_t)1 << 20), 0);
+	for (int c = 0; c < 256; c++)
+		for (size_t at = 0; at < sizeof(text); at++) {
+			memset(text, c >= 0x80 ? 'x' : 0x80, sizeof(text));
+			text[at] = (char)c;
+			trace_write(&in);
+		}
+	assert_int_equal(trace_ring_open(&r, path), 0);
+	for (int c = 0; c < 256; c++)
+		for (size_t at = 0; at < sizeof(text); at++) {
+			memset(want, c >= 0x80 ? 'x' : 0x80, sizeof(want));
+			want[at] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+			assert_true(trace_ring_next(&r, &out));
+			assert_memory_equal(
+			    out.field[TRACE_TEXT].p, want, sizeof(want));
+		}
+	trace_ring_close(&r);
+}
+
+/* What --follow does: up to an end that was asked for before. */
+static void
+a_reader_goes_on(void **state)
+{
+	struct trace_record out;
+	struct trace_ring r;
+	uint64_t end;
+
+	(void)state;
+	assert_int_equal(open_sized(TRACE_SIZE_MIN), 0);
+	assert_int_equal(trace_ring_open(&r, path), 0);
+	write_text(TRACE_MAIL, "one");
+	end = trace_ring_end(&r);
+	write_text(TRACE_MAIL, "two");
+	assert_false(trace_ring_next(&r, &out));
+	trace_ring_go_on(&r, end);
+	assert_true(trace_ring_next(&r, &out));
+	assert_true(slice_eq_str(out.field[TRACE_TEXT], "one"));
+	assert_false(trace_ring_next(&r, &out));
+	trace_ring_go_on(&r, trace_ring_end(&r));
+	assert_true(trace_ring_next(&r, &out));
+	assert_true(slice_eq_str(out.field[TRACE_TEXT], "two"));
+	/* Overtaken: what is left is read from where it begins. */
+	for (int i = 0; i < 5000; i++)
+		write_text(TRACE_MAIL, "more");
+	trace_ring_go_on(&r, trace_ring_end(&r));
+	assert_true(r.head - r.at <= TRACE_SIZE_MIN);
+	assert_true(trace_ring_next(&r, &out));
+	while (trace_ring_next(&r, &out))
+		assert_true(slice_eq_str(out.field[TRACE_TEXT], "more"));
+	assert_true(r.at == r.head);
+	/* Nonsense is not followed. */
+	trace_ring_go_on(&r, 0);
+	trace_ring_go_on(&r, UINT64_MAX & ~7ull);
+	assert_true(r.at == r.head && r.head == trace_ring_end(&r));
+	trace_ring_close(&r);
+}
+
 static struct trace_context context = { "CONN0001", "192.0.2.1",
 	"01JABCDEFGHJKMNPQR" };
 
@@ -690,6 +758,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(every_field_comes_back),
 		T(texts_are_bounded_and_have_no_control_characters),
+		T(each_octet_is_kept_or_a_space),
+		T(a_reader_goes_on),
 		T(the_context_fills_in_what_is_left_out),
 		T(a_coroutine_has_a_context_of_its_own),
 		T(the_newest_stay_in_order),
