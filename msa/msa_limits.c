@@ -56,6 +56,8 @@ refuse(struct smtp_session *s, const struct sent_over *over,
 	int64_t wait_s = over->again_s - clock_wall_s();
 	struct tm tm;
 
+	smtp_session_because(
+	    s, "limit of %s: %u %s", account, over->max, words);
 	log_info("over the limit", "account=%s limit=%s max=%u",
 	    log_qs(account), sent_limit_names[over->limit].key, over->max);
 	if (over->again_s == 0 || gmtime_r(&again, &tm) == NULL ||

@@ -9,7 +9,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
 #include "common/mail/date.h"
+#include "common/mail/header.h"
 
 /* RFC 5321 4.4. The client's address is left out unless it is wanted: it is
  * the user's own business. Without a from clause nothing untrue is said. */
@@ -211,6 +213,34 @@ find_header(struct spool *body, struct buf *room, struct slice *header)
 	return rc;
 }
 
+/* For the trace: what was done to the header. */
+static void
+say_changes(struct smtp_session *s, const struct msa_as *as, struct slice was,
+    struct slice is)
+{
+	static const char *const names[] = { "Date", "Message-ID", "From",
+		"Sender", "Bcc" };
+	struct buf b = BUF_INIT_MAX(1024);
+	struct header_field f;
+
+	if (as->address.p != NULL) {
+		buf_put_str(&b, "sent as <");
+		buf_put_slice(&b, as->address);
+		buf_put_char(&b, '>');
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		bool had = header_find(was, names[i], &f);
+
+		if (had == header_find(is, names[i], &f))
+			continue;
+		buf_printf(&b, "%s%s %s", b.n > 0 ? ", " : "",
+		    had ? "removed" : "added", names[i]);
+	}
+	if (b.n > 0)
+		smtp_session_because(s, "%s", buf_str(&b));
+	buf_clear(&b);
+}
+
 /* The header as it is to leave into `out`, and the envelope. 0; 1 with *reply;
  * or an error. */
 static int
@@ -230,6 +260,8 @@ make_header(struct smtp_session *s, struct msa_session *m,
 	}
 	if (rc == 0)
 		rc = complete_header(s, &as, header, out);
+	if (rc == 0 && trace_is_on())
+		say_changes(s, &as, header, buf_slice(out));
 	buf_clear(&changed);
 	arena_reset(&a);
 	return rc;

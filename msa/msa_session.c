@@ -140,6 +140,7 @@ check_domain(struct smtp_session *s, const struct smtp_path *to,
 	    msa.accounts, smtp_session_tx_arena(s), to->domain, &d);
 	if (rc != -ENOENT && rc != -EINVAL)
 		return rc;
+	smtp_session_because(s, "a domain in one word");
 	*reply = SMTP_REPLY(554, "5.1.2",
 	    "the domain is not fully qualified, write it in full");
 	return 1;

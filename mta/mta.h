@@ -25,6 +25,7 @@ struct mta_target {
 	bool relay;              /* not an account of ours: to qm */
 	struct smtp_reply reply; /* the fate, once tried */
 	int64_t took_us;
+	int error; /* -errno of who was to take it, which had no reply */
 };
 
 /* Whom mta asks, and hands messages to. */

@@ -37,14 +37,17 @@ set_all(struct mta_target *t, size_t n, struct smtp_reply reply)
 	for (size_t i = 0; i < n; i++) {
 		t[i].reply = reply;
 		t[i].took_us = 0;
+		t[i].error = 0;
 	}
 }
 
 static void
-set_took(struct mta_target *t, size_t n, int64_t began_us)
+set_end(struct mta_target *t, size_t n, int64_t began_us, int error)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		t[i].took_us = clock_mono_us() - began_us;
+		t[i].error = error;
+	}
 }
 
 /* Replies of a client live in its arena: keep them for the session. */
@@ -79,8 +82,12 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 	set_all(
 	    t, n, SMTP_REPLY(451, "4.4.2", "delivery failed, try again later"));
 	rcpts = arena_array(d->arena, n, sizeof(*rcpts));
-	if (rcpts == NULL || smtp_pool_get(pool, &c) != 0)
+	if (rcpts == NULL)
 		return n;
+	if ((rc = smtp_pool_get(pool, &c)) != 0) {
+		set_end(t, n, began_us, rc);
+		return n;
+	}
 	for (size_t i = 0; i < n; i++)
 		rcpts[i] = (struct smtp_client_rcpt){ .address = t[i].address,
 			.notify = t[i].notify,
@@ -88,13 +95,15 @@ hand_over_some(struct smtp_pool *pool, const struct delivery *d,
 	n = smtp_client_fit(c, rcpts, n);
 	rc = smtp_client_deliver(
 	    c, &d->mail, rcpts, n, d->prefix, d->body, &opened, &whole);
-	set_took(t, n, began_us);
+	set_end(t, n, began_us, 0);
 	/* After an error a 250 may be RCPT's own: only refusals are sure. */
 	for (size_t i = 0; i < n; i++)
 		if (rcpts[i].reply.code >= (rc == 0 ? 200 : 400))
 			t[i].reply = keep_reply(d->arena, &rcpts[i].reply);
 		else if (opened.code >= 400)
 			t[i].reply = keep_reply(d->arena, &opened);
+		else
+			t[i].error = rc;
 	if (rc != 0)
 		log_warning("handing over failed", "peer=%s error=\"%s\"",
 		    smtp_client_remote(c), strerror(-rc));
@@ -112,6 +121,18 @@ hand_over(struct smtp_pool *pool, const struct delivery *d,
 		    n - at < TRANSACTION_MAX ? n - at : TRANSACTION_MAX);
 }
 
+/* Who decided about the target. */
+static const char *
+who(const struct delivery *d, const struct mta_target *t)
+{
+	const char *name = t->relay ? "qm" : "mailbox";
+	const char *text = t->error == 0 ? NULL
+	    : arena_printf(d->arena, "%s does not answer: %s", name,
+		  strerror(-t->error));
+
+	return text != NULL ? text : name;
+}
+
 static void
 trace_fate(const struct delivery *d, const struct mta_target *t)
 {
@@ -121,9 +142,11 @@ trace_fate(const struct delivery *d, const struct mta_target *t)
 		.octets = d->mail.size,
 		.field = { [TRACE_RECIPIENT] = t->address,
 		    [TRACE_MESSAGE_ID] = smtp_session_message_id(d->session),
-		    [TRACE_RULE] = slice_str(t->relay ? "qm" : "mailbox"),
 		    [TRACE_TEXT] = t->reply.text } };
 
+	if (!trace_is_on())
+		return;
+	r.field[TRACE_RULE] = slice_str(who(d, t));
 	memcpy(r.enhanced, t->reply.enhanced, sizeof(r.enhanced));
 	trace_write(&r);
 }
@@ -161,12 +184,15 @@ failed_first(struct mta_target *t, size_t n)
 /* Nothing was delivered: a reply that makes the client try again if that can
  * help any of them. */
 static struct smtp_reply
-refusal(const struct mta_target *t, size_t n)
+refusal(const struct delivery *d, const struct mta_target *t, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (smtp_reply_is_temporary(&t[i].reply))
-			return t[i].reply;
-	return t[0].reply;
+	size_t i = 0;
+
+	while (i < n && !smtp_reply_is_temporary(&t[i].reply))
+		i++;
+	i = i < n ? i : 0;
+	smtp_session_because(d->session, "%s", who(d, &t[i]));
+	return t[i].reply;
 }
 
 /* What failed is qm's now, if it takes it. */
@@ -196,13 +222,13 @@ deliver_all(const struct mta_peers *peers, const struct delivery *d,
 		hand_over(peers->qm, d, t, relayed);
 		tell_fates(d, t, relayed);
 		if (failed_first(t, relayed) == relayed)
-			return refusal(t, relayed);
+			return refusal(d, t, relayed);
 	}
 	hand_over(peers->mailbox, d, t + relayed, n - relayed);
 	tell_fates(d, t + relayed, n - relayed);
 	failed = failed_first(t, n);
 	if (failed == n)
-		return refusal(t, n);
+		return refusal(d, t, n);
 	if (failed > 0)
 		return leave_to_qm(peers, d, t, failed);
 	return SMTP_REPLY(250, "2.0.0", "accepted");
