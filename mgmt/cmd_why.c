@@ -58,6 +58,17 @@ print_day(const struct why_record *r)
 	buf_clear(&b);
 }
 
+/* The report about it has an id of its own. */
+static void
+print_other(struct slice id)
+{
+	struct buf b = BUF_INIT;
+
+	why_text(id, &b);
+	printf("  of %s:\n", buf_str(&b));
+	buf_clear(&b);
+}
+
 static void
 print_journey(const struct why_record *r, size_t n)
 {
@@ -72,9 +83,8 @@ print_journey(const struct why_record *r, size_t n)
 
 		if (i == 0 || day_of(&r[i]) != day_of(&r[i - 1]))
 			print_day(&r[i]);
-		/* The report about it has an id of its own. */
 		if (of.n > 0 && !slice_eq(of, id))
-			printf("  of %.*s:\n", (int)of.n, of.p);
+			print_other(of);
 		if (of.n > 0)
 			id = of;
 		print_line(&r[i], false);

@@ -107,6 +107,8 @@ json_t *why_json(const struct why_record *r);
 void why_headline(const struct why_record *r, size_t n, struct buf *out);
 /* Of what it is: the first message's, else the connection's. */
 struct slice why_journey_key(const struct why_record *r, size_t n);
+/* Text from outside: what does not print is a question mark. */
+void why_text(struct slice s, struct buf *out);
 /* "1.2 ms" */
 void why_duration(int64_t us, struct buf *out);
 /* "12:30:00.123", in UTC; `date` puts "2026-11-28 " before it. */

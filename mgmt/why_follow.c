@@ -53,8 +53,9 @@ print_text(const struct why_record *r)
 	struct buf b = BUF_INIT;
 
 	why_time(r->r.at_us, true, &b);
-	buf_printf(&b, "  %-8s %-18.*s ", r->program, (int)key.n,
-	    key.n > 0 ? key.p : "");
+	buf_printf(&b, "  %-8s ", r->program);
+	why_text(key, &b);
+	buf_printf(&b, "%*s ", key.n < ID_LEN ? (int)(ID_LEN - key.n) : 0, "");
 	why_words(r, &b);
 	if (r->r.took_us > 0) {
 		buf_put_str(&b, "  [");

@@ -119,13 +119,6 @@ put_fate(struct buf *b, const struct fate *f)
 
 /* --- who to whom --- */
 
-static void
-put_address(struct buf *b, struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		buf_put_char(b, s.p[i] == '<' || s.p[i] == '>' ? '?' : s.p[i]);
-}
-
 static bool
 came_before(const struct why_record *r, size_t i)
 {
@@ -157,7 +150,7 @@ put_recipients(
 			more++;
 		else if (!came_before(r, i)) {
 			buf_put_str(b, shown++ == 0 ? " to <" : ", <");
-			put_address(b, to);
+			why_text(to, b);
 			buf_put_char(b, '>');
 		}
 	}
@@ -186,14 +179,14 @@ put_who(struct buf *b, const struct why_record *r, size_t n, struct slice key)
 		of = first_with(r, n, TRACE_NONE, TRACE_SENDER);
 	if (of != NULL) {
 		buf_put_str(b, "  from <");
-		put_address(b, of->r.field[TRACE_SENDER]);
+		why_text(of->r.field[TRACE_SENDER], b);
 		buf_put_char(b, '>');
 	}
 	put_recipients(b, r, n, key);
 	of = first_with(r, n, TRACE_NONE, TRACE_MESSAGE_ID);
 	if (of != NULL) {
 		buf_put_str(b, ", Message-ID <");
-		put_address(b, of->r.field[TRACE_MESSAGE_ID]);
+		why_text(of->r.field[TRACE_MESSAGE_ID], b);
 		buf_put_char(b, '>');
 	}
 }
@@ -210,11 +203,11 @@ put_connection(struct buf *b, const struct why_record *r, size_t n)
 	buf_put_str(b, "  connection");
 	if (peer != NULL) {
 		buf_put_str(b, " from ");
-		put_address(b, peer->r.field[TRACE_PEER]);
+		why_text(peer->r.field[TRACE_PEER], b);
 	}
 	if (account != NULL) {
 		buf_put_str(b, ", account ");
-		put_address(b, account->r.field[TRACE_ACCOUNT]);
+		why_text(account->r.field[TRACE_ACCOUNT], b);
 	}
 }
 
@@ -241,7 +234,7 @@ why_headline(const struct why_record *r, size_t n, struct buf *out)
 		if (r[i].r.field[TRACE_ID].n == 0 ||
 		    slice_eq(r[i].r.field[TRACE_ID], key))
 			count(&f, &r[i]);
-	buf_put_slice(out, key);
+	why_text(key, out);
 	if (key.n == ID_LEN)
 		put_who(out, r, n, key);
 	else

@@ -176,7 +176,7 @@ matches_network(struct slice peer, const char *network)
 	close = slice_rfind(peer, ':');
 	if (close >= 0 && slice_find(peer, ':') == close)
 		peer = slice_head(peer, (size_t)close);
-	return net_addr_parse_host(&a, peer, 0) == 0 &&
+	return peer.n > 0 && net_addr_parse_host(&a, peer, 0) == 0 &&
 	    net_addr_is_listed(&a, list);
 }
 

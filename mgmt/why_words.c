@@ -14,8 +14,8 @@
 
 /* --- pieces --- */
 
-static void
-put_text(struct buf *b, struct slice s)
+void
+why_text(struct slice s, struct buf *b)
 {
 	for (size_t at = 0; at < s.n;) {
 		const uint8_t *p = (const uint8_t *)s.p + at;
@@ -41,7 +41,7 @@ has(const struct why_record *r, enum trace_field f)
 static void
 put_field(struct buf *b, const struct why_record *r, enum trace_field f)
 {
-	put_text(b, r->r.field[f]);
+	why_text(r->r.field[f], b);
 }
 
 static void
@@ -50,7 +50,7 @@ put_address(struct buf *b, struct slice s)
 	bool bare = !slice_starts(s, "<");
 
 	buf_printf(b, "%s", bare ? "<" : "");
-	put_text(b, s);
+	why_text(s, b);
 	buf_printf(b, "%s", bare ? ">" : "");
 }
 
@@ -93,7 +93,7 @@ put_reply(struct buf *b, const struct why_record *r)
 		buf_printf(b, "%d%s%s%s", r->r.code,
 		    r->r.enhanced[0] != '\0' ? " " : "", r->r.enhanced,
 		    text.n > 0 ? " " : "");
-	put_text(b, r->r.kind == TRACE_ATTEMPT ? text : without_reference(text));
+	why_text(r->r.kind == TRACE_ATTEMPT ? text : without_reference(text), b);
 }
 
 static void
@@ -236,7 +236,7 @@ put_targets(struct buf *b, struct slice text)
 		if (!slice_starts(word, "<"))
 			continue;
 		buf_put_str(b, any ? ", " : "");
-		put_text(b, word);
+		why_text(word, b);
 		any = true;
 	}
 }
@@ -299,13 +299,14 @@ say_abort(const struct why_record *r, struct buf *b)
 static void
 say_handover(const struct why_record *r, struct buf *b)
 {
-	if (is_good(r)) {
-		buf_put_str(b, "handed it to ");
-		put_field(b, r, TRACE_RULE);
-	} else {
-		put_field(b, r, TRACE_RULE);
-		buf_put_str(b, is_final(r) ? " refused it" : " put it off");
+	if (!is_good(r)) {
+		buf_put_str(b, "could not hand it over for ");
+		put_recipient(b, r);
+		put_refusal(b, r);
+		return;
 	}
+	buf_put_str(b, "handed it to ");
+	put_field(b, r, TRACE_RULE);
 	buf_put_str(b, " for ");
 	put_recipient(b, r);
 	buf_put_str(b, ": ");
@@ -482,7 +483,7 @@ json_text(struct slice s)
 	struct buf b = BUF_INIT;
 	json_t *j;
 
-	put_text(&b, s);
+	why_text(s, &b);
 	j = json_string(buf_str(&b));
 	buf_clear(&b);
 	return j;

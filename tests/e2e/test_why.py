@@ -236,6 +236,23 @@ class Inbound(Case):
         self.assertIn("put off the recipient <alice@example.test>",
                       self.s.pneu("why", r["id"]))
 
+    def test_mailbox_is_down(self):
+        self.s.stop("mailbox")
+        try:
+            with self.s.smtp() as c:
+                with self.assertRaises(smtplib.SMTPDataError) as e:
+                    c.sendmail("x9@else.test", ["alice@example.test"],
+                               message("no mailbox"))
+        finally:
+            self.s.start("mailbox")
+        self.assertEqual(e.exception.smtp_code, 451)
+        ref = self.reference(e.exception.smtp_error.decode())
+        records = self.why(ref)
+        for kind in ("handover", "message"):
+            r = self.one(records, "mta", kind)
+            self.assertEqual(r["code"], 451)
+            self.assertRegex(r["rule"], "^mailbox does not answer: ")
+
     def test_an_aborted_session(self):
         c = self.s.smtp()
         c.ehlo("client.test")
@@ -366,6 +383,8 @@ class SignIns(Case):
         r = self.one(records, "msa", "auth")
         self.assertEqual((r["account"], r["code"]),
                          ("alice@example.test", 235))
+        self.assertEqual(self.one(records, "msa", "message")["rule"],
+                         "added Date")
         queued = self.one(records, "qm", "queued")
         qid = re.match(r"as ([0-9A-Z]{20}), ", queued["text"])[1]
         self.assertEqual(self.why(qid), records)
@@ -527,6 +546,15 @@ class Trouble(Case):
             r = s.pneu("why", "x@else.test", check=False)
             self.assertEqual(r.returncode, 1)
             self.assertIn("trace.size", r.stderr)
+
+    def test_a_session_on_a_pipe_writes_into_the_same_ring(self):
+        r = subprocess.run(
+            [os.path.join(BUILD, "pneu-mailbox"), "-c", self.s.conf,
+             "--protocol", "lmtp"], capture_output=True, text=True, input=
+            "FROBNICATE\r\n")
+        ref = self.reference(next(line for line in r.stdout.splitlines()
+                                  if line.startswith("500 ")))
+        self.one(self.why(ref), "mailbox", "command", code=500)
 
     def test_a_kill_loses_nothing(self):
         self.s.send("killed@else.test", ["alice"], message("killed"))

@@ -157,7 +157,7 @@ static const struct {
 		.code = 451,
 		.field = { F(RECIPIENT, "a@b.test"), F(RULE, "qm"),
 		    F(TEXT, "try later") } },
-	    "qm put it off for <a@b.test>: 451 try later" },
+	    "could not hand it over for <a@b.test>: 451 try later (qm)" },
 	{ "mailbox",
 	    { .kind = TRACE_STORED,
 		.code = 250,
@@ -414,19 +414,21 @@ peers_are_found_in_each_form(void **state)
 		{ "mx[2001:db8::1]:25", "2001:db8::1", true },
 		{ "unix:/run/x", "192.0.2.1", false },
 		{ "", "192.0.2.1", false },
+		{ NULL, "192.0.2.1", false },
 		{ "[", "192.0.2.1", false },
 		{ "]192.0.2.1[", "192.0.2.1", false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct trace_record r = { .field = {
-			    [TRACE_PEER] = slice_str(cases[i].peer) } };
+		const char *peer = cases[i].peer;
+		struct trace_record r = { .field = { [TRACE_PEER] = {
+			    peer, peer == NULL ? 0 : strlen(peer) } } };
 		struct why_query q = { .what = WHY_NETWORK,
 			.text = slice_str(cases[i].network) };
 
 		if (why_query_matches(&q, &r) != cases[i].matches)
-			fail_msg("%s", cases[i].peer);
+			fail_msg("%s", peer != NULL ? peer : "NULL");
 	}
 }
 
