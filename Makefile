@@ -177,9 +177,13 @@ run: deps-run
 	@exec tools/demo $(B) "$(RUN_DIR)" "$(PORT_BASE)"
 
 .PHONY: bench
-bench: all
+bench: all $(B)/tests/bigbox
 	@tools/deps peers
 	@tests/bench/bench.py $(BENCH)
+
+$(B)/tests/bigbox: $(B)/obj/tests/bench/bigbox.o $(B)/mailbox.a $(LIB)
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Mails alone: build/bench-mails DIR [WRITERS] [MESSAGES]
 $(B)/bench-mails: $(B)/obj/tests/bench/bench_mails.o $(B)/mailbox.a $(LIB)

@@ -3,8 +3,10 @@
 """make bench: speed and size, beside Debian's Postfix and Dovecot in the same
 run. Prints tables; judges nothing.
 
-usage: bench.py [inbound] [smtp] [trace] [memory] [idle]        (default: all)
-BENCH_MESSAGES (default 4000), BENCH_IDLE (default 2000 connections)
+usage: bench.py [inbound] [smtp] [trace] [memory] [idle] [bigbox]
+       (default: all)
+BENCH_MESSAGES (default 4000), BENCH_IDLE (default 2000 connections),
+BENCH_BIGBOX (default 1000000 messages; see bigbox.py)
 """
 import os
 import platform
@@ -13,6 +15,7 @@ import sys
 import time
 
 from bench_smtp import smtp, trace
+from bigbox import bigbox
 from measure import (MAILBOXES, Peer, cpu_seconds, pneu_pids, pss_kib, source,
                      table, tree, users)
 from pneu import PASSWORD, System, tls_context, until
@@ -123,7 +126,7 @@ def idle():
 
 def main():
     tables = {"inbound": inbound, "smtp": smtp, "trace": trace,
-              "memory": memory, "idle": idle}
+              "memory": memory, "idle": idle, "bigbox": bigbox}
     wanted = sys.argv[1:] or list(tables)
     with open("/proc/cpuinfo") as f:
         cpu = next((l.split(":")[1].strip() for l in f
