@@ -130,6 +130,8 @@ SHIM_SRC := $(wildcard tests/programs/shim_*.c)
 TEST_PROGRAMS := $(patsubst tests/programs/%.c,$(B)/tests/%, \
         $(filter-out $(SHIM_SRC),$(wildcard tests/programs/*.c))) \
         $(patsubst tests/programs/%.c,$(B)/tests/%.so,$(SHIM_SRC))
+# Fills a store, and so knows Mails.
+TEST_PROGRAMS += $(B)/tests/bigbox
 $(B)/tests/shim_%.so: tests/programs/shim_%.c Makefile
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) -std=c11 $(CFLAGS) -O1 -fPIC -shared -Wall -Wextra \
@@ -177,7 +179,7 @@ run: deps-run
 	@exec tools/demo $(B) "$(RUN_DIR)" "$(PORT_BASE)"
 
 .PHONY: bench
-bench: all $(B)/tests/bigbox
+bench: all $(TEST_PROGRAMS)
 	@tools/deps peers
 	@tests/bench/bench.py $(BENCH)
 

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,9 @@
 #include "common/store/store_io.h"
 
 #define KEEP_EVERY_MINUTES 10
+#define MAPPED_MAX ((size_t)1 << 20)
+#define MAPPED_LEAST ((size_t)2048)
+#define MAPPED_MOST ((size_t)8192)
 
 static struct emb *all_open;
 
@@ -238,12 +242,47 @@ emb_read_begin(struct emb *e)
 	return rc;
 }
 
+/* What is read of the map stays in this process's size; so now and then it is
+ * let go. It stays in memory as the system likes, and is there again at the
+ * next touch. */
+static void
+map_let_go(struct emb *e)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = (uintptr_t)e->mapped_from & ~(page - 1);
+	uintptr_t to = ((uintptr_t)e->mapped_to + page - 1) & ~(page - 1);
+
+	/* All of it is of one mapping, which LMDB never writes to. */
+	if (e->mapped_from != NULL)
+		(void)madvise((void *)from, to - from, MADV_DONTNEED);
+	e->mapped_from = e->mapped_to = NULL;
+	e->mapped_octets = 0;
+}
+
+static void
+map_note(struct emb *e, MDB_val v)
+{
+	const char *p = v.mv_data;
+
+	if (e->mapped_from == NULL || p < e->mapped_from)
+		e->mapped_from = p;
+	if (p + v.mv_size > e->mapped_to)
+		e->mapped_to = p + v.mv_size;
+	/* The system maps some pages around; of a long value who reads it may
+	 * look at little. */
+	e->mapped_octets += v.mv_size < MAPPED_LEAST ? MAPPED_LEAST
+	    : v.mv_size < MAPPED_MOST		     ? v.mv_size
+						     : MAPPED_MOST;
+}
+
 void
 emb_read_end(struct emb *e)
 {
 	if (--e->read_depth > 0)
 		return;
 	mdb_txn_reset(e->read_txn);
+	if (e->mapped_octets > MAPPED_MAX)
+		map_let_go(e);
 	pthread_rwlock_unlock(&e->env_lock);
 }
 
@@ -259,6 +298,8 @@ emb_get(struct store *s, struct slice key, struct buf *out)
 	rc = emb_fault(e, "get", mdb_get(e->read_txn, e->rows, &k, &v));
 	if (rc == 0 && !buf_put(out, v.mv_data, v.mv_size))
 		rc = -ENOMEM;
+	if (rc == 0)
+		map_note(e, v);
 	emb_read_end(e);
 	return rc;
 }
@@ -282,8 +323,8 @@ cursor_before(MDB_cursor *c, MDB_val *k, MDB_val *v)
 
 /* 0: all seen; > 0 and < 0 as `row`; LMDB's errors in *mdb_rc. */
 static int
-cursor_scan(MDB_cursor *c, struct slice from, struct slice to, size_t skip,
-    unsigned flags, store_row_fn *row, void *arg, int *mdb_rc)
+cursor_scan(struct emb *e, MDB_cursor *c, struct slice from, struct slice to,
+    size_t skip, unsigned flags, store_row_fn *row, void *arg, int *mdb_rc)
 {
 	bool back = flags & STORE_SCAN_REVERSE;
 	MDB_val k = mdb_slice(back ? to : from), v;
@@ -300,6 +341,7 @@ cursor_scan(MDB_cursor *c, struct slice from, struct slice to, size_t skip,
 			break;
 		rc = row(arg, slice_from(key, skip),
 		    flags & STORE_SCAN_KEYS ? SLICE_EMPTY : val_slice(v));
+		map_note(e, v);
 		if (rc != 0)
 			break;
 		*mdb_rc = mdb_cursor_get(c, &k, &v, back ? MDB_PREV : MDB_NEXT);
@@ -319,7 +361,8 @@ emb_scan(struct store *s, struct slice from, struct slice to, size_t skip,
 		return rc;
 	mdb_rc = mdb_cursor_open(e->read_txn, e->rows, &c);
 	if (mdb_rc == 0) {
-		rc = cursor_scan(c, from, to, skip, flags, row, arg, &mdb_rc);
+		rc = cursor_scan(
+		    e, c, from, to, skip, flags, row, arg, &mdb_rc);
 		mdb_cursor_close(c);
 	}
 	emb_read_end(e);

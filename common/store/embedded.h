@@ -124,6 +124,9 @@ struct emb {
 	/* The loop's thread: one read transaction, kept and renewed. */
 	MDB_txn *read_txn;
 	unsigned read_depth;
+	/* Where values were read that may still be mapped, and how much. */
+	const char *mapped_from, *mapped_to;
+	size_t mapped_octets;
 	struct event *minute;
 	unsigned minutes;
 	struct emb_writer *sealed; /* sealed and not yet in the index */

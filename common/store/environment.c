@@ -46,6 +46,8 @@ emb_env_close(struct emb *e)
 	if (e->env != NULL)
 		mdb_env_close(e->env);
 	e->env = NULL;
+	e->mapped_from = e->mapped_to = NULL;
+	e->mapped_octets = 0;
 }
 
 /* As much of the address space as there is: a map costs nothing but that. */
