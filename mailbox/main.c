@@ -23,6 +23,8 @@ static const struct service_protocol protocols[] = {
 	    .session = pop3_session },
 	{ .name = "pop3s", .setting = "mailbox.pop3s", .port = 995,
 	    .tls = true, .session = pop3_session },
+	{ .name = "submit", .setting = "mailbox.submit",
+	    .session = imap_submit_session },
 	{ 0 },
 };
 

@@ -128,6 +128,10 @@ enum accounts_scope {
 
 int accounts_account_get(struct accounts *a, struct arena *arena,
     struct slice address, struct accounts_account *out);
+/* The canonical address of the account that a user name means ("alice" is of
+ * the first domain). 0, -ENOENT (there is none), or an error. */
+int accounts_account_name(struct accounts *a, struct arena *arena,
+    struct slice user, const char **account);
 int accounts_domain_get(struct accounts *a, struct arena *arena,
     struct slice name, struct accounts_domain *out);
 int accounts_address_get(struct accounts *a, struct arena *arena,

@@ -92,6 +92,21 @@ accounts_address_get(struct accounts *a, struct arena *arena,
 }
 
 int
+accounts_account_name(struct accounts *a, struct arena *arena,
+    struct slice user, const char **account)
+{
+	struct accounts_account record;
+	struct accounts_name name;
+	int rc = accounts_user(a, arena, user, &name);
+
+	if (rc == 0)
+		rc = accounts_account_get(a, arena, name.address, &record);
+	if (rc == 0 && (*account = arena_strdup(arena, name.address)) == NULL)
+		rc = -ENOMEM;
+	return rc == -EINVAL ? -ENOENT : rc;
+}
+
+int
 accounts_domain_get(struct accounts *a, struct arena *arena, struct slice name,
     struct accounts_domain *out)
 {

@@ -178,6 +178,9 @@ const struct conf_setting conf_settings[] = {
 	    "Where POP3 with STLS is served" },
 	{ "mailbox.pop3s", CONF_LIST, "*:995", 0, 0, NULL,
 	    "Where POP3 over TLS is served" },
+	{ "mailbox.submit", CONF_LIST, "unix:submit.sock", 0, 0, NULL,
+	    "Where msa fetches messages that users send by BURL; Unix sockets "
+	    "only" },
 	{ "mailbox.max_size", CONF_SIZE, "100M", 64 * K, 0, NULL,
 	    "Largest message accepted by LMTP and APPEND" },
 	{ "mailbox.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,

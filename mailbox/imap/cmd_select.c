@@ -63,6 +63,7 @@ put_mailbox_state(struct imap_session *s)
 	    s, "UIDNEXT ", mails_view_uidnext(v), "] Predicted next UID\r\n");
 	put_ok_code(
 	    s, "HIGHESTMODSEQ ", mails_view_highestmodseq(v), "] Highest\r\n");
+	buf_put_str(&s->out, "* OK [URLMECH INTERNAL] Mechanisms\r\n");
 }
 
 static int

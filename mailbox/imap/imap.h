@@ -14,7 +14,8 @@ struct imap_env {
 	struct tls_server *tls; /* NULL: no STARTTLS */
 	uint64_t max_size;      /* octets of a message in APPEND */
 	bool plaintext_login;
-	const char *preauth; /* for tests: this account, without a login */
+	bool submit; /* sessions are submission servers': URLFETCH only */
+	const char *preauth; /* of submit, and for tests: without a login */
 };
 
 /* Once per process. 0 or -errno. */
@@ -22,6 +23,10 @@ int imap_start(
     const struct conf *conf, struct mails *mails, struct accounts *accounts);
 /* A service_protocol's session. */
 void imap_session(struct conn *c, const struct service_protocol *p);
+
+/* The same on mailbox.submit: of a submission server of ours, which needs no
+ * login, may only URLFETCH, and must come by a Unix socket. */
+void imap_submit_session(struct conn *c, const struct service_protocol *p);
 
 /* One session until its end; `c` stays the caller's. */
 void imap_serve(const struct imap_env *env, struct conn *c);

@@ -20,7 +20,7 @@ static const struct imap_command commands[] = {
 	{ "FETCH", SELECTED, UID | KEEP, cmd_fetch },
 	{ "STORE", SELECTED, UID | KEEP | WRITES, cmd_store },
 	{ "SEARCH", SELECTED, UID | KEEP, cmd_search },
-	{ "NOOP", ANY, SYNC, cmd_noop },
+	{ "NOOP", ANY, SYNC | IMAP_SUBMIT, cmd_noop },
 	{ "IDLE", AUTH, SYNC, cmd_idle }, /* RFC 2177 */
 	{ "SELECT", AUTH, 0, cmd_select },
 	{ "EXAMINE", AUTH, 0, cmd_examine },
@@ -39,14 +39,17 @@ static const struct imap_command commands[] = {
 	{ "RENAME", AUTH, SYNC, cmd_rename },
 	{ "SUBSCRIBE", AUTH, SYNC, cmd_subscribe },
 	{ "UNSUBSCRIBE", AUTH, SYNC, cmd_unsubscribe },
+	{ "GENURLAUTH", AUTH, SYNC, cmd_genurlauth }, /* RFC 4467 */
+	{ "RESETKEY", AUTH, SYNC, cmd_resetkey },
+	{ "URLFETCH", AUTH, SYNC | IMAP_SUBMIT, cmd_urlfetch },
 	{ "NAMESPACE", AUTH, SYNC, cmd_namespace }, /* RFC 2342 */
 	{ "ENABLE", AUTH, SYNC, cmd_enable },       /* RFC 5161 */
-	{ "CAPABILITY", ANY, SYNC, cmd_capability },
+	{ "CAPABILITY", ANY, SYNC | IMAP_SUBMIT, cmd_capability },
 	{ "ID", ANY, SYNC, cmd_id }, /* RFC 2971 */
 	{ "LOGIN", NOT_AUTH, 0, cmd_login },
 	{ "AUTHENTICATE", NOT_AUTH, 0, cmd_authenticate },
 	{ "STARTTLS", NOT_AUTH, 0, cmd_starttls },
-	{ "LOGOUT", ANY, 0, cmd_logout },
+	{ "LOGOUT", ANY, IMAP_SUBMIT, cmd_logout },
 };
 
 const struct imap_command *
@@ -69,6 +72,8 @@ imap_command_run(struct imap_session *s, const struct imap_command *c)
 			: s->state == IMAP_NOT_AUTHENTICATED
 			? "Log in first"
 			: "No mailbox is selected");
+	if (s->env->submit && (c->flags & IMAP_SUBMIT) == 0)
+		return imap_no(s, "NOPERM", "Only URLFETCH is for you");
 	if ((c->flags & IMAP_WRITES) != 0 && s->read_only)
 		return imap_no(s, "READ-ONLY", "Mailbox is read-only");
 	return c->run(s);

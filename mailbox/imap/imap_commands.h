@@ -12,6 +12,7 @@ enum imap_command_flag {
 	IMAP_SYNC = 4,      /* its reply tells of changes, expunges too */
 	IMAP_SYNC_KEEP = 8, /* the same, but no expunges without the UID prefix
 			       (RFC 3501 7.4.1) */
+	IMAP_SUBMIT = 16,   /* for submission servers too */
 };
 
 struct imap_command {
@@ -42,6 +43,7 @@ int cmd_enable(struct imap_session *s);
 int cmd_examine(struct imap_session *s);
 int cmd_expunge(struct imap_session *s);
 int cmd_fetch(struct imap_session *s);
+int cmd_genurlauth(struct imap_session *s);
 int cmd_id(struct imap_session *s);
 int cmd_idle(struct imap_session *s);
 int cmd_list(struct imap_session *s);
@@ -52,6 +54,7 @@ int cmd_move(struct imap_session *s);
 int cmd_namespace(struct imap_session *s);
 int cmd_noop(struct imap_session *s);
 int cmd_rename(struct imap_session *s);
+int cmd_resetkey(struct imap_session *s);
 int cmd_search(struct imap_session *s);
 int cmd_select(struct imap_session *s);
 int cmd_starttls(struct imap_session *s);
@@ -61,5 +64,6 @@ int cmd_subscribe(struct imap_session *s);
 int cmd_uid(struct imap_session *s);
 int cmd_unselect(struct imap_session *s);
 int cmd_unsubscribe(struct imap_session *s);
+int cmd_urlfetch(struct imap_session *s);
 
 #endif

@@ -344,6 +344,29 @@ fetch_message(struct work *w, uint32_t seq, unsigned items)
 	return 0;
 }
 
+int
+imap_fetch_section(
+    struct imap_session *s, uint32_t seq, const struct imap_section *section)
+{
+	struct imap_fetch f = { .items = 0 };
+	struct work w = { .s = s,
+		.f = &f,
+		.scratch = ARENA_INIT_MAX(SCRATCH_MAX),
+		.need_row = true,
+		.need_summary = !imap_section_is_whole(section) };
+	struct message m = { .seq = seq };
+	size_t before = s->out.n;
+	int rc = load(&w, &m);
+
+	if (rc == 0)
+		rc = put_content(&w, &m, section);
+	if (rc != 0 && !w.sent)
+		buf_truncate(&s->out, before);
+	free(w.chunk);
+	arena_reset(&w.scratch);
+	return rc;
+}
+
 /* --- many messages --- */
 
 /* Set \Seen where it is missing; `changed` are those, in order. */

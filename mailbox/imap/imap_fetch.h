@@ -36,4 +36,9 @@ struct imap_fetch {
  */
 int imap_fetch_run(struct imap_session *s, struct imap_fetch *f);
 
+/* One section of a message of s->view, as an nstring. 0, an error of the
+ * connection, or one of reading, and then nothing was written. */
+int imap_fetch_section(struct imap_session *s, uint32_t seq,
+    const struct imap_section *section);
+
 #endif

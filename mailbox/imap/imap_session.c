@@ -455,3 +455,18 @@ imap_session(struct conn *c, const struct service_protocol *p)
 	(void)p;
 	imap_serve(&service_env, c);
 }
+
+void
+imap_submit_session(struct conn *c, const struct service_protocol *p)
+{
+	struct imap_env env = service_env;
+
+	(void)p;
+	env.submit = true;
+	env.preauth = "submit";
+	if (net_addr_is_unix(conn_peer(c)))
+		imap_serve(&env, c);
+	else
+		log_warning("mailbox.submit is for Unix sockets only",
+		    "peer=%s", conn_id(c));
+}

@@ -12,6 +12,7 @@
  *   h              header; without it the mailbox does not exist
  *   k              keyword names, NUL behind each
  *   o              the account, for check
+ *   g              key of URLs into the mailbox (urlkeys.c)
  *   q              state of the search index (index.h)
  *   t<uid><row>    a block of it, from that UID on
  *   w, w<uid>      the list of messages as it was (snapshot.h)

@@ -201,6 +201,19 @@ int mails_keys_put(struct mails *m, const char *account, struct slice mailbox,
     const struct mails_key *keys, size_t n);
 
 /*
+ * Mailbox access keys (RFC 4467): one per mailbox, random; made where missing
+ * if `make`. -ENOENT: no such mailbox, or no key. reset gives it another one;
+ * remove takes those of all mailboxes of the account. They go with their
+ * mailbox.
+ */
+#define MAILS_URLKEY 32
+int mails_urlkey_get(struct mails *m, const char *account, struct slice name,
+    bool make, unsigned char key[static MAILS_URLKEY]);
+int mails_urlkey_reset(
+    struct mails *m, const char *account, struct slice name);
+int mails_urlkeys_remove(struct mails *m, const char *account);
+
+/*
  * For which address a message came in, for accounts that reply as it: kept by
  * the Message-ID (canonical, without brackets), at most so long, and of very
  * many the latest. -ENOENT: not known.

@@ -160,7 +160,7 @@ class Starting(unittest.TestCase):
         with Supervisor(args=["--set", "workers=3"]) as s:
             s.wait_ready()
             names = {"guard": ["lmtp"], "qm": ["lmtp"],
-                     "mailbox": ["lmtp", "imap", "imaps", "pop3"],
+                     "mailbox": ["lmtp", "imap", "imaps", "pop3", "submit"],
                      "mta": ["smtp", "smtp"],
                      "msa": ["submission", "submissions"]}
             for name in NAMES:
@@ -205,7 +205,7 @@ class Starting(unittest.TestCase):
         with Supervisor({"tls": {}}) as s:
             s.wait_ready()
             self.assertEqual(s.events("mailbox", "start")[0]["names"],
-                             ["lmtp", "imap", "pop3"])
+                             ["lmtp", "imap", "pop3", "submit"])
             self.assertIn("tls.certificate", s.log())
 
     def test_the_status_page_is_one_of_them(self):

@@ -835,4 +835,40 @@ mails_expunge(struct mails_view *v, const uint32_t *seqs, size_t n, bool force)
 	return 0;
 }
 
+/* --- keys of URLs: all of "k", and another letter after each reset --- */
+
+static char fake_urlkey = 'k';
+static bool fake_no_urlkey;
+
+int
+mails_urlkey_get(struct mails *m, const char *account, struct slice name,
+    bool make, unsigned char key[static MAILS_URLKEY])
+{
+	(void)account;
+	if (fake_find(m, name) == NULL || (fake_no_urlkey && !make))
+		return -ENOENT;
+	fake_no_urlkey = false;
+	memset(key, fake_urlkey, MAILS_URLKEY);
+	return 0;
+}
+
+int
+mails_urlkey_reset(struct mails *m, const char *account, struct slice name)
+{
+	(void)account;
+	if (fake_find(m, name) == NULL)
+		return -ENOENT;
+	fake_urlkey++;
+	return m->write_error;
+}
+
+int
+mails_urlkeys_remove(struct mails *m, const char *account)
+{
+	(void)account;
+	fake_urlkey++;
+	fake_no_urlkey = true;
+	return m->write_error;
+}
+
 #endif

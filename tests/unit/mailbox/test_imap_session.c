@@ -55,7 +55,8 @@ fill(struct mails *m)
 	"* 3 EXISTS\r\n* 3 RECENT\r\n* OK [UNSEEN 1] First unseen\r\n"         \
 	"* OK [UIDVALIDITY 1001] UIDs valid\r\n"                               \
 	"* OK [UIDNEXT 5] Predicted next UID\r\n"                              \
-	"* OK [HIGHESTMODSEQ 9] Highest\r\n"
+	"* OK [HIGHESTMODSEQ 9] Highest\r\n"                                 \
+	"* OK [URLMECH INTERNAL] Mechanisms\r\n"
 #define SELECT                                                                 \
 	{                                                                      \
 		0, "s SELECT INBOX\r\n",                                       \
