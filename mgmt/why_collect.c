@@ -26,7 +26,8 @@ struct name {
 	int64_t last_us;             /* of a record that answers; 0: of none */
 	size_t parent;               /* itself: the root of a journey */
 	size_t journey;              /* of a root, once chosen: from 1 on */
-	bool is_told_elsewhere;      /* a connection, with its message */
+	bool has_message;            /* a connection: told with it */
+	bool is_told_elsewhere;      /* that message is shown */
 };
 
 struct link {
@@ -38,6 +39,7 @@ struct collection {
 	struct why_rings *rings;
 	struct name *names;
 	size_t n_names;
+	bool is_thinned; /* older names have gone */
 	bool is_joined; /* names have parents: the table stays as it is */
 	struct link *links;
 	size_t n_links, next_link; /* the newest take the place of the oldest */
@@ -72,12 +74,15 @@ name_find(struct collection *c, struct slice text)
 	return at->text[0] == '\0' ? NULL : at;
 }
 
+/* The newest first. */
 static int
 by_time(const void *a, const void *b)
 {
 	const struct name *x = a, *y = b;
 
-	return (x->last_us < y->last_us) - (x->last_us > y->last_us);
+	if (x->last_us != y->last_us)
+		return x->last_us < y->last_us ? 1 : -1;
+	return strcmp(y->text, x->text); /* ids sort by time, too */
 }
 
 /* The table is half full: the older half of it goes. */
@@ -95,7 +100,7 @@ names_thin(struct collection *c)
 	free(old);
 	c->names = names;
 	c->n_names = NAMES_MAX / 4;
-	c->out->cut = true;
+	c->is_thinned = true;
 	return 0;
 }
 
@@ -197,6 +202,9 @@ names_read(struct collection *c)
 				return -ENOMEM;
 			if (name->last_us < r.at_us)
 				name->last_us = r.at_us;
+			if (r.field[TRACE_ID].n > 0 &&
+			    (name = name_get(c, r.field[TRACE_CONN])) != NULL)
+				name->has_message = true;
 		}
 	}
 	return 0;
@@ -212,7 +220,8 @@ journeys_choose(struct collection *c, size_t limit)
 	if (roots == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < NAMES_MAX; i++)
-		if (c->names[i].last_us > 0 && c->names[i].parent == i)
+		if (c->names[i].last_us > 0 && c->names[i].parent == i &&
+		    !c->names[i].has_message)
 			roots[n++] = c->names[i];
 	if (n > 1)
 		qsort(roots, n, sizeof(*roots), by_time);
@@ -337,7 +346,7 @@ by_start(const void *a, const void *b)
 
 	if (x->at_us != y->at_us)
 		return x->at_us > y->at_us ? 1 : -1;
-	return (x->journey > y->journey) - (x->journey < y->journey);
+	return (x->journey < y->journey) - (x->journey > y->journey);
 }
 
 /* Numbered anew by when they began. */
@@ -388,6 +397,9 @@ collect(struct collection *c, size_t limit)
 		c->out->cut = true;
 	connections_join(c);
 	if (!c->out->cut && !records_read(c, false))
+		c->out->cut = true;
+	/* Who asks for the newest has them. */
+	if (limit == 0 && c->is_thinned)
 		c->out->cut = true;
 	return c->out->n == 0 ? 0 : journeys_sort(c->out);
 }

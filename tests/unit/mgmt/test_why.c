@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "mgmt/why.h"
 
 #define ID_A "01M8H2C9R8BVNSMAAA"
@@ -585,6 +586,54 @@ journeys_are_put_together(void **state)
 	expect_found("nobody@b", 0, "");
 }
 
+/* More of them than names that are kept at once. */
+static void
+the_newest_of_very_many(void **state)
+{
+	enum { MANY = 200000 };
+	static struct why_rings rings;
+	struct trace_conf conf = { .dir = dir,
+		.program = "mta",
+		.size = (size_t)64 << 20,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1 };
+	struct why_query q = { .what = WHY_ALL };
+	struct why_found f;
+	char id[ID_LEN + 1];
+
+	(void)state;
+	assert_int_equal(trace_open(&conf), 0);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(id, sizeof(id), "%018d", i);
+		trace_write(&(struct trace_record){ .kind = TRACE_MAIL,
+		    .field = { [TRACE_ID] = slice_str(id),
+			F(CONN, "CCCC0C01") } });
+	}
+	trace_write(&RECORD(SESSION, F(CONN, "CCCC0C01")));
+	assert_int_equal(why_rings_open(&rings, dir), 0);
+	assert_int_equal(why_collect(&rings, &q, 3, &f), 0);
+	assert_int_equal(f.n, 4); /* with the connection's */
+	assert_false(f.cut);
+	assert_true(f.n_left > 50000);
+	snprintf(id, sizeof(id), "%018d", MANY - 1);
+	assert_true(slice_eq_str(f.v[3].r.field[TRACE_ID], id));
+	snprintf(id, sizeof(id), "%018d", MANY - 3);
+	assert_true(slice_eq_str(f.v[0].r.field[TRACE_ID], id));
+	why_found_clear(&f);
+	assert_int_equal(why_collect(&rings, &q, 0, &f), 0);
+	assert_true(f.cut);
+	assert_true(f.n > 50000);
+	why_found_clear(&f);
+	/* What is asked for by name is found, however old. */
+	q = (struct why_query){ .what = WHY_ID,
+		.text = SLICE_LIT("000000000000000007") };
+	assert_int_equal(why_collect(&rings, &q, 0, &f), 0);
+	assert_int_equal(f.n, 2);
+	assert_false(f.cut);
+	why_found_clear(&f);
+	why_rings_close(&rings);
+}
+
 int
 main(void)
 {
@@ -597,6 +646,8 @@ main(void)
 		cmocka_unit_test(times_are_understood),
 		cmocka_unit_test_setup_teardown(
 		    journeys_are_put_together, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    the_newest_of_very_many, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
