@@ -222,11 +222,24 @@ session_name(const struct session *session)
 		snprintf(t->peer, sizeof(t->peer), "%.45s", host);
 }
 
+/* Why is in the log: only there OpenSSL's words are at hand. */
+static void
+trace_insecure(const struct session *session, int rc)
+{
+	struct slice text = rc == -ENOTSUP ? SLICE_LIT("no certificate of ours")
+					   : SLICE_LIT("TLS did not begin");
+
+	trace_write(&(struct trace_record){ .kind = TRACE_CONNECT,
+	    .field = { [TRACE_RULE] = slice_str(session->protocol->name),
+		[TRACE_TEXT] = text } });
+}
+
 static void
 session_main(void *arg)
 {
 	struct session *session = arg;
 	char peer[128];
+	int rc;
 
 	session_name(session);
 	if (session_proxied(session) != 0) {
@@ -237,8 +250,10 @@ session_main(void *arg)
 	net_addr_text(conn_peer(session->conn), peer);
 	log_info("connect", "protocol=%s peer=%s", session->protocol->name,
 	    log_qs(peer));
-	if (session_secure(session) == 0)
+	if ((rc = session_secure(session)) == 0)
 		session->protocol->session(session->conn, session->protocol);
+	else
+		trace_insecure(session, rc);
 	session_end(session);
 }
 

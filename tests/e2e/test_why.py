@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """pneu why: what the running programs wrote about messages and connections,
 found by id, address, IP address and Message-ID."""
+import contextlib
 import imaplib
 import json
 import os
@@ -537,6 +538,18 @@ class Limits(Case):
         self.assertIn("[ref ", e.exception.smtp_error.decode())
         r = self.one(self.why("loop@else.test"), "mta", "message")
         self.assertEqual(r["rule"], "mta.max_hops")
+
+
+    def test_tls_that_does_not_begin(self):
+        with socket.create_connection(
+                ("127.0.0.1", self.s.port["imaps"])) as c:
+            c.sendall(b"a LOGIN plain text\r\n" * 10)
+            with contextlib.suppress(ConnectionError):
+                while c.recv(1000):
+                    pass
+        records = until(lambda: [r for r in self.why("127.0.0.1")
+                                 if r.get("rule") == "imaps"], "the record")
+        self.assertEqual(records[0]["text"], "TLS did not begin")
 
 
 class Trouble(Case):
