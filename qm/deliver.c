@@ -220,6 +220,21 @@ hop_open_once(struct link *l, const struct route_hop *hop,
 	return -EPROTO;
 }
 
+/* Of an address literal, with brackets or a port, the address: anything else
+ * in SNI is a fault to some (GnuTLS), and no name in a certificate. */
+static const char *
+tls_name(struct arena *a, const struct route_hop *hop)
+{
+	char host[128];
+	const char *kept;
+
+	if (net_addr_is_unix(&hop->addr) || strpbrk(hop->host, "[:") == NULL)
+		return hop->host;
+	net_addr_host(&hop->addr, host);
+	kept = arena_strdup(a, slice_str(host));
+	return kept == NULL ? hop->host : kept;
+}
+
 /* One hop: 0 and a client, or an error and the reply. */
 static int
 hop_open(struct deliver *d, struct link *l, const struct route_hop *hop,
@@ -229,7 +244,7 @@ hop_open(struct deliver *d, struct link *l, const struct route_hop *hop,
 	struct smtp_client_conf conf = *base, verified;
 	int rc;
 
-	conf.tls_name = hop->host;
+	conf.tls_name = tls_name(a, hop);
 	conf.reply_arena = a;
 	verified = conf;
 	verified.tls = d->conf.tls_names;
