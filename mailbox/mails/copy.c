@@ -31,6 +31,7 @@ struct copy {
 	size_t keywords_were;
 	struct item *items;
 	size_t n, done; /* of these in the target */
+	bool doubtful;  /* whether those behind `done` are is not known */
 };
 
 /* --- what is to be copied --- */
@@ -267,15 +268,15 @@ item_put(struct change *change, struct item *i)
 	box_count(&change->h, &row, 1);
 }
 
-/* Has an attempt of unknown outcome put the first of them? */
-static bool
+/* Has an attempt of unknown outcome put the first of them? -ENOENT: no. */
+static int
 step_was_done(struct copy *c, size_t at)
 {
 	const struct item *i = &c->items[at];
 	struct row r;
+	int rc = c->doubtful ? row_get(c->target, i->to, &r) : -ENOENT;
 
-	return i->to != 0 && row_get(c->target, i->to, &r) == 0 &&
-	    r.token == i->token;
+	return rc == 0 && r.token != i->token ? -ENOENT : rc;
 }
 
 static int
@@ -284,8 +285,9 @@ step_attempt(struct copy *c, size_t at, size_t n)
 	struct change change;
 	int rc;
 
-	if (step_was_done(c, at))
-		return 0;
+	if ((rc = step_was_done(c, at)) != -ENOENT)
+		return rc;
+	c->doubtful = false;
 	if ((rc = step_keywords(c, at, n)) != 0 ||
 	    (rc = change_begin(&change, c->target)) != 0)
 		return rc;
@@ -303,7 +305,9 @@ step_attempt(struct copy *c, size_t at, size_t n)
 	change.h.modseq++;
 	for (size_t i = at; i < at + n; i++)
 		item_put(&change, &c->items[i]);
-	return change_commit(&change);
+	rc = change_commit(&change);
+	c->doubtful = rc == STORE_EUNKNOWN;
+	return rc;
 }
 
 static int
@@ -372,7 +376,7 @@ copy_run(struct copy *c)
 	(void)refs_unshare(c, 0, false);
 	items_drop_gone(c);
 	rc = target_put(c);
-	if (rc != 0 && rc != STORE_EUNKNOWN)
+	if (rc != 0 && !c->doubtful)
 		target_undo(c);
 	return rc;
 }

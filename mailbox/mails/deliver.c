@@ -142,18 +142,20 @@ delivery_keywords(struct delivery *d)
 	    &d->keywords, d->t->keywords, &d->row.flags.keywords, &grown);
 }
 
-/* The row that an attempt of unknown outcome may have left is ours? */
-static bool
+/* Has an attempt of unknown outcome done it? STORE_ECONFLICT: no. */
+static int
 delivery_was_done(struct delivery *d)
 {
 	struct row r;
+	int rc = d->uid_tried == 0 ? -ENOENT : row_get(d->x, d->uid_tried, &r);
 
-	if (d->uid_tried == 0 || row_get(d->x, d->uid_tried, &r) != 0 ||
-	    memcmp(&r.blob, &d->row.blob, sizeof(r.blob)) != 0 ||
+	if (rc != 0)
+		return rc == -ENOENT ? STORE_ECONFLICT : rc;
+	if (memcmp(&r.blob, &d->row.blob, sizeof(r.blob)) != 0 ||
 	    r.token != d->row.token)
-		return false;
+		return STORE_ECONFLICT;
 	d->t->uid = d->uid_tried;
-	return true;
+	return 0;
 }
 
 /* --- keys: what was delivered under one is not delivered again --- */
@@ -251,8 +253,8 @@ delivery_prepare(struct mails *m, struct delivery *d)
 {
 	int rc;
 
-	if (delivery_was_done(d))
-		return 0;
+	if ((rc = delivery_was_done(d)) != STORE_ECONFLICT)
+		return rc;
 	if ((rc = delivery_keywords(d)) != 0 || (rc = box_know(d->x)) != 0)
 		return rc;
 	delivery_old_keys(m, d);
@@ -358,7 +360,9 @@ deliveries_round(struct mails *m, struct delivery *d, size_t n, bool in_order)
 	return left;
 }
 
-/* Tokens of all; or, to be taken away, of those that made no row. */
+/* Tokens of all; or, to be taken away, of those that made no row: whether an
+ * attempt of unknown outcome made one is not sure, so its ref stays, and is
+ * collected should there be no row. */
 static int
 deliveries_refs(
     struct mails_message *msg, const struct delivery *d, size_t n, bool add)
@@ -371,8 +375,10 @@ deliveries_refs(
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		if (d[i].x != NULL &&
-		    (add || d[i].again ||
-			(d[i].t->rc != 0 && !is_pending(&d[i]))))
+		    (add ||
+			(d[i].uid_tried == 0 &&
+			    (d[i].again ||
+				(d[i].t->rc != 0 && !is_pending(&d[i]))))))
 			refs[k++] = (struct ref){ .blob = msg->blob,
 				.token = d[i].row.token };
 	if (k > 0 && add)

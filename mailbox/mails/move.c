@@ -286,15 +286,33 @@ moving_put(struct change *c, const struct moving *ms)
 	box_count(&c->h, &row, 1);
 }
 
+/* Only while the intent is there: somebody may have finished it before the
+ * target went, and all that was in it. */
+static void
+intent_guard(struct store_batch *b, uint64_t token, const struct intent *in)
+{
+	struct key k = intent_key(token, 0);
+	char head[12];
+
+	put_be64(head, in->target);
+	put_be32(head + 8, in->n);
+	store_guard(b, key_slice(&k), slice(head, sizeof(head)));
+}
+
+/* `back`: y is the source itself. */
 static int
-put_attempt(
-    struct box *y, uint64_t token, struct intent *in, struct moved *moved)
+put_attempt(struct box *y, bool back, uint64_t token, struct intent *in,
+    struct moved *moved)
 {
 	struct change c;
 	int rc = done_read(y, token, moved);
 
 	if (rc != -ENOENT)
 		return rc;
+	if (back && (rc = intent_exists(y, token)) != 0) {
+		*moved = (struct moved){ .n = 0 };
+		return rc == -ENOENT ? 0 : rc;
+	}
 	if ((rc = intent_keywords(y, in)) != 0 ||
 	    (rc = change_begin(&c, y)) != 0)
 		return rc;
@@ -308,6 +326,8 @@ put_attempt(
 	}
 	if (in->to.n > in->to_were)
 		keywords_put(&c, &in->to);
+	if (back)
+		intent_guard(c.b, token, in);
 	*moved = (struct moved){ c.h.uidnext, in->have, c.h.uidvalidity };
 	done_put(c.b, token, moved);
 	c.h.modseq++;
@@ -354,7 +374,8 @@ intent_finish(struct box *x, uint64_t token, struct moved *moved)
 		return rc == -ENOENT ? 0 : rc;
 	}
 	do {
-		rc = put_attempt(y, token, &in, moved);
+		rc = put_attempt(
+		    y, y == x && in.target != x->id, token, &in, moved);
 		if (rc == -ENOENT && y != x) {
 			box_put(&y);
 			y = box_get(x->m, x->id); /* back where it was */

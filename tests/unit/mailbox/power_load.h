@@ -8,12 +8,13 @@
 #ifndef PNEU_TESTS_POWER_LOAD_H
 #define PNEU_TESTS_POWER_LOAD_H
 
+#include "common/store/store_io.h"
+#include "common/store/store_io.h"
 #include "tests/unit/mailbox/mails_test.h"
 #include "tests/unit/mailbox/power_record.h"
 
 #define PROCESSES 2
-#define ACTORS 6      /* three in each process */
-#define OPERATIONS 50 /* of each actor */
+#define ACTORS 6 /* three in each process */
 #define NUMBERS_EACH 32
 #define NUMBERS (ACTORS * NUMBERS_EACH)
 #define OWN_BOXES 2
@@ -66,13 +67,13 @@ static const struct {
 	{ BOB, "INBOX" },
 };
 
-static const char *
+static inline const char *
 box_account(unsigned box)
 {
 	return box < BOXES_SHARED ? shared_boxes[box].account : ALICE;
 }
 
-static const char *
+static inline const char *
 box_name(unsigned box)
 {
 	static char name[16];
@@ -150,6 +151,27 @@ number_of(const struct actor *a, unsigned i)
 	return 1 + a->id * NUMBERS_EACH + i;
 }
 
+static unsigned load_operations = 50; /* of each actor */
+static bool load_checks;              /* and look after each what is there */
+/* Operations may fail, with errors of a medium, and are under way then. */
+static bool power_faults;
+
+/* Everything happens in a small store. */
+static inline void
+small_sizes(void)
+{
+	store_io.blob_small = 1; /* beyond the first chunk, in fact */
+	store_io.segment_max = 8192;
+	store_io.dead_min = 512;
+}
+
+static inline bool
+is_fine(int rc)
+{
+	return rc == 0 ||
+	    (power_faults && (rc == -ENOSPC || rc == -EIO || rc == -EAGAIN));
+}
+
 static inline void
 begin(struct actor *a, enum operation what)
 {
@@ -165,7 +187,10 @@ end(struct actor *a, int rc)
 	struct effect *e = a->mark.effects;
 	unsigned first = 1 + a->id * NUMBERS_EACH;
 
-	CHECK_INT(rc, 0);
+	if (!is_fine(rc) && store_test_failure[0] == '\0')
+		snprintf(store_test_failure, sizeof(store_test_failure),
+		    "operation %u of actor %u: %s", a->mark.what, a->id,
+		    strerror(-rc));
 	a->failed = rc != 0;
 	if (rc != 0)
 		return; /* it stays under way */
@@ -181,7 +206,7 @@ end(struct actor *a, int rc)
 			};
 }
 
-static struct effect *
+static inline struct effect *
 effect(struct actor *a, unsigned box, unsigned number, uint32_t value)
 {
 	struct effect *e = &a->mark.effects[a->mark.n++];
@@ -210,14 +235,16 @@ deliver_text(unsigned number, struct mails_target *t, size_t n)
 	int rc;
 
 	text_of(&text, number);
-	msg = message_of(buf_str(&text));
-	rc = mails_deliver(msg, t, n);
+	if ((rc = mails_message_begin(mm, &msg)) == 0 &&
+	    (rc = mails_message_write(msg, buf_slice(&text))) == 0 &&
+	    (rc = mails_message_end(msg)) == 0)
+		rc = mails_deliver(msg, t, n);
 	mails_message_free(&msg);
 	buf_clear(&text);
 	return rc;
 }
 
-static struct mails_target
+static inline struct mails_target
 target_of(unsigned box, const char *key)
 {
 	return (struct mails_target){ .account = box_account(box),
@@ -263,8 +290,13 @@ some_open(struct some *s, struct actor *a, unsigned box, unsigned absent_in)
 {
 	struct cell *c;
 	bool exact;
+	int rc;
 
-	*s = (struct some){ .v = view_of(box_account(box), box_name(box)) };
+	*s = (struct some){ .v = NULL };
+	rc = mails_view_open(
+	    mm, box_account(box), slice_str(box_name(box)), &s->v);
+	if (!is_fine(rc))
+		CHECK_INT(rc, 0);
 	for (unsigned i = 0; i < a->made && s->n < 8 && s->v != NULL; i++) {
 		c = &a->cells[box][i];
 		if (c->value == 0 || random_below(2) ||
@@ -418,6 +450,28 @@ do_compact(struct actor *a)
 	end(a, store_compact(st, &more));
 }
 
+/* What the actor has in one mailbox is there as it should be, and no more. */
+static inline void
+check_own(const struct actor *a, unsigned box)
+{
+	struct mails_view *v = view_of(box_account(box), box_name(box));
+	const struct cell *c;
+	uint32_t seq;
+	bool exact;
+
+	for (unsigned i = 0; i < NUMBERS_EACH && v != NULL; i++) {
+		c = &a->cells[box][i];
+		/* A mailbox of that name may have been another. */
+		if (c->uid == 0 || (c->value == 0 && box >= BOXES_SHARED))
+			continue;
+		seq = mails_view_seq(v, c->uid, &exact);
+		CHECK(exact == (c->value != 0));
+		if (exact)
+			CHECK_INT(value_of(v, seq), c->value);
+	}
+	mails_view_close(&v);
+}
+
 static inline void
 act(void *arg)
 {
@@ -427,9 +481,11 @@ act(void *arg)
 	struct actor *a = calloc(1, sizeof(*a));
 
 	a->id = *(unsigned *)arg;
-	for (unsigned i = 0; i < OPERATIONS && !a->failed; i++) {
+	for (unsigned i = 0; i < load_operations && !a->failed; i++) {
 		a->mark.n = 0;
 		does[random_below(sizeof(does) / sizeof(does[0]))](a);
+		if (load_checks)
+			check_own(a, some_box(a));
 	}
 	free(a);
 }

@@ -7,7 +7,8 @@
  *
  * LMDB writes by pwrite, writev and write; the page that makes a commit valid
  * through a descriptor with O_DSYNC, which is durable when the call returns.
- * Its lock file is no part of the record, and sockets are none.
+ * Its lock file is no part of the record, and sockets are none. The same
+ * calls can be made to fail.
  */
 #ifndef PNEU_TESTS_POWER_RECORD_H
 #define PNEU_TESTS_POWER_RECORD_H
@@ -57,6 +58,9 @@ static struct power_log {
 	uint64_t n_files;
 	ino_t inodes[POWER_FILES];
 	bool folders[POWER_FILES];
+	/* Calls on these files that fail, counted from 1; see power_fails. */
+	uint64_t calls, fail_from, fail_to;
+	int fail_errno;
 	size_t n; /* of octets */
 	char octets[];
 } * power;
@@ -102,12 +106,12 @@ power_unlock(void)
 
 /* Number of the file, or UINT64_MAX: not one of ours. */
 static inline uint64_t
-power_file(const struct stat *st)
+power_file(const struct stat *info)
 {
-	if (power == NULL || !power->on || st->st_dev != power->dev)
+	if (power == NULL || !power->on || info->st_dev != power->dev)
 		return UINT64_MAX;
 	for (uint64_t i = power->n_files; i-- > 0;)
-		if (power->inodes[i] == st->st_ino)
+		if (power->inodes[i] == info->st_ino)
 			return i;
 	return UINT64_MAX;
 }
@@ -115,14 +119,43 @@ power_file(const struct stat *st)
 static inline uint64_t
 power_fd(int fd)
 {
-	struct stat st;
+	struct stat info;
 	int before = errno;
 	uint64_t file = UINT64_MAX;
 
-	if (power != NULL && power->on && fstat(fd, &st) == 0)
-		file = power_file(&st);
+	if (power != NULL && power->on && fstat(fd, &info) == 0)
+		file = power_file(&info);
 	errno = before;
 	return file;
+}
+
+enum power_call { CALL_WRITE, CALL_NAME, CALL_SYNC, CALL_READ };
+
+/* Shall this call fail? A full disk fails what needs room, EIO all. */
+static inline bool
+power_fails(uint64_t file, enum power_call what)
+{
+	if (file == UINT64_MAX || power->fail_from == 0 ||
+	    (power->fail_errno == ENOSPC && what > CALL_NAME) ||
+	    ++power->calls < power->fail_from || power->calls > power->fail_to)
+		return false;
+	errno = power->fail_errno;
+	return true;
+}
+
+/* Of a write: a disk that gets full takes a part first, at every other. */
+static inline bool
+power_write_fails(int fd, size_t *n)
+{
+	if (power == NULL || power->fail_from == 0 ||
+	    !power_fails(power_fd(fd), CALL_WRITE))
+		return false;
+	if (power->fail_errno == ENOSPC && power->calls == power->fail_from &&
+	    power->fail_from % 2 == 0 && *n > 1) {
+		*n /= 2;
+		return false;
+	}
+	return true;
 }
 
 static inline char *
@@ -155,7 +188,7 @@ power_folder(int at, const char *name, const char **base)
 {
 	const char *slash = strrchr(name, '/');
 	char dir[PATH_MAX];
-	struct stat st;
+	struct stat info;
 	int before = errno;
 	uint64_t file = UINT64_MAX;
 
@@ -164,8 +197,8 @@ power_folder(int at, const char *name, const char **base)
 		snprintf(dir, sizeof(dir), ".");
 	else
 		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - name), name);
-	if (power != NULL && power->on && fstatat(at, dir, &st, 0) == 0)
-		file = power_file(&st);
+	if (power != NULL && power->on && fstatat(at, dir, &info, 0) == 0)
+		file = power_file(&info);
 	errno = before;
 	return file;
 }
@@ -178,10 +211,10 @@ power_ignores(const char *base)
 }
 
 static inline void
-power_made(uint64_t folder, const char *base, const struct stat *st, bool dir)
+power_made(uint64_t folder, const char *base, const struct stat *info, bool dir)
 {
 	assert(power->n_files < POWER_FILES);
-	power->inodes[power->n_files] = st->st_ino;
+	power->inodes[power->n_files] = info->st_ino;
 	power->folders[power->n_files] = dir;
 	memcpy(power_add(dir ? POWER_MKDIR : POWER_CREATE, power->n_files,
 		   folder, strlen(base)),
@@ -193,7 +226,7 @@ static inline int
 power_open(int at, const char *name, int flags, mode_t mode)
 {
 	const char *base;
-	struct stat st;
+	struct stat info;
 	uint64_t folder;
 	int fd, before = errno;
 	bool is_new;
@@ -203,11 +236,14 @@ power_open(int at, const char *name, int flags, mode_t mode)
 	    ? power_folder(at, name, &base)
 	    : UINT64_MAX;
 	is_new = folder != UINT64_MAX && !power_ignores(base) &&
-	    fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == -1;
+	    fstatat(at, name, &info, AT_SYMLINK_NOFOLLOW) == -1;
 	errno = before;
-	fd = REAL(openat)(at, name, flags, mode);
-	if (fd != -1 && is_new && fstat(fd, &st) == 0)
-		power_made(folder, base, &st, false);
+	if (is_new && power_fails(folder, CALL_NAME))
+		fd = -1;
+	else
+		fd = REAL(openat)(at, name, flags, mode);
+	if (fd != -1 && is_new && fstat(fd, &info) == 0)
+		power_made(folder, base, &info, false);
 	else if (fd != -1 && flags & O_TRUNC && power_fd(fd) != UINT64_MAX)
 		power_add(POWER_TRUNCATE, power_fd(fd), 0, 0);
 	power_unlock();
@@ -239,16 +275,17 @@ int
 mkdirat(int at, const char *name, mode_t mode)
 {
 	const char *base;
-	struct stat st;
+	struct stat info;
 	uint64_t folder;
 	int rc;
 
 	power_lock();
 	folder = power_folder(at, name, &base);
-	rc = REAL(mkdirat)(at, name, mode);
+	rc =
+	    power_fails(folder, CALL_NAME) ? -1 : REAL(mkdirat)(at, name, mode);
 	if (rc == 0 && folder != UINT64_MAX && !power_ignores(base) &&
-	    fstatat(at, name, &st, 0) == 0)
-		power_made(folder, base, &st, true);
+	    fstatat(at, name, &info, 0) == 0)
+		power_made(folder, base, &info, true);
 	power_unlock();
 	return rc;
 }
@@ -262,7 +299,9 @@ unlinkat(int at, const char *name, int flags)
 
 	power_lock();
 	folder = power_folder(at, name, &base);
-	rc = REAL(unlinkat)(at, name, flags);
+	rc = !power_ignores(base) && power_fails(folder, CALL_READ)
+	    ? -1
+	    : REAL(unlinkat)(at, name, flags);
 	if (rc == 0 && folder != UINT64_MAX && !power_ignores(base))
 		memcpy(power_add(POWER_UNLINK, folder, 0, strlen(base)), base,
 		    strlen(base));
@@ -282,7 +321,9 @@ renameat(int at, const char *from, int to_at, const char *to)
 	power_lock();
 	folder = power_folder(at, from, &base);
 	to_folder = power_folder(to_at, to, &to_base);
-	rc = REAL(renameat)(at, from, to_at, to);
+	rc = power_fails(folder, CALL_NAME)
+	    ? -1
+	    : REAL(renameat)(at, from, to_at, to);
 	if (rc == 0 && folder != UINT64_MAX) {
 		assert(folder == to_folder);
 		n = strlen(base) + 1;
@@ -319,10 +360,13 @@ power_wrote(int fd, const struct iovec *iov, uint64_t at, size_t n)
 ssize_t
 pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
+	size_t parts = (size_t)n;
 	ssize_t done;
 
 	power_lock();
-	done = REAL(pwritev)(fd, iov, n, at);
+	done = power_write_fails(fd, &parts)
+	    ? -1
+	    : REAL(pwritev)(fd, iov, (int)parts, at);
 	if (done > 0)
 		power_wrote(fd, iov, (uint64_t)at, (size_t)done);
 	power_unlock();
@@ -336,7 +380,7 @@ pwrite(int fd, const void *p, size_t n, off_t at)
 	ssize_t done;
 
 	power_lock();
-	done = REAL(pwrite)(fd, p, n, at);
+	done = power_write_fails(fd, &n) ? -1 : REAL(pwrite)(fd, p, n, at);
 	if (done > 0)
 		power_wrote(fd, &iov, (uint64_t)at, (size_t)done);
 	power_unlock();
@@ -346,10 +390,13 @@ pwrite(int fd, const void *p, size_t n, off_t at)
 ssize_t
 writev(int fd, const struct iovec *iov, int n)
 {
+	size_t parts = (size_t)n;
 	ssize_t done;
 
 	power_lock();
-	done = REAL(writev)(fd, iov, n);
+	done = power_write_fails(fd, &parts)
+	    ? -1
+	    : REAL(writev)(fd, iov, (int)parts);
 	if (done > 0 && power_fd(fd) != UINT64_MAX)
 		power_wrote(fd, iov, (uint64_t)lseek(fd, 0, SEEK_CUR) - done,
 		    (size_t)done);
@@ -364,7 +411,7 @@ write(int fd, const void *p, size_t n)
 	ssize_t done;
 
 	power_lock();
-	done = REAL(write)(fd, p, n);
+	done = power_write_fails(fd, &n) ? -1 : REAL(write)(fd, p, n);
 	if (done > 0 && power_fd(fd) != UINT64_MAX)
 		power_wrote(fd, &iov, (uint64_t)lseek(fd, 0, SEEK_CUR) - done,
 		    (size_t)done);
@@ -379,11 +426,38 @@ ftruncate(int fd, off_t n)
 	int rc;
 
 	power_lock();
-	rc = REAL(ftruncate)(fd, n);
-	if (rc == 0 && (file = power_fd(fd)) != UINT64_MAX)
+	file = power_fd(fd);
+	rc = power_fails(file, CALL_WRITE) ? -1 : REAL(ftruncate)(fd, n);
+	if (rc == 0 && file != UINT64_MAX)
 		power_add(POWER_TRUNCATE, file, (uint64_t)n, 0);
 	power_unlock();
 	return rc;
+}
+
+/* Reads are no part of the record, but may fail. */
+static inline bool
+power_read_fails(int fd)
+{
+	bool fails = false;
+
+	if (power != NULL && power->fail_from != 0) {
+		power_lock();
+		fails = power_fails(power_fd(fd), CALL_READ);
+		power_unlock();
+	}
+	return fails;
+}
+
+ssize_t
+pread(int fd, void *p, size_t n, off_t at)
+{
+	return power_read_fails(fd) ? -1 : REAL(pread)(fd, p, n, at);
+}
+
+ssize_t
+preadv2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+	return power_read_fails(fd) ? -1 : REAL(preadv2)(fd, iov, n, at, flags);
 }
 
 /* --- syncs --- */
@@ -415,9 +489,9 @@ power_sync(int fd, int (*real)(int))
 	int rc;
 
 	power_lock();
-	rc = real(fd);
-	if (rc == 0 && (file = power_fd(fd)) != UINT64_MAX &&
-	    !power_is_deaf(fd, file))
+	file = power_fd(fd);
+	rc = power_fails(file, CALL_SYNC) ? -1 : real(fd);
+	if (rc == 0 && file != UINT64_MAX && !power_is_deaf(fd, file))
 		power_add(POWER_SYNC, file, 0, 0);
 	power_unlock();
 	return rc;
@@ -442,18 +516,18 @@ static inline void
 power_begin(const char *dir)
 {
 	pthread_mutexattr_t shared;
-	struct stat st;
+	struct stat info;
 
 	power = mmap(NULL, POWER_OCTETS, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (power == MAP_FAILED || stat(dir, &st) == -1)
+	if (power == MAP_FAILED || stat(dir, &info) == -1)
 		abort();
 	pthread_mutexattr_init(&shared);
 	pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
 	pthread_mutex_init(&power->lock, &shared);
 	pthread_mutexattr_destroy(&shared);
-	power->dev = st.st_dev;
-	power->inodes[0] = st.st_ino;
+	power->dev = info.st_dev;
+	power->inodes[0] = info.st_ino;
 	power->folders[0] = true;
 	power->n_files = 1;
 	power->on = true;

@@ -43,7 +43,7 @@ expect(const struct power_entry *e)
 	want->under_way[m->actor].n = 0;
 }
 
-static const struct mark *
+static inline const struct mark *
 way_of(unsigned box, unsigned number, const struct effect **out)
 {
 	const struct mark *m;

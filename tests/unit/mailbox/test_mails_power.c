@@ -27,8 +27,6 @@
 #include <signal.h>
 #include <time.h>
 
-#include "common/store/store_io.h"
-
 #if defined(__SANITIZE_ADDRESS__)
 #define STATES 800
 #else
@@ -57,15 +55,6 @@ here(void (*body)(void))
 {
 	test_engine = &test_engines[2];
 	co_run(mails_test_body, &body);
-}
-
-/* Everything happens in a small store. */
-static void
-small_sizes(void)
-{
-	store_io.blob_small = 1; /* beyond the first chunk, in fact */
-	store_io.segment_max = 8192;
-	store_io.dead_min = 512;
 }
 
 /* Faults are faults, not cmocka's; and what is finished is no news. */
