@@ -27,6 +27,7 @@ struct run {
 	bool readonly;
 	bool json;
 	bool must_exist;          /* a store that is not there is a fault */
+	bool is_backup;           /* its rows have a sum to be verified */
 	int (*fn)(struct run *r); /* 0, or an exit status */
 	struct mails *mails;
 	int status;
@@ -293,7 +294,12 @@ store_begin(struct run *r)
 				       .dir = r->dir,
 				       .readonly = r->readonly } };
 	struct buf err = BUF_INIT;
-	int rc = mails_open(&r->mails, &conf, &err);
+	int rc = r->is_backup ? store_backup_check(r->dir) : 0;
+
+	if (rc == -EIO)
+		buf_put_str(&err, "the rows are damaged, no checksum fits");
+	if (rc == 0)
+		rc = mails_open(&r->mails, &conf, &err);
 
 	if (rc == -ENOENT && r->readonly && !r->must_exist)
 		rc = 0;
@@ -396,9 +402,10 @@ run_backup(const struct conf *conf, int argc, char **argv)
 int
 run_verify(const struct conf *conf, int argc, char **argv)
 {
-	struct run r = {
-		.readonly = true, .must_exist = true, .fn = cmd_check
-	};
+	struct run r = { .readonly = true,
+		.must_exist = true,
+		.is_backup = true,
+		.fn = cmd_check };
 	int status = parse(&r, argc, argv, &r.dir, true);
 
 	(void)conf;
@@ -411,6 +418,7 @@ run_restore(const struct conf *conf, int argc, char **argv)
 	struct run r = { .target = conf_file(conf, "mailbox.dir"),
 		.readonly = true,
 		.must_exist = true,
+		.is_backup = true,
 		.fn = cmd_restore };
 	int status = parse(&r, argc, argv, &r.dir, false);
 

@@ -6,6 +6,9 @@
  * while the removal lock is held no file goes. What a segment has got since is
  * more than needed and does no harm.
  *
+ * LMDB has no checksums, so the copy of the rows gets one, behind its last page,
+ * where LMDB does not look; it goes when the copy is opened to be written.
+ *
  * A file that the target has with the same size and time is kept, so a second
  * backup into the same folder copies what is new.
  */
@@ -18,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/crc32c.h"
 #include "common/base/log.h"
 #include "common/store/embedded.h"
 #include "common/store/store_io.h"
@@ -133,12 +137,130 @@ blobs_copy(struct backup *b)
 	return rc;
 }
 
+/* --- the sum of the rows' copy --- */
+
+#define SUM_OCTETS 16 /* magic, CRC-32C, octets before it */
+#define SUM_MAGIC 0x504e5331u
+#define SUM_PAGE 4096 /* at least: LMDB's pages are multiples */
+
+/* Of the first `n` octets; -errno. */
+static int
+octets_sum(int fd, uint64_t n, uint32_t *crc)
+{
+	char *p = malloc((size_t)1 << 20);
+	uint64_t at = 0;
+	ssize_t got = 0;
+
+	*crc = 0;
+	if (p == NULL)
+		return -ENOMEM;
+	for (; at < n; at += (uint64_t)got) {
+		got = pread(
+		    fd, p, n - at < 1 << 20 ? n - at : 1 << 20, (off_t)at);
+		if (got <= 0)
+			break;
+		*crc = crc32c(*crc, p, (size_t)got);
+	}
+	free(p);
+	return at == n ? 0 : got == 0 ? -EIO : -errno;
+}
+
+static int
+sum_add(int fd)
+{
+	char sum[SUM_OCTETS];
+	struct iovec iov = { sum, sizeof(sum) };
+	struct stat st;
+	uint32_t crc;
+	int rc;
+
+	if (fstat(fd, &st) == -1)
+		return -errno;
+	if ((rc = octets_sum(fd, (uint64_t)st.st_size, &crc)) != 0)
+		return rc;
+	put_be32(sum, SUM_MAGIC);
+	put_be32(sum + 4, crc);
+	put_be64(sum + 8, (uint64_t)st.st_size);
+	return store_io_write(fd, &iov, 1, st.st_size);
+}
+
+static bool
+has_sum(const struct stat *st)
+{
+	return st->st_size % SUM_PAGE == SUM_OCTETS;
+}
+
+static int
+sum_check(int fd)
+{
+	char sum[SUM_OCTETS];
+	struct stat st;
+	uint64_t n;
+	uint32_t crc;
+	int rc;
+
+	if (fstat(fd, &st) == -1)
+		return -errno;
+	if (st.st_size % SUM_PAGE == 0)
+		return 0; /* in use, or of a version that made none */
+	if (!has_sum(&st))
+		return -EIO;
+	n = (uint64_t)st.st_size - SUM_OCTETS;
+	if (pread(fd, sum, sizeof(sum), (off_t)n) != sizeof(sum))
+		return -EIO;
+	if ((rc = octets_sum(fd, n, &crc)) != 0)
+		return rc;
+	return get_be32(sum) == SUM_MAGIC && get_be32(sum + 4) == crc &&
+		get_be64(sum + 8) == n
+	    ? 0
+	    : -EIO;
+}
+
+int
+store_backup_check(const char *dir)
+{
+	struct buf path = BUF_INIT;
+	int fd, rc;
+
+	if (!buf_printf(&path, "%s/data.mdb", dir))
+		return -ENOMEM;
+	fd = open(buf_str(&path), O_RDONLY | O_CLOEXEC);
+	rc = fd == -1 ? -errno : sum_check(fd);
+	if (fd != -1)
+		close(fd);
+	buf_clear(&path);
+	return rc;
+}
+
+int
+emb_sum_remove(struct emb *e)
+{
+	int fd = openat(e->dir_fd, "data.mdb", O_RDWR | O_CLOEXEC);
+	int lock, rc = 0;
+	struct stat st;
+
+	if (fd == -1)
+		return errno == ENOENT ? 0 : -errno;
+	/* Once, before anybody has it open to write. */
+	if (fstat(fd, &st) == 0 && has_sum(&st)) {
+		lock = emb_removal_lock(e, LOCK_EX);
+		if (lock == -1 || fstat(fd, &st) == -1 ||
+		    (has_sum(&st) &&
+			ftruncate(fd, st.st_size - SUM_OCTETS) == -1))
+			rc = -errno;
+		if (lock != -1)
+			close(lock);
+	}
+	close(fd);
+	return rc;
+}
+
 /* Compacted; under another name until all is there. */
 static int
 rows_copy(struct backup *b)
 {
 	int fd = openat(b->dir_fd, "data.mdb.new",
-	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	    O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	int rc = MDB_PANIC;
 
 	if (fd == -1)
@@ -148,6 +270,8 @@ rows_copy(struct backup *b)
 		rc = mdb_env_copyfd2(b->e->env, fd, MDB_CP_COMPACT);
 	pthread_rwlock_unlock(&b->e->env_lock);
 	rc = emb_fault(b->e, "backup", rc);
+	if (rc == 0)
+		rc = sum_add(fd);
 	if (rc == 0 && store_io.fdatasync(fd) == -1)
 		rc = -errno;
 	close(fd);

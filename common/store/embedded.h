@@ -267,5 +267,7 @@ int emb_stats(struct store *s, struct store_stats *out);
 int emb_check(struct store *s, store_fault_fn *fault, void *arg);
 int emb_compact(struct store *s, bool *more);
 int emb_backup(struct store *s, const char *dir);
+/* A backup is about to be a store that changes. 0, -errno. */
+int emb_sum_remove(struct emb *e);
 
 #endif

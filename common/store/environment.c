@@ -195,6 +195,8 @@ database_open(struct emb *e)
 {
 	int rc = database_make_once(e);
 
+	if (rc == 0 && !e->readonly)
+		rc = -emb_sum_remove(e);
 	if (rc != 0)
 		return rc;
 	if ((rc = env_open(e)) == 0)

@@ -234,5 +234,8 @@ int store_compact(struct store *s, bool *more);
 
 /* A consistent copy into `dir`, on a live store; what `dir` has is kept. */
 int store_backup(struct store *s, const char *dir);
+/* Are the rows of such a copy as they were written? 0, -EIO, or -errno. Blobs
+ * have their own sums, which store_check verifies. */
+int store_backup_check(const char *dir);
 
 #endif
