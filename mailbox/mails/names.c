@@ -739,12 +739,17 @@ names_find(
 
 	*id = 0;
 	if ((rc = wanted_init(&w, name)) == 0 &&
-	    (rc = account_part(&part, account)) == 0 &&
-	    (rc = name_get(m, buf_slice(&part), w.name, id)) == -ENOENT &&
-	    (rc = account_exists(m, buf_slice(&part))) == -ENOENT &&
-	    (rc = names_change(m, account, NULL, NULL)) == 0)
+	    (rc = account_part(&part, account)) == 0)
 		rc = name_get(m, buf_slice(&part), w.name, id);
-	else if (rc == 0 && *id == 0)
+	if (rc == -ENOENT && w.name.n > 0) {
+		rc = account_exists(m, buf_slice(&part));
+		if (rc == -ENOENT)
+			rc = names_change(m, account, NULL, NULL);
+		/* Made now, or by somebody between the two looks. */
+		if (rc == 0)
+			rc = name_get(m, buf_slice(&part), w.name, id);
+	}
+	if (rc == 0 && *id == 0)
 		rc = -ENOENT;
 	buf_clear(&part);
 	arena_reset(&w.arena);
