@@ -51,7 +51,8 @@ fill(void)
 		CHECK_INT(deliver_to(ALICE, "INBOX", 0, buf_str(&text)), i + 1);
 	}
 	v = view_of(ALICE, "INBOX");
-	CHECK_INT(mails_copy(v, some, 2, SLICE_LIT("Archive"), &a, &out), 0);
+	CHECK_INT(
+	    mails_copy(v, some, 2, SLICE_LIT("Archive"), NULL, &a, &out), 0);
 	mails_view_close(&v);
 	buf_clear(&text);
 	arena_reset(&a);
