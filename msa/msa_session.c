@@ -305,6 +305,7 @@ msa_reload(const struct conf *conf)
 		    conf_duration_ms(conf, "msa.future_release") / 1000,
 		.max_errors = 20,
 		.timeout_ms = 300000,
+		.session_ms = conf_duration_ms(conf, "msa.max_session"),
 		.spool_dir = conf_file(conf, "msa.spool_dir"),
 		.app = &msa,
 	};

@@ -488,6 +488,9 @@ mta_reload(const struct conf *conf)
 		.greet_pause_ms = conf_duration_ms(conf, "mta.greet_pause"),
 		.max_errors = (unsigned)conf_int(conf, "mta.max_errors"),
 		.timeout_ms = conf_duration_ms(conf, "mta.timeout"),
+		.session_ms = conf_duration_ms(conf, "mta.max_session"),
+		.normalise_from =
+		    conf_list(conf, "mta.normalise_from", &n_networks),
 		.spool_dir = conf_file(conf, "mta.spool_dir"),
 	};
 }

@@ -130,6 +130,12 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.greet_pause", CONF_DURATION, "0", 0, 300 * S, NULL,
 	    "Wait before the banner; who sends something meanwhile is no mail "
 	    "client and is sent away (500ms catches many)" },
+	{ "mta.max_session", CONF_DURATION, "4h", 0, 168 * H, NULL,
+	    "Longest session, whatever the client does; 0: no limit" },
+	{ "mta.normalise_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks, unix) whose lines may end with LF "
+	    "alone, which becomes CR LF; of all others it is refused (SMTP "
+	    "smuggling)" },
 	{ "mta.max_errors", CONF_INT, "10", 1, 1000, NULL,
 	    "Protocol errors until the connection is closed" },
 	{ "mta.vrfy", CONF_BOOL, "false", 0, 0, NULL,
@@ -185,6 +191,9 @@ const struct conf_setting conf_settings[] = {
 	    "Largest message accepted by LMTP and APPEND" },
 	{ "mailbox.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Let clients log in without TLS (Unix sockets always may)" },
+	{ "mailbox.login_timeout", CONF_DURATION, "3m", S, 24 * H, NULL,
+	    "How long IMAP and POP3 clients may take to sign in, whatever else "
+	    "they do" },
 	{ "mailbox.proxy_from", CONF_LIST, "", 0, 0, NULL,
 	    "Balancers (addresses, networks) whose connections begin with a "
 	    "PROXY header, version 1 or 2" },
@@ -222,6 +231,8 @@ const struct conf_setting conf_settings[] = {
 	{ "msa.future_release", CONF_DURATION, "30d", 0, 0, NULL,
 	    "Longest time that a client may have its mail held "
 	    "(FUTURERELEASE, RFC 4865); 0: not offered" },
+	{ "msa.max_session", CONF_DURATION, "4h", 0, 168 * H, NULL,
+	    "Longest session, whatever the client does; 0: no limit" },
 	{ "msa.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Offer AUTH without TLS" },
 	{ "msa.send_as", CONF_BOOL, "true", 0, 0, NULL,

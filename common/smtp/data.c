@@ -12,6 +12,8 @@ enum state {
 	AFTER_CR,
 	AFTER_DOT,    /* a dot at the start of a line, held back */
 	AFTER_DOT_CR, /* and a CR, held back */
+	AFTER_LF,     /* a line that a bare LF began, normalising */
+	AFTER_LF_DOT, /* a dot there, dropped: it cannot be the end */
 };
 
 static const char *
@@ -44,9 +46,9 @@ scan_line(struct smtp_decoder *d, const char *p, const char *end)
 		d->state = cr_last ? AFTER_CR : INSIDE;
 		return end;
 	}
-	if (!cr_last)
+	if (!cr_last && !d->normalise)
 		d->faults |= SMTP_DATA_BARE_LF;
-	d->state = cr_last ? LINE : INSIDE;
+	d->state = cr_last ? LINE : d->normalise ? AFTER_LF : INSIDE;
 	return lf + 1;
 }
 
@@ -62,6 +64,12 @@ step(struct smtp_decoder *d, char c, const char **held)
 	case LINE:
 		d->state = c == '.' && !d->chunked ? AFTER_DOT : INSIDE;
 		return d->state == AFTER_DOT ? 1 : 0;
+	case AFTER_LF:
+		d->state = c == '.' && !d->chunked ? AFTER_LF_DOT : INSIDE;
+		return d->state == AFTER_LF_DOT ? 1 : 0;
+	case AFTER_LF_DOT:
+		d->state = INSIDE;
+		return 0;
 	case AFTER_DOT:
 		d->state = c == '\r' ? AFTER_DOT_CR : INSIDE;
 		return c == '\r' ? 1 : 0;
@@ -97,6 +105,12 @@ smtp_decode(struct smtp_decoder *d, struct slice in, size_t *used,
 
 		if (before == INSIDE) {
 			p = scan_line(d, p, end);
+			if (d->state == AFTER_LF) {
+				rc = emit_run(emit, arg, run, p - 1);
+				if (rc == 0)
+					rc = emit(arg, SLICE_LIT("\r"));
+				run = p - 1;
+			}
 			continue;
 		}
 		if ((took = step(d, *p, &held)) < 0) {
@@ -105,7 +119,8 @@ smtp_decode(struct smtp_decoder *d, struct slice in, size_t *used,
 			run = p;
 			break;
 		}
-		if (d->state == AFTER_DOT || d->state == AFTER_DOT_CR) {
+		if (d->state == AFTER_DOT || d->state == AFTER_DOT_CR ||
+		    d->state == AFTER_LF_DOT) {
 			/* Held back: the run goes on behind it. */
 			rc = emit_run(emit, arg, run, p);
 			run = p + took;
@@ -127,7 +142,7 @@ smtp_decode_end(struct smtp_decoder *d)
 {
 	if (d->state == AFTER_CR)
 		d->faults |= SMTP_DATA_BARE_CR;
-	return d->state != LINE;
+	return d->state != LINE && d->state != AFTER_LF;
 }
 
 /* --- sending --- */

@@ -25,6 +25,9 @@ enum smtp_data_fault {
  * `chunked`. */
 struct smtp_decoder {
 	bool chunked;
+	/* A bare LF becomes CRLF and is no fault, for clients that know no
+	 * better; it never is part of what ends the message. */
+	bool normalise;
 	unsigned char state;
 	unsigned faults; /* enum smtp_data_fault: what was seen so far */
 };

@@ -59,11 +59,21 @@ end_out_of_step(struct smtp_session *s, const char *verb)
 	    s, 554, "5.5.0", "You sent more before the reply to this command");
 }
 
+/* After HELO nothing was said of PIPELINING: the envelope goes step by step.
+ * (QUIT behind a message is too common to be refused.) */
+static bool
+must_be_last(const struct smtp_session *s, const struct session_command *c)
+{
+	return (c->flags & CMD_SYNC) ||
+	    (s->state != STATE_START && !s->is_esmtp &&
+		(c->run == cmd_mail || c->run == cmd_rcpt));
+}
+
 static int
 run_command(
     struct smtp_session *s, const struct session_command *c, struct slice args)
 {
-	if ((c->flags & CMD_SYNC) && conn_buffered(s->conn) > 0)
+	if (must_be_last(s, c) && conn_buffered(s->conn) > 0)
 		return end_out_of_step(s, c->verb);
 	if (!(c->flags & CMD_OPEN) && s->srv->auth_required &&
 	    s->account == NULL)
@@ -136,7 +146,7 @@ serve_command(struct smtp_session *s)
 	if (rc != 0)
 		return rc;
 	/* RFC 5321 2.3.8: nothing but CRLF ends a line. */
-	if (bare_lf)
+	if (bare_lf && !s->normalises)
 		return session_refuse(s, 500, "5.5.2",
 		    "A line ends with CR LF, not with LF alone");
 	return dispatch(s, line);
@@ -153,13 +163,22 @@ is_nuisance(const struct smtp_session *s)
 	    s->n_rejects >= s->srv->max_errors * REJECTS_PER_ERROR;
 }
 
+static bool
+is_over(const struct smtp_session *s)
+{
+	return s->srv->session_ms > 0 &&
+	    clock_mono_ms() >= s->started_ms + s->srv->session_ms;
+}
+
 static int
 serve_commands(struct smtp_session *s)
 {
 	int rc = 0;
 
 	while (rc == 0 && s->state != STATE_CLOSING) {
-		rc = serve_command(s);
+		/* The connection's deadline ends a wait; who never lets us
+		 * wait has as long. */
+		rc = is_over(s) ? -ETIMEDOUT : serve_command(s);
 		if (rc == 0 && s->state != STATE_CLOSING && is_nuisance(s)) {
 			session_at(s, TRACE_COMMAND, NULL);
 			session_setting(s, "max_errors");
@@ -225,8 +244,11 @@ say_goodbye(struct smtp_session *s, int rc)
 	s->at.kind = TRACE_NONE; /* the end itself is told */
 	s->at.rule[0] = '\0';
 	if (rc == -ETIMEDOUT)
-		session_setting(s, "timeout");
-	if (rc == -ETIMEDOUT)
+		session_setting(s, is_over(s) ? "max_session" : "timeout");
+	if (rc == -ETIMEDOUT && is_over(s))
+		session_close(
+		    s, 421, "4.4.2", "The session has lasted for too long");
+	else if (rc == -ETIMEDOUT)
 		session_close(s, 421, "4.4.2", "You were silent for too long");
 	else if (rc == -ECANCELED)
 		session_close(s, 421, "4.3.2", "Shutting down");
@@ -291,6 +313,8 @@ smtp_serve(const struct smtp_server *srv, struct conn *c)
 	settle(s, srv);
 	s->may_xclient = srv->xclient_from != NULL &&
 	    net_addr_is_listed(conn_peer(c), srv->xclient_from);
+	s->normalises = s->decoder.normalise = srv->normalise_from != NULL &&
+	    net_addr_is_listed(conn_peer(c), srv->normalise_from);
 	session_name(s);
 
 	rc = greet(s);

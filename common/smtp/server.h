@@ -131,9 +131,10 @@ struct smtp_server {
 	int64_t timeout_ms;     /* for a command; for progress of a message */
 	int64_t session_ms;     /* whole session; 0: no limit */
 	int64_t greet_pause_ms; /* before the banner, for early talkers */
-	/* Peers that may speak for others by XCLIENT: networks as
-	 * net_addr_is_listed takes them; NULL: none. */
-	const char *const *xclient_from;
+	/* Peers that may speak for others by XCLIENT, and those whose bare LF
+	 * counts as CRLF: networks as net_addr_is_listed takes them; NULL:
+	 * none. */
+	const char *const *xclient_from, *const *normalise_from;
 	const char *spool_dir;
 	void *app; /* the program's */
 };

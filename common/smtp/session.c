@@ -117,7 +117,7 @@ session_reset(struct smtp_session *s)
 	s->rcpts = NULL;
 	s->n_rcpts = s->cap_rcpts = s->n_refused = 0;
 	s->octets = 0;
-	s->decoder = (struct smtp_decoder){ 0 };
+	s->decoder = (struct smtp_decoder){ .normalise = s->normalises };
 	s->body_error = (struct smtp_reply){ 0 };
 	s->final_code = 0;
 	s->xforward = (struct smtp_xforward){ 0 };

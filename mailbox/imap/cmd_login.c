@@ -21,9 +21,12 @@ cmd_starttls(struct imap_session *s)
 	if (s->env->tls == NULL)
 		return imap_no(s, "UNAVAILABLE", "TLS is not available");
 	/* What came after the command in plain text is not the client's word
-	 * (CVE-2011-0411). */
-	if (conn_discard_input(s->c) > 0)
+	 * (CVE-2011-0411), and who sent it is not to be talked to. */
+	if (conn_discard_input(s->c) > 0) {
 		log_warning("input before TLS dropped", "protocol=imap");
+		imap_bye(s, "You sent more before the reply to STARTTLS");
+		return 0;
+	}
 	if ((rc = imap_ok(s, NULL, "Begin TLS negotiation now")) != 0 ||
 	    (rc = imap_drain_all(s)) != 0 || (rc = conn_flush(s->c)) != 0)
 		return rc;

@@ -15,6 +15,7 @@ struct imap_env {
 	uint64_t max_size;      /* octets of a message in APPEND */
 	bool plaintext_login;
 	bool submit; /* sessions are submission servers': URLFETCH only */
+	int64_t login_ms; /* to sign in, whatever else is done; 0: 3 minutes */
 	const char *preauth; /* of submit, and for tests: without a login */
 };
 

@@ -23,7 +23,7 @@
 #define BAD_PREAUTH 5 /* a browser that was led here says more than that */
 #define TAG_MAX 128
 #define FAILED_LOGINS_MAX 5
-#define WAIT_PREAUTH_MS ((int64_t)3 * 60 * 1000)
+#define LOGIN_MS ((int64_t)3 * 60 * 1000)
 #define WAIT_MS ((int64_t)30 * 60 * 1000) /* RFC 3501 5.4: at least that */
 
 static struct imap_env service_env;
@@ -119,6 +119,7 @@ imap_authenticated(
 		[TRACE_RULE] = slice_str(mechanism),
 		[TRACE_TEXT] = SLICE_LIT("IMAP") } });
 	s->a.max = ARENA_MAX;
+	conn_set_deadline(s->c, -1);
 	imap_set_state(s, IMAP_AUTHENTICATED);
 	return 0;
 }
@@ -348,17 +349,19 @@ serve_command(struct imap_session *s)
 static int
 wait_command(struct imap_session *s)
 {
-	int64_t limit =
-	    s->state == IMAP_NOT_AUTHENTICATED ? WAIT_PREAUTH_MS : WAIT_MS;
 	int rc;
 
 	if ((rc = imap_drain_all(s)) != 0)
 		return rc;
 	arena_reset(&s->a);
+	/* The connection's deadline ends a wait; who never lets us wait has
+	 * as long. */
+	if (s->state == IMAP_NOT_AUTHENTICATED && clock_mono_ms() >= s->login_until_ms)
+		return -ETIMEDOUT;
 	if (conn_buffered(s->c) > 0)
 		return 0;
 	buf_clear(&s->out);
-	rc = conn_wait_input(s->c, NULL, limit);
+	rc = conn_wait_input(s->c, NULL, WAIT_MS);
 	return rc > 0 ? 0 : rc;
 }
 
@@ -417,6 +420,9 @@ imap_serve(const struct imap_env *env, struct conn *c)
 	};
 	int rc = 0;
 
+	s.login_until_ms = clock_mono_ms() +
+	    (env->login_ms > 0 ? env->login_ms : LOGIN_MS);
+	conn_set_deadline(c, s.login_until_ms);
 	greet(&s);
 	while (rc == 0 && s.state != IMAP_LOGOUT) {
 		if ((rc = wait_command(&s)) == 0)
@@ -445,6 +451,7 @@ imap_start(
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mailbox.max_size"),
 		.plaintext_login = conf_bool(conf, "mailbox.plaintext_login"),
+		.login_ms = conf_duration_ms(conf, "mailbox.login_timeout"),
 	};
 	return 0;
 }

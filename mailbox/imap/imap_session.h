@@ -43,6 +43,7 @@ struct imap_session {
 	struct slice tag;
 	const struct imap_command *command;
 	int64_t began_us;
+	int64_t login_until_ms; /* signed in by then, or gone */
 	bool uid;          /* with the UID prefix */
 	char idle_tag[64]; /* what `tag` is of while IDLE waits */
 };

@@ -13,6 +13,7 @@ struct pop3_env {
 	struct accounts *accounts;
 	struct tls_server *tls; /* NULL: no STLS */
 	bool plaintext_login;
+	int64_t login_ms; /* to sign in, whatever else is done; 0: 3 minutes */
 	const char *preauth; /* for tests: this account, without a login */
 };
 

@@ -51,9 +51,13 @@ pop3_stls(struct pop3_session *s, struct slice args)
 	if (s->env->tls == NULL)
 		return pop3_err(s, "TLS is not available");
 	/* What came after the command in plain text is not the client's word
-	 * (CVE-2011-0411); nor is a USER from before. */
-	if (conn_discard_input(s->c) > 0)
+	 * (CVE-2011-0411), and who sent it is not to be talked to. */
+	if (conn_discard_input(s->c) > 0) {
 		log_warning("input before TLS dropped", "protocol=pop3");
+		s->state = POP3_END;
+		return pop3_err(s, "You sent more before the reply to STLS");
+	}
+	/* Nor is a USER from before. */
 	free(s->user);
 	s->user = NULL;
 	if ((rc = pop3_ok(s, "Begin TLS negotiation now")) != 0 ||

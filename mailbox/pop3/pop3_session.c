@@ -17,7 +17,7 @@
 #define BAD_MAX 20
 #define BAD_PREAUTH 5
 #define FAILED_LOGINS_MAX 5
-#define WAIT_PREAUTH_MS ((int64_t)3 * 60 * 1000)
+#define LOGIN_MS ((int64_t)3 * 60 * 1000)
 #define WAIT_MS ((int64_t)10 * 60 * 1000) /* RFC 1939 3: at least that */
 
 static struct pop3_env service_env;
@@ -208,6 +208,7 @@ pop3_login(struct pop3_session *s, const char *account, const char *mechanism)
 	    .field = { [TRACE_ACCOUNT] = slice_str(account),
 		[TRACE_RULE] = slice_str(mechanism),
 		[TRACE_TEXT] = SLICE_LIT("POP3") } });
+	conn_set_deadline(s->c, -1);
 	s->state = POP3_TRANSACTION;
 	return pop3_ok(s, "Logged in");
 }
@@ -243,17 +244,19 @@ serve_command(struct pop3_session *s)
 static int
 wait_command(struct pop3_session *s)
 {
-	int64_t limit =
-	    s->state == POP3_AUTHORIZATION ? WAIT_PREAUTH_MS : WAIT_MS;
 	int rc;
 
 	if ((rc = pop3_drain_all(s)) != 0)
 		return rc;
 	arena_reset(&s->a);
+	/* The connection's deadline ends a wait; who never lets us wait has
+	 * as long. */
+	if (s->state == POP3_AUTHORIZATION && clock_mono_ms() >= s->login_until_ms)
+		return -ETIMEDOUT;
 	if (conn_buffered(s->c) > 0)
 		return 0;
 	buf_clear(&s->out);
-	rc = conn_wait_input(s->c, NULL, limit);
+	rc = conn_wait_input(s->c, NULL, WAIT_MS);
 	return rc > 0 ? 0 : rc;
 }
 
@@ -286,6 +289,9 @@ pop3_serve(const struct pop3_env *env, struct conn *c)
 	};
 	int rc;
 
+	s.login_until_ms = clock_mono_ms() +
+	    (env->login_ms > 0 ? env->login_ms : LOGIN_MS);
+	conn_set_deadline(c, s.login_until_ms);
 	rc = env->preauth == NULL ? greet(&s)
 				  : pop3_login(&s, env->preauth, "none");
 	while (rc == 0 && s.state != POP3_END) {
@@ -319,6 +325,7 @@ pop3_start(
 		.accounts = accounts,
 		.tls = service_tls(),
 		.plaintext_login = conf_bool(conf, "mailbox.plaintext_login"),
+		.login_ms = conf_duration_ms(conf, "mailbox.login_timeout"),
 	};
 	return 0;
 }

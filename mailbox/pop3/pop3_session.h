@@ -22,6 +22,7 @@ struct pop3_session {
 	char *user;    /* of USER, until PASS */
 	char *account; /* in POP3_TRANSACTION */
 	int64_t began_us; /* of the running command */
+	int64_t login_until_ms; /* signed in by then, or gone */
 	/*
 	 * The maildrop: INBOX as it was at the login. The view is never
 	 * synchronised, so numbers stay; what somebody else expunged meanwhile

@@ -90,7 +90,8 @@ class Raw:
             assert code == 250, (line, code, text)
 
     def end_input(self):
-        self.s.shutdown(socket.SHUT_WR)
+        # (That of an SSLSocket would go on without TLS.)
+        socket.socket.shutdown(self.s, socket.SHUT_WR)
 
     def close(self):
         if self.f:

@@ -74,7 +74,7 @@ class Crowds(unittest.TestCase):
         with steady(self.s):
             with crowd(600, self.s.port["smtp"]) as them:
                 for octets, lines, said in (
-                        (b"HELO x.test\r\n", 1, b"250"),
+                        (b"EHLO x.test\r\n", 1, b"250"),
                         (b"MAIL FROM:<a@b.test>\r\n", 1, b"250 2.1.0"),
                         (b"RCPT TO:<bob@example.test>\r\n", 1, b"250 2.1.5"),
                         # And half a command behind the next.
@@ -95,7 +95,7 @@ class Crowds(unittest.TestCase):
     def test_who_does_not_read_keeps_nobody_waiting(self):
         with steady(self.s):
             with crowd(300, self.s.port["smtp"]) as them:
-                ask(them, b"HELO x.test\r\n", 1)
+                ask(them, b"EHLO x.test\r\n", 1)
                 flood = b"MAIL FROM:<a@b.test>\r\n" + \
                     b"RCPT TO:<bob@example.test>\r\n" * 20000
                 for c in them:

@@ -133,9 +133,11 @@ collect(void *arg, struct slice octets)
 
 /* In pieces as the seed says, decoding gives what it gives at once. */
 static void
-decode(struct slice in, unsigned seed, bool chunked)
+decode(struct slice in, unsigned seed, bool chunked, bool normalise)
 {
-	struct smtp_decoder whole = { .chunked = chunked }, cut = whole;
+	struct smtp_decoder whole = { .chunked = chunked,
+		.normalise = normalise };
+	struct smtp_decoder cut = whole;
 	struct buf a = BUF_INIT, b = BUF_INIT;
 	size_t used, total = 0, whole_used;
 	int whole_rc = smtp_decode(&whole, in, &whole_used, collect, &a);
@@ -206,7 +208,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		reply(in);
 		break;
 	case 6:
-		decode(in, p[0], p[0] & 8);
+		decode(in, p[0], p[0] & 8, p[0] & 16);
 		break;
 	default:
 		encode(in, p[0]);

@@ -54,6 +54,55 @@ static const struct {
 	{ "\n.\r\n.\r\n", "\n.\r\n", LF, 0 },
 };
 
+/* The same where a bare LF is let in: it ends lines, and never a message. */
+static const struct {
+	const char *in, *out;
+	unsigned faults;
+	bool ends;
+} normalised[] = {
+	{ "a\nb\r\n.\r\n", "a\r\nb\r\n", 0, true },
+	{ "a\n\nb\r\n.\r\n", "a\r\n\r\nb\r\n", 0, true },
+	{ "\n\n\r\n.\r\n", "\r\n\r\n\r\n", 0, true },
+	{ "a\n.\n", "a\r\n\r\n", 0, false },
+	{ "a\n.\r\n", "a\r\n\r\n", 0, false },
+	{ "a\r\n.\nb\r\n.\r\n", "a\r\n\r\nb\r\n", 0, true },
+	{ "a\n..b\n.c\r\n.\r\n", "a\r\n.b\r\nc\r\n", 0, true },
+	{ "a\n.\r\n.\r\nQUIT", "a\r\n\r\n", 0, true },
+	{ "a\rb\r\n.\r\n", "a\rb\r\n", CR, true },
+	{ "a\r.\r\n.\r\n", "a\r.\r\n", CR, true },
+	{ "a\n\r.\r\n.\r\n", "a\r\n\r.\r\n", CR, true },
+	{ "a\n.\r.\n", "a\r\n\r.\r\n", CR, false },
+};
+
+static void
+decoder_normalises(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(normalised) / sizeof(*normalised); i++) {
+		struct slice in = slice_str(normalised[i].in);
+
+		for (size_t step = 1; step <= in.n; step++) {
+			struct smtp_decoder d = { .normalise = true };
+			struct buf out = BUF_INIT;
+			size_t used;
+			int rc = 0;
+
+			for (size_t at = 0; rc == 0 && at < in.n; at += used) {
+				size_t left = in.n - at;
+
+				rc = smtp_decode(&d,
+				    slice(in.p + at, left < step ? left : step),
+				    &used, collect, &out);
+			}
+			if (rc != normalised[i].ends)
+				fail_msg("%zu: step %zu rc %d", i, step, rc);
+			assert_string_equal(buf_str(&out), normalised[i].out);
+			assert_int_equal(d.faults, normalised[i].faults);
+			buf_clear(&out);
+		}
+	}
+}
+
 static void
 check_decode(size_t i, struct smtp_decoder *d, const struct buf *out, int rc,
     size_t rest)
@@ -359,6 +408,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decoder_in_every_split),
 		cmocka_unit_test(decoder_octet_by_octet),
+		cmocka_unit_test(decoder_normalises),
 		cmocka_unit_test(chunks_have_no_dots),
 		cmocka_unit_test(encoder_in_every_split),
 		cmocka_unit_test(binary_goes_as_it_is),
