@@ -18,7 +18,7 @@ PORT_BASE ?= 2000
 FUZZ_SECONDS ?= 60
 
 PROGRAMS := mta guard mailbox msa qm mgmt
-COMMON   := base net mail smtp store auth
+COMMON   := base net mail smtp store auth imap
 
 ifdef SAN
 B := build/san

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The commands of the two-way door; they run beside the daemons. */
-#include "mailbox/commands_door.h"
+#include "mailbox/commands_door_impl.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,33 +11,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "common/auth/accounts.h"
 #include "common/base/log.h"
 #include "mailbox/door/give.h"
 #include "mailbox/door/source.h"
-#include "mailbox/quota.h"
-
-#define NAMES_MAX 256 /* of --mailbox and --except */
-
-/* One run of one command. */
-struct door {
-	const struct conf *conf;
-	const char *name, *args;   /* for the usage */
-	int (*fn)(struct door *d); /* 0 or -errno */
-	const char *format, *into;
-	const char *only[NAMES_MAX + 1], *not [NAMES_MAX + 1];
-	size_t n_only, n_not;
-	bool ignore_quota;
-	bool stdout_is_taken;
-	struct door_report report;
-	const char *operands[2];
-	/* opened: */
-	struct mails *mails;
-	struct accounts *accounts;
-	struct arena a;
-	struct accounts_account account;
-	int status;
-};
 
 /* --- arguments --- */
 
@@ -48,7 +24,12 @@ enum {
 	OPT_INTO,
 	OPT_QUOTA,
 	OPT_DRY_RUN,
-	OPT_JSON
+	OPT_JSON,
+	OPT_PASSWORD,
+	OPT_TOKEN,
+	OPT_CA,
+	OPT_INSECURE,
+	OPT_TIMEOUT
 };
 
 static const struct option all_options[] = {
@@ -59,6 +40,11 @@ static const struct option all_options[] = {
 	{ "ignore-quota", no_argument, NULL, OPT_QUOTA },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "password-file", required_argument, NULL, OPT_PASSWORD },
+	{ "token-file", required_argument, NULL, OPT_TOKEN },
+	{ "ca", required_argument, NULL, OPT_CA },
+	{ "insecure", no_argument, NULL, OPT_INSECURE },
+	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -72,7 +58,7 @@ usage(const struct door *d)
 static bool
 keep(const char **list, size_t *n, const char *name)
 {
-	if (*n == NAMES_MAX)
+	if (*n == DOOR_NAMES_MAX)
 		return false;
 	list[(*n)++] = name;
 	return true;
@@ -101,6 +87,22 @@ set_option(struct door *d, int opt)
 	case OPT_JSON:
 		d->report.json = true;
 		return true;
+	case OPT_PASSWORD:
+		d->password_file = optarg;
+		return true;
+	case OPT_TOKEN:
+		d->token_file = optarg;
+		return true;
+	case OPT_CA:
+		d->ca = optarg;
+		return true;
+	case OPT_INSECURE:
+		d->insecure = true;
+		return true;
+	case OPT_TIMEOUT:
+		return slice_u64(slice_str(optarg), 86400, &d->timeout_s) ==
+		    0 &&
+		    d->timeout_s > 0;
 	default:
 		return false;
 	}
@@ -161,8 +163,8 @@ find_account(struct door *d, const char *address, bool with_mail)
 	return -ENOENT;
 }
 
-static int
-need_account(struct door *d, const char *address, bool with_mail)
+int
+door_account(struct door *d, const char *address, bool with_mail)
 {
 	int rc = find_account(d, address, with_mail);
 
@@ -258,27 +260,35 @@ read_source(const struct source *s, int format)
 	}
 }
 
-static int
-do_import(struct door *d)
+struct take_conf
+door_take_conf(struct door *d)
 {
 	struct take_conf conf = { .m = d->mails,
+		.account = d->account.address,
 		.into = d->into,
 		.only = list_of(d->only, d->n_only),
 		.not = list_of(d->not, d->n_not),
 		.report = &d->report };
+
+	/* Of one that is only in the mail store there is none. */
+	if (!d->ignore_quota &&
+	    quota_get(d->accounts, &d->a, conf.account, &d->quota) == 0)
+		conf.quota = &d->quota;
+	return conf;
+}
+
+static int
+do_import(struct door *d)
+{
 	struct source s = { .path = d->operands[1],
 		.dir = spool_dir(d),
 		.report = &d->report };
-	struct mails_quota quota;
-	int rc = need_account(d, d->operands[0], false), format;
+	struct take_conf conf;
+	int rc = door_account(d, d->operands[0], false), format;
 
 	if (rc != 0 || (format = import_format(d, &s)) < 0)
 		return rc != 0 ? rc : -EINVAL;
-	conf.account = d->account.address;
-	/* Of one that is only in the mail store there is none. */
-	if (!d->ignore_quota &&
-	    quota_get(d->accounts, &d->a, conf.account, &quota) == 0)
-		conf.quota = &quota;
+	conf = door_take_conf(d);
 	if ((rc = take_new(&s.take, &conf)) == 0 &&
 	    (rc = read_source(&s, format)) >= 0)
 		rc = take_finish(s.take);
@@ -321,7 +331,7 @@ do_export(struct door *d)
 		.not = list_of(d->not, d->n_not),
 		.report = &d->report };
 	const char *format = export_format(d);
-	int rc = need_account(d, d->operands[0], true);
+	int rc = door_account(d, d->operands[0], true);
 
 	if (rc != 0)
 		return rc;
@@ -392,8 +402,8 @@ run_main(void *arg)
 	arena_reset(&d->a);
 }
 
-static int
-run(struct door *d, int argc, char **argv)
+int
+door_run(struct door *d, int argc, char **argv)
 {
 	int status = parse(d, argc, argv);
 
@@ -410,7 +420,7 @@ run_import(const struct conf *conf, int argc, char **argv)
 		.conf = conf, .args = DOOR_IMPORT_ARGS, .fn = do_import
 	};
 
-	return run(&d, argc, argv);
+	return door_run(&d, argc, argv);
 }
 
 int
@@ -420,5 +430,5 @@ run_export(const struct conf *conf, int argc, char **argv)
 		.conf = conf, .args = DOOR_EXPORT_ARGS, .fn = do_export
 	};
 
-	return run(&d, argc, argv);
+	return door_run(&d, argc, argv);
 }

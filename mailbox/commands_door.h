@@ -15,8 +15,14 @@
 #define DOOR_EXPORT_ARGS                                                       \
 	"[--format FORMAT] [--mailbox NAME] [--except NAME] [--dry-run] "      \
 	"[--json] ACCOUNT DEST|-"
+#define DOOR_COPY_ARGS                                                         \
+	"[--mailbox NAME] [--except NAME] [--into NAME] "                      \
+	"[--password-file FILE] [--token-file FILE] [--ca FILE] [--insecure] " \
+	"[--timeout SECONDS] [--ignore-quota] [--dry-run] [--json] "           \
+	"imap[s]://USER@HOST[:PORT] ACCOUNT"
 
 int run_import(const struct conf *conf, int argc, char **argv);
 int run_export(const struct conf *conf, int argc, char **argv);
+int run_copy(const struct conf *conf, int argc, char **argv);
 
 #endif

@@ -59,6 +59,10 @@ struct sasl_client;
 int sasl_client_new(struct sasl_client **out, struct slice offered,
     struct conn *c, const char *user, const char *password, const char *service,
     const char *host, bool plaintext_ok);
+/* By a token of OAuth: OAUTHBEARER (RFC 7628) or XOAUTH2, else as above. */
+int sasl_client_new_token(struct sasl_client **out, struct slice offered,
+    struct conn *c, const char *user, const char *token, const char *host,
+    bool plaintext_ok);
 void sasl_client_free(struct sasl_client **s);
 const char *sasl_client_mechanism(const struct sasl_client *s);
 /*

@@ -17,6 +17,7 @@ struct choice {
 	bool reveals; /* the password, to whoever listens */
 	bool server_first;
 	bool scram, plus;
+	bool token, xoauth2;
 };
 
 struct sasl_client {
@@ -24,6 +25,7 @@ struct sasl_client {
 	Gsasl_session *session;
 	unsigned step;
 	bool done, over;
+	struct buf first; /* with a token: the only message; no session */
 	/* The step that runs on the thread pool. */
 	struct slice in;
 	char *out;
@@ -34,14 +36,16 @@ struct sasl_client {
 /* Best first. CRAM-MD5 (RFC 2195) can be guessed off line, so under TLS the
  * password itself is the lesser evil: the server is the one we mean. */
 static const struct choice choices[] = {
-	{ "SCRAM-SHA-256-PLUS", false, false, true, true },
-	{ "SCRAM-SHA-1-PLUS", false, false, true, true },
-	{ "SCRAM-SHA-256", false, false, true, false },
-	{ "SCRAM-SHA-1", false, false, true, false },
-	{ "PLAIN", true, false, false, false },
-	{ "LOGIN", true, true, false, false },
-	{ "CRAM-MD5", false, true, false, false },
-	{ NULL, false, false, false, false },
+	{ "SCRAM-SHA-256-PLUS", .scram = true, .plus = true },
+	{ "SCRAM-SHA-1-PLUS", .scram = true, .plus = true },
+	{ "SCRAM-SHA-256", .scram = true },
+	{ "SCRAM-SHA-1", .scram = true },
+	{ "PLAIN", .reveals = true },
+	{ "LOGIN", .reveals = true, .server_first = true },
+	{ "CRAM-MD5", .server_first = true },
+	{ "OAUTHBEARER", .reveals = true, .token = true },
+	{ "XOAUTH2", .reveals = true, .token = true, .xoauth2 = true },
+	{ .name = NULL },
 };
 
 /* --- choosing --- */
@@ -67,14 +71,15 @@ has_binding(const struct conn *c)
 }
 
 static const struct choice *
-choose(struct slice offered, const struct conn *c, bool plaintext_ok)
+choose(struct slice offered, const struct conn *c, bool plaintext_ok,
+    bool token)
 {
 	bool private = plaintext_ok || conn_is_tls(c) ||
 	    net_addr_is_loopback(conn_peer(c));
 	const struct choice *ch = choices;
 
 	for (; ch->name != NULL; ch++)
-		if (is_offered(offered, ch->name) &&
+		if (ch->token == token && is_offered(offered, ch->name) &&
 		    (private || !ch->reveals) && (!ch->plus || has_binding(c)))
 			return ch;
 	return NULL;
@@ -120,7 +125,7 @@ sasl_client_new(struct sasl_client **out, struct slice offered, struct conn *c,
     const char *user, const char *password, const char *service,
     const char *host, bool plaintext_ok)
 {
-	const struct choice *choice = choose(offered, c, plaintext_ok);
+	const struct choice *choice = choose(offered, c, plaintext_ok, false);
 	struct sasl_client *s;
 	int rc = -ENOMEM;
 
@@ -146,6 +151,64 @@ sasl_client_new(struct sasl_client **out, struct slice offered, struct conn *c,
 	return 0;
 }
 
+/* "a=user," of GS2, where ',' and '=' are escaped (RFC 5801 4). */
+static void
+put_saslname(struct buf *b, const char *name)
+{
+	for (; *name != '\0'; name++) {
+		if (*name == ',' || *name == '=')
+			buf_put_str(b, *name == ',' ? "=2C" : "=3D");
+		else
+			buf_put_char(b, *name);
+	}
+}
+
+int
+sasl_client_new_token(struct sasl_client **out, struct slice offered,
+    struct conn *c, const char *user, const char *token, const char *host,
+    bool plaintext_ok)
+{
+	const struct choice *choice = choose(offered, c, plaintext_ok, true);
+	struct sasl_client *s;
+
+	if (choice == NULL)
+		return -ENOTSUP;
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return -ENOMEM;
+	s->choice = choice;
+	if (choice->xoauth2) {
+		buf_printf(&s->first, "user=%s\1", user);
+	} else {
+		buf_put_str(&s->first, "n,a=");
+		put_saslname(&s->first, user);
+		buf_printf(&s->first, ",\1host=%s\1", host);
+	}
+	buf_printf(&s->first, "auth=Bearer %s\1\1", token);
+	if (s->first.failed) {
+		sasl_client_free(&s);
+		return -ENOMEM;
+	}
+	*out = s;
+	return 0;
+}
+
+/* The token; to a challenge, which says why it is not taken, the answer that
+ * lets the server say no (RFC 7628 3.2.3). */
+static int
+step_token(struct sasl_client *s, bool first, struct buf *out)
+{
+	if (first) {
+		s->done = true;
+		return buf_put_slice(out, buf_slice(&s->first)) ? SASL_OK
+								: -EAGAIN;
+	}
+	s->over = true;
+	s->done = false;
+	if (!s->choice->xoauth2)
+		buf_put_char(out, '\1');
+	return SASL_OK;
+}
+
 /* gsasl frees what it keeps, but does not wipe it. */
 static void
 wipe(Gsasl_session *session, Gsasl_property property)
@@ -169,6 +232,7 @@ sasl_client_free(struct sasl_client **s)
 		wipe(c->session, GSASL_SCRAM_SALTED_PASSWORD);
 		gsasl_finish(c->session);
 	}
+	buf_wipe(&c->first);
 	free(c);
 }
 
@@ -269,6 +333,8 @@ sasl_client_step(struct sasl_client *s, struct slice in, struct buf *out)
 
 	if (s->over || in.n > MESSAGE_MAX || first != (in.p == NULL))
 		return -EBADMSG;
+	if (s->choice->token)
+		return step_token(s, first, out);
 	if (first && s->choice->server_first)
 		return SASL_MORE;
 	if (s->choice->scram && s->step == 2 &&

@@ -68,7 +68,8 @@ struct door_report {
 	uint64_t changed; /* of these, with other flags than before */
 	uint64_t skipped; /* not mail: left out */
 	uint64_t failed;
-	int64_t told_ms;
+	uint64_t expected; /* messages in all; 0: not known */
+	int64_t begun_ms, told_ms;
 	bool line; /* something stands on the terminal's line */
 };
 void door_report_begin(struct door_report *r, const char *what);

@@ -214,7 +214,7 @@ maildir_subscriptions_read(
 	while (rc == 0 && (rc = next_line(in, &line, &end)) == 0 && !end)
 		if (line.n <= MAILDIR_LINE_MAX &&
 		    maildir_subscription(&kind, line, &name))
-			rc = take_subscribe(s->take, buf_slice(&name));
+			rc = take_subscribe(s->take, buf_slice(&name), 0);
 	buf_clear(&name);
 	return rc;
 }

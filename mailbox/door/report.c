@@ -17,7 +17,7 @@ door_report_begin(struct door_report *r, const char *what)
 {
 	r->what = what;
 	r->terminal = isatty(STDERR_FILENO);
-	r->told_ms = clock_mono_ms();
+	r->begun_ms = r->told_ms = clock_mono_ms();
 }
 
 void
@@ -46,6 +46,24 @@ size_text(uint64_t n, char out[static 16])
 	snprintf(out, 16, u == 0 ? "%.0f octets" : "%.1f%c", v, units[u]);
 }
 
+/* How fast, and, where it is known how much there is, how long it takes yet. */
+static void
+put_rate(const struct door_report *r, int64_t now)
+{
+	uint64_t done = r->messages + r->known + r->skipped + r->failed;
+	double seconds = (double)(now - r->begun_ms) / 1000;
+	char rate[16];
+
+	if (seconds < 1)
+		return;
+	size_text((uint64_t)((double)r->octets / seconds), rate);
+	fprintf(stderr, ", %s/s", rate);
+	if (r->expected > done && done > 0)
+		fprintf(stderr, ", %.0f min left",
+		    (double)(r->expected - done) * seconds / (double)done / 60 +
+			0.5);
+}
+
 void
 door_report_tick(struct door_report *r)
 {
@@ -57,9 +75,13 @@ door_report_tick(struct door_report *r)
 	r->told_ms = now;
 	r->line = true;
 	size_text(r->octets, size);
-	fprintf(stderr, "\r%s: %s: %llu messages, %s\x1b[K", r->what,
-	    log_qs(r->mailbox), (unsigned long long)(r->messages + r->known),
-	    size);
+	fprintf(stderr, "\r%s: %s: %llu", r->what, log_qs(r->mailbox),
+	    (unsigned long long)(r->messages + r->known));
+	if (r->expected > 0)
+		fprintf(stderr, " of %llu", (unsigned long long)r->expected);
+	fprintf(stderr, " messages, %s", size);
+	put_rate(r, now);
+	fputs("\x1b[K", stderr);
 	fflush(stderr);
 }
 

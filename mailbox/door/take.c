@@ -395,9 +395,11 @@ content_find(struct take *t, const unsigned char sum[static 32],
 	}
 	for (;; times++) {
 		*key = content_key(sum, times);
-		if ((soon = batch_find(t->batch, key)) != NULL &&
-		    is_anothers(soon, origin))
+		soon = batch_find(t->batch, key);
+		if (soon != NULL && is_anothers(soon, origin))
 			continue;
+		if (soon != NULL && (rc = batch_flush(t->batch)) != 0)
+			return rc;
 		rc = key_get(t, key, uid, was);
 		if (rc != 0 || !is_anothers(was, origin))
 			return rc;
@@ -462,14 +464,14 @@ take_has_subscriptions(struct take *t)
 }
 
 int
-take_subscribe(struct take *t, struct slice name)
+take_subscribe(struct take *t, struct slice name, unsigned special)
 {
 	const char *here;
 	struct visited *v;
 
 	if (!is_wanted(t, name))
 		return 0;
-	if ((here = name_here(t, name, 0)) == NULL ||
+	if ((here = name_here(t, name, one_use(t, special))) == NULL ||
 	    (v = visited_of(t, here)) == NULL)
 		return -ENOMEM;
 	v->subscribed = true;

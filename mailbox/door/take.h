@@ -68,8 +68,8 @@ int take_flush(struct take *t);
 
 /* The source has said that it tells which mailboxes are subscribed to, */
 void take_has_subscriptions(struct take *t);
-/* and that this one is. */
-int take_subscribe(struct take *t, struct slice name);
+/* and that this one is; `special` as of take_mailbox. */
+int take_subscribe(struct take *t, struct slice name, unsigned special);
 /* The last call: flushes, and sees to subscriptions. */
 int take_finish(struct take *t);
 
