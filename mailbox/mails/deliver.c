@@ -89,7 +89,7 @@ struct delivery {
 	struct box *x;
 	struct row row;
 	struct keywords keywords;
-	size_t keywords_were;      /* before this message's new ones */
+	size_t keywords_were; /* before this message's new ones */
 	struct room room;
 	struct change c;
 	bool sealed;        /* c is in this round's commit */
@@ -389,13 +389,21 @@ deliveries_refs(
 	return rc;
 }
 
+/*
+ * `hands_full`: room for others was taken, so there is no waiting for it.
+ * NO_ROOM_YET is apart from -EAGAIN, which is STORE_ECONFLICT: to be done.
+ */
+#define NO_ROOM_YET (-EBUSY)
+
 static void
-delivery_begin(struct delivery *d, bool shared)
+delivery_begin(struct delivery *d, bool shared, bool hands_full)
 {
 	d->t->rc = delivery_find(d->msg->m, d);
 	if (d->t->rc == 0)
-		d->t->rc = room_take(d->msg->m, d->t->account, d->t->quota,
-		    d->msg->size, 1, &d->room);
+		d->t->rc = (hands_full ? room_try : room_take)(d->msg->m,
+		    d->t->account, d->t->quota, d->msg->size, 1, &d->room);
+	if (d->t->rc == -EAGAIN)
+		d->t->rc = NO_ROOM_YET;
 	if (d->t->rc == 0)
 		d->t->rc = STORE_ECONFLICT; /* to be done */
 	delivery_row(d, shared);
@@ -411,7 +419,7 @@ deliveries_run(struct mails_message *msg, struct delivery *d, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		d[i].msg = msg;
-		delivery_begin(&d[i], shared);
+		delivery_begin(&d[i], shared, false);
 	}
 	if (shared)
 		rc = deliveries_refs(msg, d, n, true);
@@ -438,6 +446,19 @@ deliveries_new(struct mails_target *targets, size_t n)
 	return d;
 }
 
+static void
+delivery_end(struct delivery *d)
+{
+	if (d->t->rc == 0)
+		d->msg->delivered = true;
+	room_end(d->msg->m, d->t->account, &d->room,
+	    is_pending(d) || (d->t->rc == 0 && !d->again));
+	d->t->rc = d->t->rc == NO_ROOM_YET ? -EAGAIN : mails_error(d->t->rc);
+	keywords_clear(&d->keywords);
+	buf_clear(&d->old);
+	box_put(&d->x);
+}
+
 /* The first error of all, or 0. */
 static int
 deliveries_end(struct delivery *d, size_t n)
@@ -445,18 +466,10 @@ deliveries_end(struct delivery *d, size_t n)
 	int rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (d[i].t->rc == 0)
-			d[i].msg->delivered = true;
-		room_end(d[i].msg->m, d[i].t->account, &d[i].room,
-		    is_pending(&d[i]) || (d[i].t->rc == 0 && !d[i].again));
-		d[i].t->rc = mails_error(d[i].t->rc);
+		delivery_end(&d[i]);
 		if (rc == 0)
 			rc = d[i].t->rc;
-		keywords_clear(&d[i].keywords);
-		buf_clear(&d[i].old);
-		box_put(&d[i].x);
 	}
-	free(d);
 	return rc;
 }
 
@@ -464,13 +477,36 @@ int
 mails_deliver(struct mails_message *msg, struct mails_target *targets, size_t n)
 {
 	struct delivery *d = deliveries_new(targets, n);
+	int rc;
 
 	/* Without a token a blob belongs to one row: one delivery. */
 	assert(msg->ended && !msg->delivered);
 	if (d == NULL)
 		return -ENOMEM;
 	deliveries_run(msg, d, n);
-	return deliveries_end(d, n);
+	rc = deliveries_end(d, n);
+	free(d);
+	return rc;
+}
+
+/* As many as find room without a wait; at least one. */
+static size_t
+deliveries_some(struct delivery *d, size_t n)
+{
+	unsigned attempts = 0;
+	size_t k = 0;
+
+	do
+		delivery_begin(&d[k], false, k > 0);
+	while (d[k].t->rc != NO_ROOM_YET && ++k < n);
+	if (k == 0)
+		k = 1; /* it has its answer */
+	else if (k < n)
+		delivery_end(&d[k]); /* it begins again, with empty hands */
+	while (deliveries_round(d->msg->m, d, k, true) &&
+	    try_again(STORE_ECONFLICT, &attempts))
+		;
+	return k;
 }
 
 int
@@ -478,17 +514,20 @@ mails_deliver_each(
     struct mails_message *const *msgs, struct mails_target *targets, size_t n)
 {
 	struct delivery *d = deliveries_new(targets, n);
-	unsigned attempts = 0;
+	int rc = 0, first = 0;
+	size_t k;
 
 	if (d == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		assert(msgs[i]->ended && !msgs[i]->delivered);
 		d[i].msg = msgs[i];
-		delivery_begin(&d[i], false);
 	}
-	while (n > 0 && deliveries_round(msgs[0]->m, d, n, true) &&
-	    try_again(STORE_ECONFLICT, &attempts))
-		;
-	return deliveries_end(d, n);
+	for (size_t at = 0; at < n; at += k) {
+		k = deliveries_some(d + at, n - at);
+		rc = deliveries_end(d + at, k);
+		first = first == 0 ? rc : first;
+	}
+	free(d);
+	return first;
 }

@@ -366,9 +366,10 @@ claim_refused(struct mails *m, struct claim *c, const struct room *out)
 }
 
 static int
-claim_take(struct mails *m, struct claim *c, struct room *out, int i)
+claim_take(struct mails *m, struct claim *c, struct room *out, int i, bool wait)
 {
-	int rc = lock(m->rooms, c->id, false);
+	int rc = wait ? lock(m->rooms, c->id, false)
+		      : lock_try(m->rooms, c->id, false);
 
 	if (rc != 0)
 		return rc;
@@ -409,7 +410,7 @@ room_take(struct mails *m, const char *account, const struct mails_quota *q,
 
 	*out = (struct room){ .octets = octets, .messages = messages };
 	while (i < n && rc == 0) {
-		if ((rc = claim_take(m, &c[i], out, (int)i)) == 0) {
+		if ((rc = claim_take(m, &c[i], out, (int)i, true)) == 0) {
 			i++;
 		} else if (rc == -EAGAIN) {
 			/* Counting waits for others: with empty hands. */
@@ -418,6 +419,22 @@ room_take(struct mails *m, const char *account, const struct mails_quota *q,
 			i = 0;
 		}
 	}
+	if (rc != 0)
+		room_end(m, account, out, false);
+	return rc;
+}
+
+int
+room_try(struct mails *m, const char *account, const struct mails_quota *q,
+    uint64_t octets, uint64_t messages, struct room *out)
+{
+	struct claim c[2];
+	size_t n = claims_of(m, account, q, c), i = 0;
+	int rc = 0;
+
+	*out = (struct room){ .octets = octets, .messages = messages };
+	while (i < n && (rc = claim_take(m, &c[i], out, (int)i, false)) == 0)
+		i++;
 	if (rc != 0)
 		room_end(m, account, out, false);
 	return rc;

@@ -39,6 +39,10 @@ struct room {
  */
 int room_take(struct mails *m, const char *account, const struct mails_quota *q,
     uint64_t octets, uint64_t messages, struct room *out);
+/* The same for who has taken another room already, and so may not wait for a
+ * count: -EAGAIN where one is needed, or under way. */
+int room_try(struct mails *m, const char *account, const struct mails_quota *q,
+    uint64_t octets, uint64_t messages, struct room *out);
 /* The mail is in, or may be; or it is not. Does not wait. Where mail came in
  * without a quota of the account or of its domain, the next who asks counts
  * anew. */

@@ -133,14 +133,45 @@ keys_put(void)
 	CHECK_INT(
 	    mails_keys_put(mm, ALICE, SLICE_LIT("INBOX"), keys + 1, 1), 0);
 	CHECK_INT(note_is("u2", 0, "two"), 0);
-	CHECK_INT(mails_keys_put(mm, ALICE, SLICE_LIT("none"), keys, 2),
-	    -ENOENT);
+	CHECK_INT(
+	    mails_keys_put(mm, ALICE, SLICE_LIT("none"), keys, 2), -ENOENT);
 	deliver_daily();
 	CHECK_INT(note_is("u1", 7, "one"), 0);
-	CHECK_INT(mails_key_note(mm, ALICE, SLICE_LIT("INBOX"),
-		      SLICE_LIT("u1"), SLICE_LIT("three")),
+	CHECK_INT(mails_key_note(mm, ALICE, SLICE_LIT("INBOX"), SLICE_LIT("u1"),
+		      SLICE_LIT("three")),
 	    0);
 	CHECK_INT(note_is("u1", 7, "three"), 0);
+}
+
+/* A quota that is reached in the midst of many: what fits goes in, in order,
+ * and nothing waits for itself. */
+static void
+quota_in_between(void)
+{
+	static const struct mails_quota quota = { .messages = 7 };
+	struct mails_message *msgs[N];
+	struct mails_target targets[N];
+	int64_t began = clock_mono_ms();
+	struct mails_view *v;
+
+	CHECK_INT(deliver_to(ALICE, "INBOX", 0, "X: before\r\n"), 1);
+	for (int i = 0; i < N; i++) {
+		msgs[i] = message_of("X: y\r\n");
+		targets[i] = (struct mails_target){ .account = ALICE,
+			.mailbox = SLICE_LIT("INBOX"),
+			.internaldate = 1000 + i,
+			.quota = &quota };
+	}
+	CHECK_INT(mails_deliver_each(msgs, targets, N), -EDQUOT);
+	for (int i = 0; i < N; i++) {
+		CHECK_INT(targets[i].rc, i < 6 ? 0 : -EDQUOT);
+		mails_message_free(&msgs[i]);
+	}
+	CHECK(
+	    clock_mono_ms() - began < 9000); /* the patience of locks is 10 s */
+	v = view_of(ALICE, "INBOX");
+	CHECK_INT(mails_view_count(v), 7);
+	mails_view_close(&v);
 }
 
 static bool
@@ -188,6 +219,7 @@ names_only(void)
 MAILS_ON_ALL(many_in_order)
 MAILS_ON_ALL(keys_stay)
 MAILS_ON_ALL(keys_put)
+MAILS_ON_ALL(quota_in_between)
 MAILS_ON_ALL(names_only)
 
 int
@@ -197,6 +229,7 @@ main(void)
 		cmocka_unit_test(on_all_many_in_order),
 		cmocka_unit_test(on_all_keys_stay),
 		cmocka_unit_test(on_all_keys_put),
+		cmocka_unit_test(on_all_quota_in_between),
 		cmocka_unit_test(on_all_names_only),
 	};
 
