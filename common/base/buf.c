@@ -90,6 +90,25 @@ buf_put_char(struct buf *b, char c)
 }
 
 bool
+buf_put_utf8(struct buf *b, uint32_t c)
+{
+	char s[4];
+	size_t n = 0;
+
+	if (c < 0x80)
+		return buf_put_char(b, (char)c);
+	if (c >= 0x10000) {
+		s[n++] = (char)(0xf0 | c >> 18);
+		s[n++] = (char)(0x80 | (c >> 12 & 0x3f));
+	} else if (c >= 0x800) {
+		s[n++] = (char)(0xe0 | c >> 12);
+	}
+	s[n++] = (char)(c >= 0x800 ? 0x80 | (c >> 6 & 0x3f) : 0xc0 | c >> 6);
+	s[n++] = (char)(0x80 | (c & 0x3f));
+	return buf_put(b, s, n);
+}
+
+bool
 buf_put_u64(struct buf *b, uint64_t v)
 {
 	char digits[20];

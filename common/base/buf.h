@@ -43,6 +43,7 @@ bool buf_put(struct buf *b, const void *p, size_t n);
 bool buf_put_slice(struct buf *b, struct slice s);
 bool buf_put_str(struct buf *b, const char *s);
 bool buf_put_char(struct buf *b, char c);
+bool buf_put_utf8(struct buf *b, uint32_t c); /* up to U+10FFFF */
 bool buf_put_u64(struct buf *b, uint64_t v); /* decimal */
 bool buf_put_be32(struct buf *b, uint32_t v);
 bool buf_put_be64(struct buf *b, uint64_t v);

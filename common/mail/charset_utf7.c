@@ -2,40 +2,16 @@
 /* One octet at a time: UTF-7 is rare and short, so simple beats fast. */
 #include "common/mail/charset_utf7.h"
 
+#include "common/mail/transfer.h"
+
 #define REPLACEMENT 0xfffd
 
+/* NUL is dropped, as in all texts (charset.h). */
 static void
 put_char(struct buf *out, uint32_t c)
 {
-	if (c == 0)
-		return;
-	if (c < 0x80) {
-		buf_put_char(out, (char)c);
-	} else if (c < 0x800) {
-		buf_put_char(out, (char)(0xc0 | c >> 6));
-		buf_put_char(out, (char)(0x80 | (c & 0x3f)));
-	} else if (c < 0x10000) {
-		buf_put_char(out, (char)(0xe0 | c >> 12));
-		buf_put_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
-		buf_put_char(out, (char)(0x80 | (c & 0x3f)));
-	} else {
-		buf_put_char(out, (char)(0xf0 | c >> 18));
-		buf_put_char(out, (char)(0x80 | (c >> 12 & 0x3f)));
-		buf_put_char(out, (char)(0x80 | (c >> 6 & 0x3f)));
-		buf_put_char(out, (char)(0x80 | (c & 0x3f)));
-	}
-}
-
-static int
-base64_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
+	if (c != 0)
+		buf_put_utf8(out, c);
 }
 
 /* A unit of UTF-16 is complete (RFC 2152, rule 2). */

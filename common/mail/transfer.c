@@ -35,8 +35,7 @@ transfer_encoding_of(struct slice name)
 static const char base64_alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* 0 .. 63, or -1. */
-static int
+int
 base64_digit(char c)
 {
 	if (c >= 'A' && c <= 'Z')

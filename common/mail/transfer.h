@@ -59,7 +59,9 @@ bool
 transfer_encode(struct transfer_encoder *e, struct slice in, struct buf *out);
 bool transfer_encoder_end(struct transfer_encoder *e, struct buf *out);
 
-/* One token without line ends (RFC 4648 4, as SASL has it). */
+/* The value of a base64 digit (RFC 4648 4), 0 .. 63, or -1. */
+int base64_digit(char c);
+/* One token without line ends, as SASL has it. */
 bool base64_encode(struct buf *out, struct slice in);
 /* Strict: canonical padding, no other octet. 0, -EINVAL, -ENOMEM (out full);
  * out is as before on error. */

@@ -72,26 +72,6 @@ smtp_xtext_encode(struct slice in, struct buf *out)
 
 /* --- RFC 6533 3 --- */
 
-static void
-put_utf8(struct buf *out, uint32_t u)
-{
-	if (u < 0x80) {
-		buf_put_char(out, (char)u);
-	} else if (u < 0x800) {
-		buf_put_char(out, (char)(0xc0 | u >> 6));
-		buf_put_char(out, (char)(0x80 | (u & 0x3f)));
-	} else if (u < 0x10000) {
-		buf_put_char(out, (char)(0xe0 | u >> 12));
-		buf_put_char(out, (char)(0x80 | (u >> 6 & 0x3f)));
-		buf_put_char(out, (char)(0x80 | (u & 0x3f)));
-	} else {
-		buf_put_char(out, (char)(0xf0 | u >> 18));
-		buf_put_char(out, (char)(0x80 | (u >> 12 & 0x3f)));
-		buf_put_char(out, (char)(0x80 | (u >> 6 & 0x3f)));
-		buf_put_char(out, (char)(0x80 | (u & 0x3f)));
-	}
-}
-
 /* EmbeddedUnicodeChar "\x{HEX}" at the start of `in`: octets taken, or 0. */
 static size_t
 embedded_char(struct slice in, uint32_t *u)
@@ -121,7 +101,7 @@ utf8_address_decode(struct slice in, struct buf *out)
 		if (*in.p == '\\') {
 			if ((n = embedded_char(in, &u)) == 0)
 				return undo(out, start);
-			put_utf8(out, u);
+			buf_put_utf8(out, u);
 		} else if (is_xchar(*in.p) || (unsigned char)*in.p >= 0x80) {
 			buf_put_char(out, *in.p);
 		} else {

@@ -29,27 +29,6 @@ utf8_char(struct slice s, uint32_t *out)
 	return n;
 }
 
-static void
-utf8_put(struct buf *b, uint32_t v)
-{
-	if (v < 0x80) {
-		buf_put_char(b, (char)v);
-		return;
-	}
-	if (v < 0x800) {
-		buf_put_char(b, (char)(0xc0 | v >> 6));
-	} else {
-		if (v < 0x10000) {
-			buf_put_char(b, (char)(0xe0 | v >> 12));
-		} else {
-			buf_put_char(b, (char)(0xf0 | v >> 18));
-			buf_put_char(b, (char)(0x80 | (v >> 12 & 0x3f)));
-		}
-		buf_put_char(b, (char)(0x80 | (v >> 6 & 0x3f)));
-	}
-	buf_put_char(b, (char)(0x80 | (v & 0x3f)));
-}
-
 static bool
 is_direct(uint32_t v)
 {
@@ -150,7 +129,7 @@ decode_shifted(struct buf *b, struct slice in)
 		if ((unit & 0xfc00) == 0xd800) {
 			high = unit;
 		} else {
-			utf8_put(b,
+			buf_put_utf8(b,
 			    high == 0 ? unit
 				      : 0x10000 +
 				    ((high & 0x3ff) << 10 | (unit & 0x3ff)));
