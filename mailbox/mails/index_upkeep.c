@@ -28,6 +28,8 @@
 #define SNAPSHOT_EVERY 2048u /* changes */
 #define DROP_ROWS 256u
 #define START_MS 5000
+#define QUIET_MS 1000
+#define PATIENCE_MS 30000
 
 /* --- one message's tokens --- */
 
@@ -538,6 +540,7 @@ struct indexer {
 	struct co_event wanted;
 	uint64_t queue[QUEUE];
 	size_t n;
+	int64_t changed_ms; /* when a mailbox was changed last */
 };
 
 void
@@ -551,7 +554,10 @@ index_note(struct box *x, const struct header *old, const struct header *now)
 	bool flags =
 	    now->modseq / SNAPSHOT_EVERY != old->modseq / SNAPSHOT_EVERY;
 
-	if (ix == NULL || (!more && !fewer && !flags))
+	if (ix == NULL)
+		return;
+	ix->changed_ms = clock_mono_ms();
+	if (!more && !fewer && !flags)
 		return;
 	for (size_t i = 0; i < ix->n; i++)
 		if (ix->queue[i] == x->id)
@@ -613,6 +619,20 @@ index_all(struct indexer *ix)
 	return rc == -ECANCELED ? rc : 0;
 }
 
+/* Mail that is coming in goes first: until it pauses, or for some time. */
+static int
+wait_quiet(struct indexer *ix)
+{
+	int64_t now = clock_mono_ms(), until = now + PATIENCE_MS;
+	int rc = 0;
+
+	while (rc == 0 && now < until && now - ix->changed_ms < QUIET_MS) {
+		rc = co_sleep(QUIET_MS / 4);
+		now = clock_mono_ms();
+	}
+	return rc;
+}
+
 static void
 indexer_main(void *arg)
 {
@@ -623,7 +643,7 @@ indexer_main(void *arg)
 	while (rc == 0) {
 		rc = co_event_wait(&ix->wanted, all ? -1 : START_MS);
 		ix->wanted.set = false;
-		while (rc == 0 && ix->n > 0)
+		while (rc == 0 && ix->n > 0 && (rc = wait_quiet(ix)) == 0)
 			if (index_one(ix, ix->queue[--ix->n]) == -ECANCELED)
 				rc = -ECANCELED;
 		if (rc == -ETIMEDOUT) {
