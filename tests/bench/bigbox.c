@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One large mailbox, always the same for the same numbers: into a store of
- * pneu's, or as the cur/ of a Maildir for a peer. Words are common or rare as
+ * pneu's, or as an mbox file that a peer can take in. Words are common or rare as
  * in real text, headers as long; message 7 of every 100,000 has the word
  * "zugzwang", once.
  *
  * usage: bigbox pneu DIR ACCOUNT FROM TO [SIZE]      (TO not included)
- *        bigbox maildir DIR FROM TO [SIZE]
+ *        bigbox mbox FILE FROM TO [SIZE]
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "mailbox/mails/mails.h"
@@ -187,44 +184,51 @@ fill_pneu(void *arg)
 	box.status = rc != 0;
 }
 
-/* --- Maildir --- */
+/* --- mbox --- */
 
-static int
-write_file(const char *path, struct slice text)
+static void
+put_status(struct buf *b, uint64_t i)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-	bool done = fd != -1 && write(fd, text.p, text.n) == (ssize_t)text.n;
+	uint32_t flags = flags_of(i);
 
-	if (fd != -1)
-		close(fd);
-	return done ? 0 : -1;
+	buf_printf(b, "Status: %sO\r\nX-Status: %s%s\r\n",
+	    flags & MAILS_SEEN ? "R" : "", flags & MAILS_ANSWERED ? "A" : "",
+	    flags & MAILS_FLAGGED_FLAG ? "F" : "");
 }
 
 static int
-fill_maildir(void)
+fill_mbox(void)
 {
-	struct buf text = BUF_INIT, path = BUF_INIT;
-	uint32_t flags;
-	int rc = 0;
+	FILE *f = fopen(box.dir, "w");
+	struct buf text = BUF_INIT, all = BUF_INIT;
+	struct slice rest;
+	time_t t;
+	int rc = f == NULL;
 
 	for (uint64_t i = box.from; rc == 0 && i < box.to; i++) {
-		flags = flags_of(i);
 		buf_reset(&text);
-		buf_reset(&path);
+		buf_reset(&all);
 		put_message(&text, i);
-		buf_printf(&path, "%s/%llu.M%lluP1.bench,S=%zu,W=%zu:2,%s%s%s",
-		    box.dir, (unsigned long long)(BEGAN + i * 60),
-		    (unsigned long long)i, text.n, text.n,
-		    flags & MAILS_FLAGGED_FLAG ? "F" : "",
-		    flags & MAILS_ANSWERED ? "R" : "",
-		    flags & MAILS_SEEN ? "S" : "");
-		rc = write_file(buf_str(&path), buf_slice(&text));
+		t = (time_t)(BEGAN + i * 60);
+		buf_printf(&all, "From user@example.net %.24s\n", ctime(&t));
+		put_status(&all, i);
+		/* Lines end in LF there. */
+		buf_put_slice(&all, buf_slice(&text));
+		buf_put_char(&all, '\n');
+		for (rest = buf_slice(&all); rest.n > 0 && rc == 0;) {
+			struct slice line = slice_split(&rest, '\n');
+
+			if (line.n > 0 && line.p[line.n - 1] == '\r')
+				line.n--;
+			rc = fwrite(line.p, 1, line.n, f) != line.n ||
+			    putc('\n', f) == EOF;
+		}
 	}
-	if (rc != 0)
-		perror(buf_str(&path));
+	if (rc != 0 || (f != NULL && fclose(f) != 0))
+		perror(box.dir);
 	buf_clear(&text);
-	buf_clear(&path);
-	return rc != 0;
+	buf_clear(&all);
+	return rc;
 }
 
 /* --- */
@@ -248,13 +252,13 @@ main(int argc, char **argv)
 		box.account = argv[3];
 		return co_run(fill_pneu, NULL) == 0 ? box.status : 1;
 	}
-	if (argc > 3 && strcmp(argv[1], "maildir") == 0 &&
+	if (argc > 3 && strcmp(argv[1], "mbox") == 0 &&
 	    take_numbers(argc - 3, argv + 3)) {
 		box.dir = argv[2];
-		return fill_maildir();
+		return fill_mbox();
 	}
 	fprintf(stderr,
 	    "usage: bigbox pneu DIR ACCOUNT FROM TO [SIZE]\n"
-	    "       bigbox maildir DIR FROM TO [SIZE]\n");
+	    "       bigbox mbox FILE FROM TO [SIZE]\n");
 	return 2;
 }
