@@ -271,7 +271,7 @@ map_note(struct emb *e, MDB_val v)
 	/* The system maps some pages around; of a long value who reads it may
 	 * look at little. */
 	e->mapped_octets += v.mv_size < MAPPED_LEAST ? MAPPED_LEAST
-	    : v.mv_size < MAPPED_MOST		     ? v.mv_size
+	    : v.mv_size < MAPPED_MOST                ? v.mv_size
 						     : MAPPED_MOST;
 }
 
@@ -361,8 +361,8 @@ emb_scan(struct store *s, struct slice from, struct slice to, size_t skip,
 		return rc;
 	mdb_rc = mdb_cursor_open(e->read_txn, e->rows, &c);
 	if (mdb_rc == 0) {
-		rc = cursor_scan(
-		    e, c, from, to, skip, flags, row, arg, &mdb_rc);
+		rc =
+		    cursor_scan(e, c, from, to, skip, flags, row, arg, &mdb_rc);
 		mdb_cursor_close(c);
 	}
 	emb_read_end(e);
