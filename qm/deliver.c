@@ -9,6 +9,7 @@
 
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
+#include "common/mail/seven_bit.h"
 #include "qm/tell.h"
 #include "qm/verdict.h"
 
@@ -436,6 +437,7 @@ struct source {
 	struct queue *queue;
 	const struct queue_message *m;
 	uint64_t at;
+	struct seven_bit *converted; /* or NULL: read that */
 	int rc;
 };
 
@@ -461,6 +463,7 @@ struct transaction {
 	struct smtp_client_rcpt *wire; /* the same, on the wire */
 	size_t n_wire;  /* how many of them the server takes at once */
 	bool delivered; /* at least one was accepted to the end */
+	struct seven_bit *converted; /* what is sent in its place, or NULL */
 };
 
 /* RFC 2852 4.1.4.2: who cannot keep the time is to tell at least that it takes
@@ -568,12 +571,70 @@ not_sent(struct transaction *t, const struct smtp_reply *reply, bool all)
 			t->wire[i].reply = *reply;
 }
 
+/* --- for servers that take less (RFC 6152 3, RFC 3030 4) --- */
+
+static int
+converted_source(void *arg, uint64_t at, void *p, size_t n, size_t *got)
+{
+	struct transaction *t = arg;
+
+	return queue_read(t->d->queue, t->j->m, at, p, n, got);
+}
+
+static bool
+is_too_much(const struct link *l, const struct queue_message *m)
+{
+	unsigned ext = smtp_client_extensions(l->client);
+
+	if (m->body == SMTP_BODY_BINARYMIME)
+		return !(ext & SMTP_EXT_BINARYMIME);
+	return (m->flags & QUEUE_8BIT) != 0 && !(ext & SMTP_EXT_8BITMIME);
+}
+
+/*
+ * Make it 7-bit where the server takes no more. What it then is, *mail says;
+ * how long, nobody knows before. False: *whole has the refusal.
+ */
+static bool
+convert(struct transaction *t, struct smtp_client_mail *mail,
+    struct smtp_reply *whole)
+{
+	int rc;
+
+	if (!is_too_much(t->l, t->j->m))
+		return true;
+	rc = seven_bit_new(&t->converted, converted_source, t);
+	if (rc == -ENOTSUP)
+		*whole = SMTP_REPLY(554, "5.6.3",
+		    "The next server takes 7-bit mail, and this cannot be "
+		    "made that");
+	else if (rc != 0)
+		*whole = source_fault(t->j->m, rc);
+	mail->body = SMTP_BODY_7BIT;
+	mail->size = 0;
+	return rc == 0;
+}
+
+static ssize_t
+converted_read(void *arg, void *p, size_t n)
+{
+	struct source *s = arg;
+	ssize_t got = seven_bit_read(s->converted, p, n);
+
+	if (got < 0)
+		s->rc = (int)got;
+	return got;
+}
+
 static int
 send_body(struct transaction *t, struct smtp_reply *whole)
 {
-	struct source s = { .queue = t->d->queue, .m = t->j->m };
-	int rc = smtp_client_send_from(t->l->client, SLICE_EMPTY, source_read,
-	    &s, t->j->m->size, t->wire, t->n_wire, whole);
+	struct source s = {
+		.queue = t->d->queue, .m = t->j->m, .converted = t->converted
+	};
+	int rc = smtp_client_send_from(t->l->client, SLICE_EMPTY,
+	    t->converted != NULL ? converted_read : source_read, &s,
+	    t->j->m->size, t->wire, t->n_wire, whole);
 
 	if (s.rc != 0) {
 		*whole = source_fault(t->j->m, s.rc);
@@ -600,6 +661,10 @@ exchange(struct transaction *t, struct smtp_reply *whole,
 	int rc;
 
 	*whole = (struct smtp_reply){ 0 };
+	if (!convert(t, &mail, whole)) {
+		not_sent(t, whole, true);
+		return 0;
+	}
 	rc = smtp_client_mail(t->l->client, &mail, t->wire, t->n_wire, whole);
 	if (rc != 0) {
 		not_sent(t, lost, false);
@@ -642,6 +707,7 @@ transaction(struct transaction *t)
 	t->l->peer.began_us = clock_mono_us();
 	wire_set(t);
 	rc = exchange(t, &whole, &lost);
+	seven_bit_free(&t->converted);
 	if (rc == -ECONNRESET && whole.code == 0 && t->l->uses > 0)
 		return SCHEDULER_STALE; /* nothing was said */
 	trouble = rc != 0 || is_trouble(t, &whole);

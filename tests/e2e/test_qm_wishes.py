@@ -310,6 +310,60 @@ class RequireTls(Case):
         self.assertNotIn("REQUIRETLS", self.wait_got(self.box).params)
 
 
+class SevenBit(Case):
+    """RFC 6152 3, RFC 3030 4: what the next server does not take is made
+    7-bit, or comes back."""
+
+    def test_8bit_becomes_quoted_printable(self):
+        one = self.serve("127.0.0.2", extensions=("PIPELINING",))
+        text = b"a caf\xc3\xa9 in the evening = good\r\n" * 3000
+        with self.lmtp() as c:
+            c.deliver("alice@example.test", ["x@one.lab"],
+                      b"Subject: x\r\nMIME-Version: 1.0\r\n"
+                      b"Content-Type: text/plain; charset=utf-8\r\n"
+                      b"Content-Transfer-Encoding: 8bit\r\n\r\n" + text,
+                      ["BODY=8BITMIME"])
+        got = self.wait_got(one)
+        got.data.decode("ascii")
+        self.assertNotIn("BODY", got.params)
+        self.assertNotIn("SIZE", got.params)
+        m = email.message_from_bytes(got.data)
+        self.assertEqual(m["Content-Transfer-Encoding"], "quoted-printable")
+        self.assertEqual(m.get_payload(decode=True), text)
+        self.wait_empty()
+
+    def test_8bit_goes_as_it_is_to_who_takes_it(self):
+        one = self.serve("127.0.0.2")
+        self.queue("x@one.lab", b"caf\xc3\xa9")
+        got = self.wait_got(one)
+        self.assertIn(b"caf\xc3\xa9", got.data)
+        self.assertEqual(got.params["BODY"], "8BITMIME")
+
+    def test_binary_becomes_base64(self):
+        one = self.serve("127.0.0.2")
+        octets = bytes(range(256)) * 1000
+        data = (b"Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: image/x\r\n"
+                b"Content-Transfer-Encoding: binary\r\n\r\n" + octets)
+        with self.lmtp() as c:
+            c.ehlo()
+            c.expect(250, c.mail("alice@example.test", ["BODY=BINARYMIME"]))
+            c.expect(250, c.rcpt("x@one.lab"))
+            c.send(b"BDAT %d LAST\r\n" % len(data) + data)
+            c.expect(250, c.getreply())
+        m = email.message_from_bytes(self.wait_got(one).data)
+        self.assertEqual(m["Content-Transfer-Encoding"], "base64")
+        self.assertEqual(m.get_payload(decode=True), octets)
+
+    def test_what_cannot_be_made_7bit_comes_back(self):
+        one = self.serve("127.0.0.2", extensions=("PIPELINING",))
+        with self.lmtp() as c:
+            c.deliver("alice@example.test", ["x@one.lab"],
+                      b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed"
+                      b"\r\n\r\nno boundary \xe9\r\n", ["BODY=8BITMIME"])
+        self.assertIn(b"\r\nStatus: 5.6.3\r\n", self.wait_got(self.box).data)
+        self.assertEqual(one.messages, [])
+
+
 class RequireTlsSmarthost(Case):
     CONF = {"smarthost": "mx.one.lab:%d" % PORT, "smarthost_tls": "may"}
     conf = RequireTls.conf
