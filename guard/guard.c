@@ -69,8 +69,8 @@ check_quota(
     struct smtp_session *s, const char *account, struct smtp_reply *reply)
 {
 	struct accounts_quota q;
-	int rc = accounts_quota_get(guard.accounts, smtp_session_tx_arena(s),
-	    slice_str(account), &q);
+	int rc = accounts_quota_get(
+	    guard.accounts, smtp_session_tx_arena(s), slice_str(account), &q);
 
 	if (rc != 0)
 		return rc;
@@ -155,11 +155,13 @@ guard_reload(const struct conf *conf)
 		.hostname = service_hostname(),
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
-		    SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME | SMTP_EXT_DSN |
-		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS |
-		    SMTP_EXT_XCLIENT | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS,
+		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
+		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_XFORWARD |
+		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
+		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY |
+		    SMTP_EXT_REQUIRETLS,
 		.max_size = (uint64_t)1 << 40, /* mta's limit is the one */
+		.tls = service_tls(),
 		.xclient_from =
 		    conf_list(conf, "guard.xclient_from", &n_networks),
 		.max_recipients = 999999,

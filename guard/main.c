@@ -28,7 +28,7 @@ main(int argc, char **argv)
 		.reload = guard_reload,
 		.stop = guard_stop,
 		.paths = guard_paths,
-		.without_tls = true,
+		.tls_on_tcp = true,
 	};
 
 	return service_main(&guard, argc, argv);

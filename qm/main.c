@@ -30,7 +30,7 @@ main(int argc, char **argv)
 		.stop = qm_stop,
 		.paths = qm_paths,
 		.connects_out = true,
-		.without_tls = true,
+		.tls_on_tcp = true,
 	};
 
 	return service_main(&qm, argc, argv);

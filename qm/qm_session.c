@@ -352,8 +352,8 @@ on_message(struct smtp_session *s, struct spool *body,
 		replies[i] = queued;
 	log_info("queued", "qid=%s from=<%s> size=%llu recipients=%zu", m->id,
 	    log_q(m->from), (unsigned long long)m->size, m->n_rcpts);
-	tell_queued(m, smtp_session_message_id(s), NULL,
-	    clock_mono_us() - began_us);
+	tell_queued(
+	    m, smtp_session_message_id(s), NULL, clock_mono_us() - began_us);
 	qm_offer(qm, &m);
 	return 0;
 }
@@ -379,13 +379,14 @@ qm_session_server(
 		.hostname = service_hostname(),
 		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_SIZE |
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
-		    SMTP_EXT_CHUNKING | SMTP_EXT_BINARYMIME | SMTP_EXT_DSN |
-		    SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE | SMTP_EXT_LIMITS |
-		    SMTP_EXT_XCLIENT | SMTP_EXT_FUTURERELEASE |
-		    SMTP_EXT_MT_PRIORITY | SMTP_EXT_DELIVERBY |
-		    SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN,
+		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
+		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_XFORWARD |
+		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
+		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY |
+		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN,
 		.hold_max_s = HOLD_MAX_S,
 		.max_size = conf_size(conf, "qm.max_size"),
+		.tls = service_tls(),
 		.xclient_from = conf_list(conf, "qm.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "qm.max_recipients"),
 		.max_errors = 100,

@@ -286,7 +286,7 @@ load_tls(
 	int rc = 0;
 
 	*tls = NULL;
-	if (!s->without_tls)
+	if (service_uses_tls(s, conf))
 		rc = tls_server_new(tls, conf, &err);
 	if (rc != 0)
 		log_error("tls", "%s", buf_str(&err));

@@ -88,9 +88,10 @@ struct service {
 	/* Signs people in: reaches the files of accounts.key and
 	 * auth.oauth_secret_file, and the server of auth.oauth_url. */
 	bool signs_in;
-	/* No certificate is loaded and service_tls() is NULL (guard, qm): for
-	 * those who may not read the key. */
-	bool without_tls;
+	/* No certificate is loaded and service_tls() is NULL: for those who
+	 * may not read the key. With the second (guard, qm) only where all of
+	 * the protocols' settings name Unix sockets. */
+	bool without_tls, tls_on_tcp;
 };
 
 /* The whole main(). Returns the exit status (sysexits). */

@@ -122,4 +122,7 @@ void service_notify_reloading(void);
 /* How often to send WATCHDOG=1; 0: never. */
 int64_t service_watchdog_ms(void);
 
+/* Has it a certificate, with this configuration? */
+bool service_uses_tls(const struct service *s, const struct conf *conf);
+
 #endif

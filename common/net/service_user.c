@@ -179,6 +179,24 @@ allow_file(struct path_list *l, const struct conf *conf, const char *file)
 		allow(l, arena_strdup(&l->arena, slice_str(real)), false);
 }
 
+bool
+service_uses_tls(const struct service *s, const struct conf *conf)
+{
+	if (s->without_tls)
+		return false;
+	for (const struct service_protocol *p = s->protocols;
+	     s->tls_on_tcp && p->name != NULL; p++) {
+		size_t n = 0;
+		const char *const *list =
+		    p->setting == NULL ? NULL : conf_list(conf, p->setting, &n);
+
+		for (size_t i = 0; i < n; i++)
+			if (strncmp(list[i], "unix:", 5) != 0)
+				return true;
+	}
+	return !s->tls_on_tcp;
+}
+
 static void
 allow_tls(struct path_list *l, const struct service *s, const struct conf *conf)
 {
@@ -186,7 +204,7 @@ allow_tls(struct path_list *l, const struct service *s, const struct conf *conf)
 	const char *const *names = conf_map_keys(conf, "tls.names", &n);
 
 	allow_file(l, conf, conf_file(conf, "tls.ca"));
-	if (s->without_tls)
+	if (!service_uses_tls(s, conf))
 		return;
 	allow_file(l, conf, conf_file(conf, "tls.certificate"));
 	allow_file(l, conf, conf_file(conf, "tls.key"));

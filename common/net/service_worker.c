@@ -531,7 +531,7 @@ reload_tls(struct service_process *p, const struct conf *conf)
 
 	if (p->tls != NULL)
 		rc = tls_server_reload(p->tls, conf, &err);
-	else if (!p->service->without_tls)
+	else if (service_uses_tls(p->service, conf))
 		rc = tls_server_new(&p->tls, conf, &err);
 	if (rc != 0)
 		log_error("certificates not reloaded", "the old ones stay: %s",

@@ -19,12 +19,30 @@
 struct smtp_pool {
 	struct net_addr to;
 	struct smtp_client_conf conf;
-	char *name; /* the address as configured, for the log */
+	struct tls_client *tls; /* where the address is TCP */
+	char *name;             /* the address as configured, for the log */
 	struct smtp_client *idle;
 	size_t n_idle, max_idle;
 	struct event *sweep; /* pending while anything is idle */
 	struct co_semaphore room;
 };
+
+/* Over a wire by TLS where it is offered: any certificate is better than
+ * none. */
+static int
+use_tls(struct smtp_pool *p)
+{
+	struct buf err = BUF_INIT;
+	int rc;
+
+	if (net_addr_is_unix(&p->to) || p->conf.tls != NULL)
+		return 0;
+	rc = tls_client_new_files(&p->tls, TLS_VERIFY_NONE, NULL, &err);
+	buf_clear(&err);
+	p->conf.tls = p->tls;
+	p->conf.tls_mode = SMTP_TLS_MAY;
+	return rc;
+}
 
 int
 smtp_pool_new(struct smtp_pool **out, const char *address, const char *run_dir,
@@ -44,6 +62,8 @@ smtp_pool_new(struct smtp_pool **out, const char *address, const char *run_dir,
 	p->name = strdup(address);
 	rc = p->name == NULL ? -ENOMEM
 			     : net_addr_parse(&p->to, address, run_dir);
+	if (rc == 0)
+		rc = use_tls(p);
 	if (rc != 0) {
 		smtp_pool_free(&p);
 		return rc;
@@ -76,6 +96,7 @@ smtp_pool_free(struct smtp_pool **pool)
 	close_all(p, &p->idle);
 	if (p->sweep != NULL)
 		event_free(p->sweep);
+	tls_client_free(&p->tls);
 	free(p->name);
 	free(p);
 }

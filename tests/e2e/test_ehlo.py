@@ -5,6 +5,7 @@ import os
 import smtplib
 import unittest
 
+import pneu
 from pneu import PASSWORD, PATIENCE, System, tls_context
 
 # Where it is listed: (plain text, under TLS, signed in). LMTP is asked on the
@@ -98,6 +99,55 @@ class Ehlo(unittest.TestCase):
         c.ehlo()
         self.assertEqual(set(k.upper() for k in c.esmtp_features) - MORE,
                          table()["msa+tls"])
+
+
+class OverTcp(unittest.TestCase):
+    """guard and qm on TCP have STARTTLS, as mailbox; their clients use it."""
+
+    def start(self, program, conf=None):
+        pneu.PROTOCOLS[program] = [("lmtp", None)]
+        try:
+            s = System(programs=(program,), start=False)
+        finally:
+            pneu.PROTOCOLS[program] = []
+        self.addCleanup(s.close)
+        s.write_conf({program: {"lmtp": [
+            "unix:%s.sock" % program, "127.0.0.1:%d" % s.port["lmtp"]],
+            **(conf or {})}})
+        return s
+
+    def lmtp(self, s):
+        c = smtplib.LMTP("127.0.0.1", s.port["lmtp"])
+        self.addCleanup(c.close)
+        c.ehlo()
+        return c
+
+    def test_starttls(self):
+        for program in ("guard", "qm"):
+            with self.subTest(program):
+                s = self.start(program)
+                s.start_all()
+                c = self.lmtp(s)
+                self.assertTrue(c.has_extn("starttls"))
+                self.assertEqual(c.starttls(context=tls_context())[0], 220)
+                c.ehlo()
+                self.assertFalse(c.has_extn("starttls"))
+                self.assertTrue(c.has_extn("requiretls"))
+                self.assertEqual(c.mail("a@b.test")[0], 250)
+
+    def test_who_asks_them_uses_it(self):
+        guard = self.start("guard")
+        guard.start_all()
+        qm = self.start("qm", {"guard": "127.0.0.1:%d" % guard.port["lmtp"]})
+        qm.start_all()
+        c = self.lmtp(qm)
+        c.mail("a@b.test")
+        self.assertEqual(c.rcpt("alice@example.test")[0], 250)
+        self.assertEqual(c.rcpt("nobody@example.test")[0], 550)
+        c.quit()
+        qm.stop("qm")
+        guard.stop("guard")
+        self.assertRegex(guard.log("guard"), r"session .*tls=TLS1\.[23]")
 
 
 if __name__ == "__main__":
