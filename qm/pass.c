@@ -387,9 +387,10 @@ by_first(const struct queue_message *m, int64_t now_ms, int64_t next_ms)
 
 /* --- finish --- */
 
-/* Too old: what waits has failed, for the reason of the last attempt. */
+/* Too old by this rule: what waits has failed, for the reason of the last
+ * attempt. */
 static void
-expire(struct pass *p, const char status[static 6])
+expire(struct pass *p, const char status[static 6], const char *rule)
 {
 	for (size_t i = 0; i < p->m->n_rcpts; i++) {
 		struct queue_rcpt *r = p->m->rcpts[i];
@@ -399,7 +400,7 @@ expire(struct pass *p, const char status[static 6])
 		log_info("expired", "qid=%s id=%s to=<%s> reply=\"%s\"", p->id,
 		    log_q(p->m->trace), log_q(r->address),
 		    log_q(r->diagnostic));
-		tell_expired(p->m, r);
+		tell_expired(p->m, r, rule);
 		r->state = QUEUE_FAILED;
 		memcpy(r->status, status, 6);
 		queue_rcpt_touch(r);
@@ -548,9 +549,11 @@ pass_finish(struct pass *p, bool *gone)
 	int rc;
 
 	m->flags &= ~(unsigned)QUEUE_AT_ONCE;
-	if (!p->busy &&
+	if (by_is_over(m, now_ms)) /* nothing was attempted any more */
+		expire(p, "5.4.7", "DELIVERBY");
+	else if (!p->busy &&
 	    retry_is_over(&p->qm->retry, queue_message_since_ms(m), now_ms))
-		expire(p, "4.4.7"); /* RFC 3463 3.5 */
+		expire(p, "4.4.7", "qm.max_age"); /* RFC 3463 3.5 */
 	waits = queue_message_count(m, QUEUE_PENDING) > 0;
 	delayed = waits && (m->flags & QUEUE_DELAY_TOLD) == 0 &&
 	    retry_is_delayed(&p->qm->retry, queue_message_since_ms(m), now_ms);

@@ -129,13 +129,14 @@ set_diagnostic(struct trace_record *t, struct slice said)
 }
 
 void
-tell_expired(const struct queue_message *m, const struct queue_rcpt *r)
+tell_expired(const struct queue_message *m, const struct queue_rcpt *r,
+    const char *rule)
 {
 	struct trace_record t = record_of(m, TRACE_EXPIRED);
 
 	t.field[TRACE_RECIPIENT] = r->address;
 	set_diagnostic(&t, r->diagnostic);
-	set_text(&t, TRACE_RULE, "qm.max_age");
+	set_text(&t, TRACE_RULE, rule);
 	t.took_us = (clock_wall_ms() - m->arrival_ms) * 1000;
 	trace_write(&t);
 }

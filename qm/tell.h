@@ -16,7 +16,9 @@ void tell_outcome(const struct queue_message *m, const struct queue_rcpt *r,
     const struct smtp_reply *reply, const struct deliver_peer *peer);
 /* Who is pending waits until m->due_ms. */
 void tell_retry(const struct queue_message *m);
-void tell_expired(const struct queue_message *m, const struct queue_rcpt *r);
+/* `rule`: what says that it has been tried for long enough. */
+void tell_expired(const struct queue_message *m, const struct queue_rcpt *r,
+    const char *rule);
 /* "1 failed, 2 delayed": to be asked before they are done. */
 void tell_counts(struct queue_rcpt *const *v, size_t n, struct buf *out);
 void tell_report(const struct queue_message *m, struct queue_rcpt *const *v,

@@ -105,6 +105,18 @@ class DeliverBy(Case):
         self.assertEqual(recipient["Status"], "5.4.7")
         self.wait_empty()
 
+    def test_returned_in_time_between_two_attempts(self):
+        self.conf(retry_first="1h", retry_max="1h")
+        self.s.restart("qm")
+        self.serve("127.0.0.2", rcpt="450 4.2.1 busy",
+                   extensions=OFFERS + ("DELIVERBY",))
+        self.queue("x@one.lab", mail_options=["BY=3;R"])
+        recipient = self.fields()[1]
+        self.assertEqual(recipient["Action"], "failed")
+        self.assertEqual(recipient["Status"], "5.4.7")
+        self.wait_empty()
+        self.assertIn("(DELIVERBY)", self.s.pneu("why", "x@one.lab"))
+
     def test_sender_hears_that_it_is_late(self):
         """4.1.3, once; and it is tried on."""
         refuse = ["450 4.2.1 busy"]
