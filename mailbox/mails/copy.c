@@ -3,11 +3,13 @@
  * COPY. The blobs come to be shared: refs for source and targets first, then
  * the source rows that had a blob alone get their token, then the rows of the
  * target. Should it fail in between, what is in the target already goes again
- * (RFC 3501 6.4.7: all or none); up to COPY_STEP messages are one batch.
+ * (RFC 3501 6.4.7: all or none); up to COPY_STEP messages are one batch, more
+ * are kept track of by copy_journal.h, so that a crash undoes them too.
  */
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "mailbox/mails/copy_journal.h"
 #include "mailbox/mails/room.h"
 
 #define COPY_STEP 200                   /* messages: 2 operations each */
@@ -30,8 +32,9 @@ struct copy {
 	struct keywords source_keywords, keywords; /* of the target */
 	size_t keywords_were;
 	struct item *items;
-	size_t n, done; /* of these in the target */
-	bool doubtful;  /* whether those behind `done` are is not known */
+	size_t n, done;              /* of these in the target */
+	struct copy_journal journal; /* of more than one batch */
+	bool doubtful; /* whether those behind `done` are is not known */
 };
 
 /* --- what is to be copied --- */
@@ -303,6 +306,12 @@ step_attempt(struct copy *c, size_t at, size_t n)
 		keywords_put(&change, &c->keywords);
 	}
 	change.h.modseq++;
+	if (c->journal.x != NULL &&
+	    !copy_journal_put(&c->journal, change.b, change.h.uidnext,
+		(uint32_t)n, at + n == c->n)) {
+		change_abort(&change);
+		return -ENOMEM;
+	}
 	for (size_t i = at; i < at + n; i++)
 		item_put(&change, &c->items[i]);
 	rc = change_commit(&change);
@@ -319,15 +328,19 @@ target_put(struct copy *c)
 
 	while (c->done < c->n && rc == 0) {
 		attempts = 0;
-		if ((rc = step_load(c, c->done, &n)) != 0)
+		if ((rc = step_load(c, c->done, &n)) != 0 ||
+		    (n < c->n && c->journal.x == NULL &&
+			(rc = copy_journal_begin(&c->journal, c->target)) != 0))
 			break;
 		do
 			rc = step_attempt(c, c->done, n);
 		while (try_again(rc, &attempts));
 		for (size_t i = c->done; i < c->done + n; i++)
 			buf_clear(&c->items[i].summary);
-		if (rc == 0)
+		if (rc == 0) {
+			copy_journal_done(&c->journal);
 			c->done += n;
+		}
 	}
 	return rc;
 }
@@ -378,6 +391,13 @@ copy_run(struct copy *c)
 	rc = target_put(c);
 	if (rc != 0 && !c->doubtful)
 		target_undo(c);
+	/* What is in doubt is undone too, now or, when it cannot be now, by who
+	 * opens the mailbox next; unless it was the last batch, and is there. */
+	if (rc != 0 && c->journal.x != NULL &&
+	    copy_journal_undo(&c->journal) == 1 && c->doubtful &&
+	    step_was_done(c, c->done) == 0)
+		rc = 0;
+	copy_journal_end(&c->journal);
 	return rc;
 }
 

@@ -22,6 +22,7 @@
  *   i<key>         UID that was delivered under this key, and a note (keys.c)
  *   x<token>...    moves out of here that are under way (copy.c)
  *   y<token>       moves and copies into here (copy.c)
+ *   z              a copy into here that is under way (copy_journal.h)
  *
  * Partition "w<account>": for which addresses its mail came in (origins.c).
  *

@@ -19,6 +19,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "mailbox/mails/copy_journal.h"
 #include "mailbox/mails/room.h"
 
 #define MOVE_STEP 80 /* messages: 6 operations each */
@@ -608,5 +609,5 @@ moves_replay(struct box *x)
 	}
 	if (rc == 0)
 		done_forget(x);
-	return rc;
+	return rc == 0 ? copies_replay(x) : rc;
 }

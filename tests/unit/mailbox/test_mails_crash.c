@@ -375,6 +375,151 @@ a_failing_disk_loses_nothing(void **state)
 	}
 }
 
+/* --- copies of more than one batch --- */
+
+#define LARGE 450
+
+static void
+large_fill(void)
+{
+	struct mails_message *msgs[LARGE];
+	struct mails_target targets[LARGE];
+	char text[200];
+
+	for (unsigned i = 0; i < LARGE; i++) {
+		text_of(text, i);
+		msgs[i] = message_of(text);
+		targets[i] = (struct mails_target){ .account = ALICE,
+			.mailbox = SLICE_LIT("INBOX"),
+			.internaldate = 1000 };
+	}
+	CHECK_INT(mails_deliver_each(msgs, targets, LARGE), 0);
+	for (unsigned i = 0; i < LARGE; i++)
+		mails_message_free(&msgs[i]);
+}
+
+static int
+large_copy(void)
+{
+	struct arena a = ARENA_INIT_MAX(1 << 20);
+	struct mails_view *v = view_of(ALICE, "INBOX");
+	uint32_t seqs[LARGE];
+	struct mails_copied out;
+	int rc;
+
+	for (unsigned i = 0; i < LARGE; i++)
+		seqs[i] = i + 1;
+	rc = mails_copy(v, seqs, LARGE, SLICE_LIT("Archive"), NULL, &a, &out);
+	CHECK(rc != 0 || out.n == LARGE);
+	mails_view_close(&v);
+	arena_reset(&a);
+	return rc;
+}
+
+static void
+large_child(void)
+{
+	char done = 'x';
+
+	while (large_copy() == 0)
+		if (write(told_fd[1], &done, 1) != 1)
+			return;
+}
+
+static unsigned large_told, large_found;
+
+/* All or none: whole copies only, and those that were answered for. Archive
+ * is empty afterwards. */
+static void
+large_verify(void)
+{
+	struct mails_collected collected;
+	struct mails_view *v;
+
+	replay(ALICE);
+	CHECK_INT(mails_check(mm, true, no_fault, NULL, NULL), 0);
+	v = view_of(ALICE, "Archive");
+	large_found = mails_view_count(v);
+	CHECK_INT(large_found % LARGE, 0);
+	CHECK(large_found / LARGE >= large_told);
+	CHECK(large_found / LARGE <= large_told + 1);
+	CHECK_INT(mails_expunge(v, NULL, 0, true), 0);
+	mails_view_close(&v);
+	CHECK_INT(mails_collect(mm, -1, &collected), 0);
+	CHECK_INT(mails_check(mm, true, no_fault, NULL, NULL), 0);
+}
+
+static void
+large_copy_under_sigkill(void **state)
+{
+	unsigned wait_us, partial = 0;
+	pid_t pid;
+	char c;
+
+	(void)state;
+	store_test_failure[0] = '\0';
+	test_dir_new();
+	here(large_fill);
+	for (int i = 0; i < 20 && store_test_failure[0] == '\0'; i++) {
+		assert_int_equal(pipe(told_fd), 0);
+		large_told = 0;
+		pid = child(large_child);
+		close(told_fd[1]);
+		/* One is whole, and another one is under way. */
+		large_told += read(told_fd[0], &c, 1) == 1;
+		wait_us = random_below(15000);
+		usleep(wait_us);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		while (read(told_fd[0], &c, 1) == 1)
+			large_told++;
+		close(told_fd[0]);
+		here(large_verify);
+		partial += large_found > 0;
+	}
+	CHECK(partial > 0);
+	test_dir_remove();
+	if (store_test_failure[0] != '\0')
+		fail_msg("%s", store_test_failure);
+}
+
+static int large_rc;
+
+static void
+large_faulty(void)
+{
+	large_rc = large_copy();
+}
+
+static void
+large_copy_on_a_failing_disk(void **state)
+{
+	const struct store_io real = store_io;
+
+	(void)state;
+	store_test_failure[0] = '\0';
+	test_dir_new();
+	here(large_fill);
+	for (int round = 0; round < 20; round++) {
+		calls = 0;
+		fail_what = 2;
+		fail_errno = round % 2 ? EIO : ENOSPC;
+		fail_at = 1 + round / 2;
+		store_io.txn_commit = failing_commit;
+		here(large_faulty);
+		store_io = real;
+		large_told = large_rc == 0;
+		here(large_verify);
+		/* What was refused is not there. */
+		CHECK_INT(large_found, large_told * LARGE);
+		if (store_test_failure[0] != '\0')
+			break;
+	}
+	test_dir_remove();
+	if (store_test_failure[0] != '\0')
+		fail_msg("call %d: %s", fail_at, store_test_failure);
+}
+
 /* --- several processes --- */
 
 #define EACH 60
@@ -443,6 +588,8 @@ main(void)
 		cmocka_unit_test(processes_deliver_to_one_mailbox),
 		cmocka_unit_test(exactly_once_under_sigkill),
 		cmocka_unit_test(a_failing_disk_loses_nothing),
+		cmocka_unit_test(large_copy_under_sigkill),
+		cmocka_unit_test(large_copy_on_a_failing_disk),
 	};
 
 	test_dir_in_memory = true;
