@@ -20,6 +20,7 @@ struct msa {
 	struct smtp_server server;
 	struct smtp_client_conf lmtp;
 	struct smtp_pool *qm, *mailbox;
+	struct net_addr imap; /* mailbox.submit */
 	struct accounts *accounts;
 	bool plaintext_login;
 	const char *const *etrn_from; /* networks */
@@ -52,6 +53,9 @@ int msa_auth(struct smtp_session *s, struct slice mechanism,
 const char *msa_auth_mechanisms(struct smtp_session *s);
 int msa_mail(
     struct smtp_session *s, const struct smtp_mail *m, struct smtp_reply *reply);
+int msa_burl(struct smtp_session *s, struct slice url,
+    int (*take)(void *arg, struct slice octets), void *arg,
+    struct smtp_reply *reply);
 int msa_message(struct smtp_session *s, struct spool *body,
     struct smtp_reply *replies, size_t n);
 

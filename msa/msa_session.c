@@ -223,6 +223,7 @@ static const struct smtp_handler handler = {
 	.rcpt = on_rcpt,
 	.verify = on_verify,
 	.flush = on_flush,
+	.burl = msa_burl,
 	.message = msa_message,
 	.reset = on_reset,
 	.auth = msa_auth,
@@ -290,7 +291,8 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
 		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
 		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN,
+		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN |
+		    SMTP_EXT_BURL,
 		.tls = service_tls(),
 		.auth_without_tls = msa.plaintext_login,
 		.auth_required = true,
@@ -333,6 +335,9 @@ msa_start(const struct conf *conf)
 		rc = smtp_pool_new(&msa.mailbox, conf_str(conf, "msa.mailbox"),
 		    conf_file(conf, "run_dir"), &msa.lmtp,
 		    MAILBOX_CONNECTIONS);
+	if (rc == 0)
+		rc = net_addr_parse(&msa.imap, conf_str(conf, "msa.imap"),
+		    conf_file(conf, "run_dir"));
 	if (rc != 0)
 		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
 		    log_q(buf_slice(&err)));

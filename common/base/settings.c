@@ -212,6 +212,8 @@ const struct conf_setting conf_settings[] = {
 	{ "msa.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,
 	    "LMTP address that is asked for which address a message came in, "
 	    "where an account replies as that" },
+	{ "msa.imap", CONF_STRING, "unix:submit.sock", 0, 0, NULL,
+	    "Address of mailbox.submit, where messages of BURL are fetched" },
 	{ "msa.max_size", CONF_SIZE, "50M", 64 * K, 0, NULL,
 	    "Largest message" },
 	{ "msa.max_recipients", CONF_INT, "1000", 100, 1000000, NULL,

@@ -88,8 +88,8 @@ refuse_out_of_place(struct smtp_session *s, const struct chunk *c)
 	return session_refuse_order(s, 503, "BDAT is not for here");
 }
 
-static int
-finish(struct smtp_session *s)
+int
+body_finish_chunks(struct smtp_session *s)
 {
 	/* What we keep and pass on is lines. */
 	if (s->mail.body != SMTP_BODY_BINARYMIME &&
@@ -118,7 +118,7 @@ cmd_bdat(struct smtp_session *s, struct slice args)
 	if (is_out_of_place(s))
 		return refuse_out_of_place(s, &c);
 	if (c.last)
-		return finish(s);
+		return body_finish_chunks(s);
 	session_set_state(s, STATE_BDAT);
 	if (s->body_error.code != 0) {
 		session_set_state(s, STATE_BDAT_FAILED);

@@ -16,7 +16,7 @@
 
 /* --- taking it in --- */
 
-static void
+void
 body_fail(struct smtp_session *s, struct smtp_reply why)
 {
 	if (s->body_error.code != 0)

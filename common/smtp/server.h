@@ -61,6 +61,14 @@ struct smtp_handler {
 	/* The session has ended. */
 	void (*disconnect)(struct smtp_session *s);
 	/*
+	 * BURL: give the octets that the URL means to take(arg), until they
+	 * end or it does not return 0 (then return that). A reply of 4xx or
+	 * 5xx refuses the message. The URL is what stood there, no more.
+	 */
+	int (*burl)(struct smtp_session *s, struct slice url,
+	    int (*take)(void *arg, struct slice octets), void *arg,
+	    struct smtp_reply *reply);
+	/*
 	 * AUTH (submission): run the SASL exchange by smtp_session_challenge;
 	 * the reply is the final one, 235 for success (smtp_session_set_
 	 * authenticated before that). `mechanism` is upper-case and one that is

@@ -30,6 +30,7 @@ static const struct session_command commands[] = {
 	{ "RCPT", STATE_MAIL | STATE_RCPT, 0, cmd_rcpt, 0 },
 	{ "DATA", GREETED, CMD_SYNC | CMD_NO_ARGS, cmd_data, 0 },
 	{ "BDAT", STATE_ANY, CMD_OPEN, cmd_bdat, SMTP_EXT_CHUNKING },
+	{ "BURL", STATE_ANY, 0, cmd_burl, SMTP_EXT_BURL },
 	{ "RSET", STATE_ANY, CMD_OPEN | CMD_NO_ARGS | CMD_JUNK, cmd_rset, 0 },
 	{ "QUIT", STATE_ANY, CMD_OPEN | CMD_NO_ARGS, cmd_quit, 0 },
 	{ "EHLO", STATE_ANY, HELLO | CMD_ESMTP, cmd_ehlo, 0 },
@@ -136,6 +137,9 @@ put_ehlo_lines(struct smtp_session *s, struct buf *b)
 		put_deliver_by(s->srv, b);
 	if (ext & SMTP_EXT_FUTURERELEASE)
 		put_future_release(s->srv, b);
+	/* RFC 4468 3.1: without "imap" one has to sign in first. */
+	if (ext & SMTP_EXT_BURL)
+		buf_printf(b, "\nBURL%s", s->account != NULL ? " imap" : "");
 	if (ext & SMTP_EXT_AUTH)
 		buf_printf(b, "\nAUTH %s", s->srv->handler->auth_mechanisms(s));
 	for (; extra != NULL && *extra != NULL; extra++)

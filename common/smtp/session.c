@@ -66,6 +66,10 @@ session_offered(struct smtp_session *s)
 	/* In LMTP every recipient has a reply anyway. */
 	if (session_is_lmtp(s))
 		ext &= ~(unsigned)SMTP_EXT_PRDR;
+	/* RFC 4468 3.1: for submission only. */
+	if (s->srv->kind != SMTP_SERVER_SUBMISSION ||
+	    s->srv->handler->burl == NULL)
+		ext &= ~(unsigned)SMTP_EXT_BURL;
 	if (!s->may_xclient)
 		ext &= ~(unsigned)SMTP_EXT_XCLIENT;
 	/* Both speak for somebody else: from our own programs only. */

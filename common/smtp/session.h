@@ -110,6 +110,7 @@ const struct session_command *session_command_find(struct slice verb);
 int cmd_mail(struct smtp_session *s, struct slice args);
 int cmd_rcpt(struct smtp_session *s, struct slice args);
 int cmd_data(struct smtp_session *s, struct slice args);
+int cmd_burl(struct smtp_session *s, struct slice args);
 int cmd_bdat(struct smtp_session *s, struct slice args);
 int cmd_starttls(struct smtp_session *s, struct slice args);
 int cmd_auth(struct smtp_session *s, struct slice args);
@@ -180,6 +181,8 @@ int session_path_in(struct smtp_session *s, struct arena *a, struct slice args,
 
 /* Asks the handler's data hook and makes the spool; else body_error is set. */
 void body_begin(struct smtp_session *s);
+/* The message is refused; only the first reason counts. */
+void body_fail(struct smtp_session *s, struct smtp_reply why);
 /* smtp_emit: counts, and keeps what still can be accepted. */
 int body_take(void *session, struct slice octets);
 /* The timeout holds for the whole message (or chunk), less so the more of it
@@ -194,5 +197,7 @@ int pace_check(struct pace *p, size_t octets);
 bool body_is_absurd(const struct smtp_session *s);
 /* All has come: ask the handler, reply, end the transaction. */
 int body_finish(struct smtp_session *s);
+/* The same of one that came in chunks (BDAT, BURL). */
+int body_finish_chunks(struct smtp_session *s);
 
 #endif

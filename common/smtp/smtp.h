@@ -34,6 +34,7 @@ enum smtp_ext {
 	SMTP_EXT_DELIVERBY = 1 << 17,     /* RFC 2852 */
 	SMTP_EXT_REQUIRETLS = 1 << 18,    /* RFC 8689 */
 	SMTP_EXT_ETRN = 1 << 19,          /* RFC 1985 */
+	SMTP_EXT_BURL = 1 << 20,          /* RFC 4468 */
 };
 
 /* A Reverse-path or Forward-path. The slices are in the arena. */
