@@ -70,6 +70,8 @@ $(B)/obj/%.o: %.c Makefile
 	@echo "  CC $<"
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
+$(B)/obj/mailbox/mails/pack.o: $(wildcard mailbox/mails/dictionary.*)
+
 # longjmp to another stack is what a coroutine switch is.
 $(B)/obj/common/base/co.o: ALL_CFLAGS += -U_FORTIFY_SOURCE
 
@@ -188,7 +190,8 @@ $(B)/tests/bigbox: $(B)/obj/tests/bench/bigbox.o $(B)/mailbox.a $(LIB)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Mails alone: build/bench-mails DIR [WRITERS] [MESSAGES]
-$(B)/bench-mails: $(B)/obj/tests/bench/bench_mails.o $(B)/mailbox.a $(LIB)
+#              build/bench-space DIR LEVEL FILE...
+$(B)/bench-%: $(B)/obj/tests/bench/bench_%.o $(B)/mailbox.a $(LIB)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # A record of the trace alone: build/bench-trace DIR [RECORDS]

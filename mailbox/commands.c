@@ -315,7 +315,9 @@ run_main(void *arg)
 	struct run *r = arg;
 	struct mails_conf conf = { .store = { .engine = "embedded",
 				       .dir = conf_file(
-					   r->conf, "mailbox.dir") } };
+					   r->conf, "mailbox.dir") },
+		.compression =
+		    (int)conf_int(r->conf, "mailbox.compression") };
 	struct buf err = BUF_INIT;
 	int rc = mails_open(&r->mails, &conf, &err);
 

@@ -357,7 +357,9 @@ open_all(struct door *d)
 {
 	struct mails_conf conf = { .store = { .engine = "embedded",
 				       .dir = conf_file(
-					   d->conf, "mailbox.dir") } };
+					   d->conf, "mailbox.dir") },
+		.compression =
+		    (int)conf_int(d->conf, "mailbox.compression") };
 	struct buf err = BUF_INIT;
 	const char *what = "accounts";
 	int rc = accounts_open(&d->accounts, d->conf, false, &err);

@@ -32,7 +32,8 @@ mailbox_start(const struct conf *conf)
 {
 	const struct mails_conf mc = { .store = { .engine = "embedded",
 					   .dir = conf_file(
-					       conf, "mailbox.dir") } };
+					       conf, "mailbox.dir") },
+		.compression = (int)conf_int(conf, "mailbox.compression") };
 	struct buf err = BUF_INIT;
 	int rc;
 

@@ -174,6 +174,8 @@ const struct conf_setting conf_settings[] = {
 
 	{ "mailbox.dir", CONF_STRING, "mails", 0, 0, NULL,
 	    "Folder of the mail store" },
+	{ "mailbox.compression", CONF_INT, "1", 0, 9, NULL,
+	    "Level of zstd for messages that come in; 0: none" },
 	{ "mailbox.lmtp", CONF_LIST, "unix:mailbox.sock", 0, 0, NULL,
 	    "Where mail is delivered by LMTP" },
 	{ "mailbox.imap", CONF_LIST, "*:143", 0, 0, NULL,

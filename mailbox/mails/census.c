@@ -82,6 +82,7 @@ mark_add(struct census *c, const struct row *r, uint64_t mailbox, uint32_t uid)
 		.blob = r->blob,
 		.token = r->token,
 		.size = r->size,
+		.framed = r->framed,
 		.mailbox = mailbox,
 		.uid = uid,
 	};

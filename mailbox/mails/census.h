@@ -13,6 +13,7 @@ struct mark {
 	uint32_t uid; /* 0: on its way */
 	bool stored;  /* its blob was seen */
 	bool listed;  /* its ref was seen */
+	bool framed;
 };
 
 struct census_box {

@@ -99,7 +99,7 @@ blob_mark(
 	(void)written_s;
 	for (; m != NULL; m = census_is_last(c, m) ? NULL : m + 1) {
 		m->stored = true;
-		if (m->size != size)
+		if (!m->framed && m->size != size)
 			census_fault(c, m->mailbox, m->uid,
 			    "has %llu octets, its row says %llu",
 			    (unsigned long long)size,
@@ -167,6 +167,28 @@ check_marks(struct census *c)
 			(void)co_yield ();
 	}
 	return 0;
+}
+
+/* What the engine cannot know: whether a blob is laid out as its row wants. */
+static int
+check_frames(struct census *c)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < c->n_marks && rc != -ENOMEM; i++) {
+		const struct mark *m = &c->marks[i];
+		const struct row r = { .blob = m->blob, .size = m->size };
+
+		if (m->uid == 0 || !m->framed)
+			continue;
+		rc = octets_check(c->m, &r);
+		if (rc == -EBADMSG && is_still_there(c, m))
+			census_fault(c, m->mailbox, m->uid,
+			    "its octets (blob %s) are not what its row says",
+			    blob_name(&m->blob).text);
+		(void)co_yield ();
+	}
+	return rc == -ENOMEM ? rc : 0;
 }
 
 /* The store's own: of a message where it is one's, or several's. */
@@ -263,7 +285,7 @@ mails_check(struct mails *m, bool octets, mails_fault_fn *fault, void *arg,
 
 	if (rc == 0)
 		rc = check_marks(&c);
-	if (rc == 0 && octets)
+	if (rc == 0 && octets && (rc = check_frames(&c)) == 0)
 		rc = store_check(m->s, store_fault, &c);
 	if (rc >= 0)
 		rc = c.faults_lost ? -ENOMEM : (int)c.n_faults;

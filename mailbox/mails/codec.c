@@ -4,6 +4,7 @@
 
 #define HEADER_VERSION 1
 #define ROW_VERSION 1
+#define ROW_FRAMED 2 /* the same, the blob in frames */
 
 /* Writing and reading in turn. */
 struct cursor {
@@ -88,7 +89,7 @@ row_encode(char out[static MESSAGE_ROW], const struct row *r)
 {
 	struct cursor c = { .out = out + 1 };
 
-	out[0] = ROW_VERSION;
+	out[0] = r->framed ? ROW_FRAMED : ROW_VERSION;
 	w32(&c, r->flags.system);
 	w64(&c, r->flags.keywords);
 	w64(&c, r->modseq);
@@ -105,8 +106,10 @@ row_decode(struct slice in, struct row *r)
 {
 	struct cursor c = { .in = in.p + 1 };
 
-	if (in.n != MESSAGE_ROW || in.p[0] != ROW_VERSION)
+	if (in.n != MESSAGE_ROW ||
+	    (in.p[0] != ROW_VERSION && in.p[0] != ROW_FRAMED))
 		return -EIO;
+	r->framed = in.p[0] == ROW_FRAMED;
 	r->flags.system = r32(&c);
 	r->flags.keywords = r64(&c);
 	r->modseq = r64(&c);

@@ -15,6 +15,14 @@
 
 /* --- octets --- */
 
+static int
+blob_put(void *arg, struct slice octets)
+{
+	struct mails_message *msg = arg;
+
+	return store_blob_write(msg->w, octets);
+}
+
 int
 mails_message_begin(struct mails *m, struct mails_message **out)
 {
@@ -26,6 +34,7 @@ mails_message_begin(struct mails *m, struct mails_message **out)
 		return -ENOMEM;
 	msg->m = m;
 	store_blob_id_new(&msg->blob);
+	frames_writer_init(&msg->frames, m->packer, blob_put, msg);
 	if ((rc = store_blob_begin(m->s, &msg->blob, &msg->w)) == 0)
 		rc = summary_maker_new(&msg->maker);
 	if (rc != 0)
@@ -38,7 +47,7 @@ int
 mails_message_write(struct mails_message *msg, struct slice octets)
 {
 	if (msg->rc == 0)
-		msg->rc = mails_error(store_blob_write(msg->w, octets));
+		msg->rc = mails_error(frames_write(&msg->frames, octets));
 	if (msg->rc != 0)
 		return msg->rc;
 	msg->size += octets.n;
@@ -51,6 +60,9 @@ mails_message_write(struct mails_message *msg, struct slice octets)
 int
 mails_message_end(struct mails_message *msg)
 {
+	if (msg->rc == 0)
+		msg->rc = mails_error(frames_end(&msg->frames));
+	frames_writer_clear(&msg->frames);
 	if (msg->rc == 0)
 		msg->rc = mails_error(store_blob_seal(msg->w));
 	if (msg->rc == 0 && msg->maker != NULL)
@@ -75,6 +87,7 @@ mails_message_free(struct mails_message **out)
 	if (msg == NULL)
 		return;
 	summary_maker_free(&msg->maker);
+	frames_writer_clear(&msg->frames);
 	store_blob_writer_free(&msg->w);
 	buf_clear(&msg->summary);
 	free(msg);
@@ -123,6 +136,7 @@ delivery_row(struct delivery *d, bool shared)
 		.size = msg->size,
 		.blob = msg->blob,
 		.token = shared ? token_new() : 0,
+		.framed = true,
 	};
 }
 

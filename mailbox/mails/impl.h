@@ -34,6 +34,7 @@
 #ifndef PNEU_MAILBOX_MAILS_IMPL_H
 #define PNEU_MAILBOX_MAILS_IMPL_H
 
+#include "mailbox/mails/frames.h"
 #include "mailbox/mails/mails.h"
 #include "mailbox/mails/roll.h"
 
@@ -60,6 +61,7 @@ struct row {
 	uint64_t size;
 	struct store_blob_id blob;
 	uint64_t token; /* 0: the blob is this row's alone */
+	bool framed;	/* how its octets lie in the blob: frames.h; else as is */
 };
 #define MESSAGE_ROW 69
 
@@ -117,6 +119,8 @@ struct mails {
 	struct box *boxes[BOXES];
 	struct indexer *indexer; /* index_upkeep.c; NULL: none */
 	struct rooms *rooms;	 /* room.c */
+	struct packer *packer;
+	struct frame_cache *frames; /* octets.c; NULL: nothing in it yet */
 };
 
 static inline struct slice
@@ -229,8 +233,17 @@ void summary_maker_free(struct summary_maker **s);
 int
 summary_decode(struct slice row, struct arena *a, struct mails_summary *out);
 /* By reading the whole message. */
-int summary_compute(
-    struct store *s, const struct store_blob_id *blob, struct buf *row);
+int summary_compute(struct mails *m, const struct row *r, struct buf *row);
+
+/* --- octets (octets.c) --- */
+
+/* As store_blob_read, of the message's own octets. */
+int octets_read(struct mails *m, const struct row *r, uint64_t at, void *p,
+    size_t n, size_t *got);
+/* Is what the blob says of itself what the row says? -EBADMSG: no. Unpacks
+ * nothing. */
+int octets_check(struct mails *m, const struct row *r);
+void octets_cache_free(struct mails *m);
 
 /* --- messages (deliver.c, flags.c, copy.c) --- */
 
@@ -238,6 +251,7 @@ struct mails_message {
 	struct mails *m;
 	struct store_blob_writer *w;
 	struct store_blob_id blob;
+	struct frames_writer frames;
 	struct summary_maker *maker;
 	struct buf summary; /* the row */
 	bool ended, delivered;

@@ -15,7 +15,12 @@ mails_open(struct mails **out, const struct mails_conf *conf, struct buf *err)
 	if (m == NULL)
 		return -ENOMEM;
 	m->no_default_mailboxes = conf->no_default_mailboxes;
+	if ((m->packer = packer_new(conf->compression)) == NULL) {
+		free(m);
+		return -ENOMEM;
+	}
 	if ((rc = store_open(&m->s, &conf->store, err)) != 0) {
+		packer_free(&m->packer);
 		free(m);
 		return rc;
 	}
@@ -39,6 +44,8 @@ mails_close(struct mails **out)
 	index_stop(m);
 	store_close(&m->s);
 	rooms_free(&m->rooms);
+	octets_cache_free(m);
+	packer_free(&m->packer);
 	free(m);
 }
 

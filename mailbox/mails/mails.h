@@ -30,6 +30,8 @@ struct mails_conf {
 	/* Mailboxes that a new account gets: Drafts, Sent, Trash, Junk,
 	 * Archive, each with its special use, all subscribed. */
 	bool no_default_mailboxes;
+	/* Level of zstd for what comes in; 0: none. */
+	int compression;
 };
 int mails_open(struct mails **out, const struct mails_conf *conf,
     struct buf *err);

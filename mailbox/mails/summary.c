@@ -250,8 +250,8 @@ summary_maker_end(struct summary_maker *s, struct buf *row)
 }
 
 static int
-maker_feed_blob(struct summary_maker *s, struct store *store,
-    const struct store_blob_id *blob)
+maker_feed_blob(
+    struct summary_maker *s, struct mails *m, const struct row *r)
 {
 	char *p = malloc(COMPUTE_CHUNK);
 	uint64_t at = 0;
@@ -259,7 +259,7 @@ maker_feed_blob(struct summary_maker *s, struct store *store,
 	int rc = p == NULL ? -ENOMEM : 0;
 
 	while (rc == 0) {
-		rc = store_blob_read(store, blob, at, p, COMPUTE_CHUNK, &got);
+		rc = octets_read(m, r, at, p, COMPUTE_CHUNK, &got);
 		if (rc != 0 || got == 0)
 			break;
 		at += got;
@@ -270,8 +270,7 @@ maker_feed_blob(struct summary_maker *s, struct store *store,
 }
 
 int
-summary_compute(
-    struct store *store, const struct store_blob_id *blob, struct buf *row)
+summary_compute(struct mails *m, const struct row *r, struct buf *row)
 {
 	struct buf plain = BUF_INIT;
 	struct summary_maker *s;
@@ -280,7 +279,7 @@ summary_compute(
 	buf_reset(row);
 	if ((rc = summary_maker_new(&s)) != 0)
 		return rc;
-	if ((rc = maker_feed_blob(s, store, blob)) == 0 &&
+	if ((rc = maker_feed_blob(s, m, r)) == 0 &&
 	    (rc = maker_plain(s, &plain)) == 0) {
 		buf_put_char(row, KIND_PLAIN);
 		buf_put_slice(row, buf_slice(&plain));

@@ -690,7 +690,7 @@ mails_summary(struct mails_view *v, uint32_t seq, struct arena *a,
 	if (rc == -EBADMSG || rc == -ENOENT) {
 		/* None, or damaged: the message itself has all of it. */
 		if ((rc = row_get(v->x, mails_view_uid(v, seq), &r)) == 0 &&
-		    (rc = summary_compute(v->m->s, &r.blob, &row)) == 0)
+		    (rc = summary_compute(v->m, &r, &row)) == 0)
 			rc = summary_decode(buf_slice(&row), a, out);
 		if (rc == -EBADMSG)
 			rc = -EIO;
@@ -708,7 +708,7 @@ mails_read(struct mails_view *v, uint32_t seq, uint64_t at, void *p, size_t n,
 
 	*got = 0;
 	if (rc == 0)
-		rc = store_blob_read(v->m->s, &r.blob, at, p, n, got);
+		rc = octets_read(v->m, &r, at, p, n, got);
 	/* A row whose blob is not there: damaged, unless it went just now. */
 	if (rc == -ENOENT && row_get(v->x, mails_view_uid(v, seq), &r) == 0)
 		rc = -EIO;

@@ -22,6 +22,10 @@ def mail(system, *args):
     return system.pneu("mail", *args, check=False)
 
 
+# What is flipped is looked for in the files.
+FINDABLE = {"mailbox": {"compression": 0}}
+
+
 def flip(directory, text):
     """Change octets of `text` in the one place of the store that has it."""
     places = []
@@ -38,7 +42,8 @@ def flip(directory, text):
 
 class Check(unittest.TestCase):
     def test_live_then_damaged(self):
-        with System(programs=("guard", "mailbox", "qm", "mta")) as s:
+        with System(programs=("guard", "mailbox", "qm", "mta"),
+                    conf=FINDABLE) as s:
             store = os.path.join(s.dir, "data", "mails")
             for i in range(5):
                 s.send("x@else.test", ["alice"], numbered(i))
@@ -174,7 +179,8 @@ class Backup(unittest.TestCase):
                 self.assertEqual(len(other.messages()), len(got) + 1)
 
     def test_damage_in_a_backup(self):
-        with System(programs=("guard", "mailbox", "qm", "mta")) as s, \
+        with System(programs=("guard", "mailbox", "qm", "mta"),
+                    conf=FINDABLE) as s, \
                 tempfile.TemporaryDirectory(dir="/tmp") as d:
             target = os.path.join(d, "backup")
             s.send("x@else.test", ["bob"], BODY % (b"once", b"octets here"))

@@ -14,7 +14,7 @@ static struct mails *mm;
 static inline void
 mails_test_open(void)
 {
-	struct mails_conf conf = { .store = test_conf() };
+	struct mails_conf conf = { .store = test_conf(), .compression = 1 };
 	struct buf err = BUF_INIT;
 
 	CHECK_INT(mails_open(&mm, &conf, &err), 0);

@@ -120,8 +120,11 @@ text_of(struct buf *out, unsigned number)
 
 	buf_reset(out);
 	buf_printf(out, "Subject: %u\r\nFrom: <a@b.example>\r\n\r\n", number);
-	for (unsigned i = 0; out->n < n; i++)
+	for (unsigned i = 0; out->n < 100 || (n < 70000 && out->n < n); i++)
 		buf_printf(out, "Line %u of number %u.\r\n", i, number);
+	/* What does not pack, so that the blob is a large one. */
+	for (uint32_t x = number; out->n < n; x = x * 1664525 + 1013904223)
+		buf_put_char(out, (char)(1 + (x >> 24) % 255));
 }
 
 /* --- the actors --- */

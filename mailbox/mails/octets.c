@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A message's octets from its blob. One of a single frame is read in one call
+ * of the engine; of a longer one its header, trailer and index first.
+ *
+ * A reader takes a message in pieces, so the frames that were not read to
+ * their end stay here, a few for all readers of the process; one that is done
+ * with is dropped. What another coroutine changes while this one waits does not
+ * matter: a frame that is being read is nobody else's yet.
+ */
+#include <stdlib.h>
+
+#include "mailbox/mails/impl.h"
+
+#define SLOTS 8
+
+struct slot {
+	struct store_blob_id blob;
+	uint64_t frame;
+	char *plain; /* NULL: free */
+	uint64_t used; /* when, by the cache's count */
+};
+
+struct frame_cache {
+	struct slot slots[SLOTS];
+	uint64_t count;
+};
+
+static struct slot *
+slot_find(struct mails *m, const struct store_blob_id *blob, uint64_t frame)
+{
+	for (size_t i = 0; m->frames != NULL && i < SLOTS; i++) {
+		struct slot *s = &m->frames->slots[i];
+
+		if (s->plain != NULL && s->frame == frame &&
+		    memcmp(&s->blob, blob, sizeof(*blob)) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static void
+slot_drop(struct slot *s)
+{
+	free(s->plain);
+	s->plain = NULL;
+}
+
+/* Takes `plain`. */
+static void
+cache_put(struct mails *m, const struct store_blob_id *blob, uint64_t frame,
+    char *plain)
+{
+	struct slot *s = slot_find(m, blob, frame);
+
+	if (m->frames == NULL)
+		m->frames = calloc(1, sizeof(*m->frames));
+	if (m->frames == NULL) {
+		free(plain);
+		return;
+	}
+	if (s == NULL)
+		s = m->frames->slots;
+	for (size_t i = 0; i < SLOTS && s->plain != NULL; i++)
+		if (m->frames->slots[i].plain == NULL ||
+		    m->frames->slots[i].used < s->used)
+			s = &m->frames->slots[i];
+	slot_drop(s);
+	*s = (struct slot){ *blob, frame, plain, ++m->frames->count };
+}
+
+void
+octets_cache_free(struct mails *m)
+{
+	for (size_t i = 0; m->frames != NULL && i < SLOTS; i++)
+		slot_drop(&m->frames->slots[i]);
+	free(m->frames);
+	m->frames = NULL;
+}
+
+/* --- the blob, as a source of frames --- */
+
+struct blob {
+	struct mails *m;
+	const struct row *row;
+	char *whole; /* all of it, where it is small; else NULL */
+	struct frames_source source;
+	struct frames frames;
+};
+
+static int
+read_memory(void *arg, uint64_t at, void *p, size_t n)
+{
+	const struct blob *b = arg;
+
+	memcpy(p, b->whole + at, n);
+	return 0;
+}
+
+static int
+read_store(void *arg, uint64_t at, void *p, size_t n)
+{
+	const struct blob *b = arg;
+	size_t got;
+	int rc = store_blob_read(b->m->s, &b->row->blob, at, p, n, &got);
+
+	return rc == 0 && got != n ? -EBADMSG : rc;
+}
+
+static void
+blob_close(struct blob *b)
+{
+	free(b->whole);
+}
+
+static int
+blob_read_whole(struct blob *b)
+{
+	size_t room = FRAMES_SMALL((size_t)b->row->size) + 1, got;
+	int rc;
+
+	if ((b->whole = malloc(room)) == NULL)
+		return -ENOMEM;
+	rc = store_blob_read(
+	    b->m->s, &b->row->blob, 0, b->whole, room, &got);
+	b->source.read = read_memory;
+	b->source.stored = got;
+	return rc == 0 && got == room ? -EBADMSG : rc;
+}
+
+/* Closed by the caller, also after an error. */
+static int
+blob_open(struct blob *b, struct mails *m, const struct row *r)
+{
+	int rc;
+
+	*b = (struct blob){ .m = m, .row = r };
+	b->source = (struct frames_source){ .read = read_store, .arg = b };
+	if (r->size <= FRAME_OCTETS)
+		rc = blob_read_whole(b);
+	else
+		rc = store_blob_size(m->s, &r->blob, &b->source.stored);
+	if (rc == 0)
+		rc = frames_open(&b->frames, &b->source);
+	if (rc == 0 && b->frames.size != r->size)
+		rc = -EBADMSG;
+	return rc;
+}
+
+int
+octets_check(struct mails *m, const struct row *r)
+{
+	struct blob b;
+	int rc = blob_open(&b, m, r);
+
+	blob_close(&b);
+	return rc;
+}
+
+/* --- reading --- */
+
+/* All of frame i; the caller's. */
+static int
+frame_read(struct mails *m, const struct row *r, uint64_t i, char **out)
+{
+	struct blob b;
+	int rc = blob_open(&b, m, r);
+
+	*out = NULL;
+	if (rc == 0 &&
+	    (*out = malloc(frames_octets(&b.frames, i))) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = frames_read(&b.frames, m->packer, i, *out);
+	blob_close(&b);
+	if (rc != 0) {
+		free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+/* Up to n octets from `at`, as far as its frame goes; to_end: all of that. */
+static int
+part_read(struct mails *m, const struct row *r, uint64_t at, char *p, size_t n,
+    bool to_end)
+{
+	uint64_t i = at / FRAME_OCTETS;
+	struct slot *s = slot_find(m, &r->blob, i);
+	char *plain = s == NULL ? NULL : s->plain;
+	int rc;
+
+	if (s != NULL) {
+		s->used = ++m->frames->count;
+		memcpy(p, plain + at % FRAME_OCTETS, n);
+		if (to_end)
+			slot_drop(s);
+		return 0;
+	}
+	if ((rc = frame_read(m, r, i, &plain)) != 0)
+		return rc;
+	memcpy(p, plain + at % FRAME_OCTETS, n);
+	if (to_end)
+		free(plain);
+	else
+		cache_put(m, &r->blob, i, plain);
+	return 0;
+}
+
+int
+octets_read(struct mails *m, const struct row *r, uint64_t at, void *p,
+    size_t n, size_t *got)
+{
+	char *out = p;
+	size_t part;
+	int rc;
+
+	*got = 0;
+	if (!r->framed)
+		return store_blob_read(m->s, &r->blob, at, p, n, got);
+	while (n > 0 && at < r->size) {
+		part = FRAME_OCTETS - (size_t)(at % FRAME_OCTETS);
+		if (part > r->size - at)
+			part = (size_t)(r->size - at);
+		rc = part <= n
+		    ? part_read(m, r, at, out + *got, part, true)
+		    : part_read(m, r, at, out + *got, n, false);
+		if (rc != 0)
+			return rc == -EBADMSG ? -EIO : rc;
+		part = part < n ? part : n;
+		*got += part;
+		at += part;
+		n -= part;
+	}
+	return 0;
+}
