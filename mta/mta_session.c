@@ -18,7 +18,6 @@
 #define PEER_CONNECTIONS 64
 #define TARGETS_MAX 10000 /* forward-paths of one transaction */
 #define TARGETS_STEP 16
-#define UNSENT_MAX ((size_t)16 << 10)
 
 static struct {
 	struct smtp_server server;
@@ -99,18 +98,6 @@ on_quiet(struct smtp_session *s)
 		guard_release(m, true);
 }
 
-/* A client that asks and asks and does not read what we say is waited for too,
- * as soon as no more replies fit. */
-static void
-send_replies(struct smtp_session *s, struct session *m)
-{
-	struct conn *c = smtp_session_conn(s);
-
-	if (conn_unsent(c) < UNSENT_MAX)
-		return;
-	guard_release(m, true);
-	conn_flush(c); /* an error is the next write's too */
-}
 
 /* Postfix's XFORWARD attributes (XFORWARD_README), xtext where needed. */
 static const char *
@@ -251,10 +238,8 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	struct smtp_client_rcpt ask = {
 		.address = r->to.text, .notify = r->notify, .orcpt = r->orcpt
 	};
-	int rc;
+	int rc = ask_guard(s, m, &ask);
 
-	send_replies(s, m);
-	rc = ask_guard(s, m, &ask);
 	if (rc != 0) { /* doubt means try later (promise 2) */
 		log_warning(
 		    "guard does not answer", "error=\"%s\"", strerror(-rc));

@@ -50,9 +50,10 @@ struct smtp_handler {
 	int (*message)(struct smtp_session *s, struct spool *body,
 	    struct smtp_reply *replies, size_t n);
 	/*
-	 * All commands that have come are answered, and the client is waited
-	 * for, who may take minutes: give back what others need (connections
-	 * of a pool). Said before each such wait for a command.
+	 * The client is going to be waited for, who may take minutes: give
+	 * back what others need (connections of a pool). Said when all commands
+	 * that have come are answered, and when so many replies are unsent that
+	 * they may not fit.
 	 */
 	void (*quiet)(struct smtp_session *s);
 	/* The transaction has ended, one way or the other: free what `data`

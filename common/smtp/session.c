@@ -9,6 +9,7 @@
 #include "common/mail/charset.h"
 
 #define REPLY_MAX ((size_t)128 << 10)
+#define UNSENT_MAX ((size_t)16 << 10)
 
 /* --- state --- */
 
@@ -204,6 +205,10 @@ session_reply(struct smtp_session *s, const struct smtp_reply *r)
 	buf_clear(&plain);
 	if (s->out.failed)
 		return -ENOMEM;
+	/* A client that sends and sends and does not read is waited for too. */
+	if (s->srv->handler->quiet != NULL &&
+	    conn_unsent(s->conn) + s->out.n > UNSENT_MAX)
+		s->srv->handler->quiet(s);
 	rc = conn_write(s->conn, buf_slice(&s->out));
 	if (s->out.cap > 4096)
 		buf_clear(&s->out);

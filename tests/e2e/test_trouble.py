@@ -339,6 +339,8 @@ def readable(s, who):
     try:
         return len(s.messages(who))
     except AssertionError:
+        print([l for l in s.log("mailbox").splitlines()
+               if "not readable" in l or "failed" in l])
         return -1
 
 
