@@ -66,7 +66,8 @@ mails_message_end(struct mails_message *msg)
 	if (msg->rc == 0)
 		msg->rc = mails_error(store_blob_seal(msg->w));
 	if (msg->rc == 0 && msg->maker != NULL)
-		msg->rc = summary_maker_end(msg->maker, &msg->summary);
+		msg->rc = summary_maker_end(
+		    msg->maker, msg->m->packer, &msg->summary);
 	summary_maker_free(&msg->maker);
 	msg->ended = msg->rc == 0;
 	return msg->rc;

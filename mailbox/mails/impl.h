@@ -227,11 +227,12 @@ struct summary_maker;
 int summary_maker_new(struct summary_maker **out);
 int summary_maker_feed(struct summary_maker *s, struct slice octets);
 /* The row's octets, into `row` (emptied first). */
-int summary_maker_end(struct summary_maker *s, struct buf *row);
+int summary_maker_end(
+    struct summary_maker *s, struct packer *p, struct buf *row);
 void summary_maker_free(struct summary_maker **s);
 /* -EBADMSG: damaged, or too large for a row: make it from the blob. */
-int
-summary_decode(struct slice row, struct arena *a, struct mails_summary *out);
+int summary_decode(struct packer *p, struct slice row, struct arena *a,
+    struct mails_summary *out);
 /* By reading the whole message. */
 int summary_compute(struct mails *m, const struct row *r, struct buf *row);
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Summaries: made while a message comes in, kept as a row, so that FETCH of a
- * list opens no body. Texts with their length in front, then the parts; by
- * zstd where it is long. What does not fit a row is made from the blob when
- * somebody asks.
+ * list opens no body. Texts with their length in front, then the parts; packed
+ * with a dictionary (pack.h) unless compression is off. What does not fit a row
+ * is made from the blob when somebody asks.
  *
- *	0  kind: PLAIN, ZSTD (4 octets length, then the frame), NONE
+ *	0  kind: NONE, PLAIN, ZSTD (4 octets length, then the frame), PACKED
+ *	   (1 octet dictionary, 4 octets length, then the frame)
+ *
+ * ZSTD is of before there was a dictionary, and is only read.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -16,12 +19,13 @@
 #include "common/mail/mime.h"
 #include "common/mail/text.h"
 #include "mailbox/mails/impl.h"
+#include "mailbox/mails/pack.h"
 
 #define KIND_NONE 0
 #define KIND_PLAIN 1
 #define KIND_ZSTD 2
+#define KIND_PACKED 3
 
-#define COMPRESS_OVER 1500 /* LMDB puts longer values on pages of their own */
 #define UNPACKED_MAX ((size_t)4 << 20)
 #define TEXT_KEPT ((size_t)16 << 10) /* of the body, for the preview */
 #define ARENA_MAX ((size_t)8 << 20)
@@ -191,29 +195,22 @@ row_none(struct buf *row)
 	buf_put_char(row, KIND_NONE);
 }
 
-static void
-row_zstd(struct buf *row, struct slice plain)
+/* False: it does not get smaller. */
+static bool
+row_packed(struct buf *row, struct packer *p, struct slice plain)
 {
-	size_t bound = ZSTD_compressBound(plain.n), n;
-
-	buf_put_char(row, KIND_ZSTD);
+	buf_put_char(row, KIND_PACKED);
+	buf_put_char(row, (char)packer_dictionary(p));
 	buf_put_be32(row, (uint32_t)plain.n);
-	if (!buf_reserve(row, bound))
-		return;
-	n = ZSTD_compress(row->p + row->n, bound, plain.p, plain.n, 1);
-	if (ZSTD_isError(n))
-		row->failed = true;
-	else
-		row->n += n;
+	return packer_pack(p, plain, row);
 }
 
 static int
-row_pack(struct buf *row, struct slice plain)
+row_pack(struct buf *row, struct packer *p, struct slice plain)
 {
 	buf_reset(row);
-	if (plain.n > COMPRESS_OVER && plain.n <= UNPACKED_MAX) {
-		row_zstd(row, plain);
-	} else {
+	if (plain.n > UNPACKED_MAX || !row_packed(row, p, plain)) {
+		buf_reset(row);
 		buf_put_char(row, KIND_PLAIN);
 		buf_put_slice(row, plain);
 	}
@@ -233,7 +230,8 @@ maker_plain(struct summary_maker *s, struct buf *plain)
 }
 
 int
-summary_maker_end(struct summary_maker *s, struct buf *row)
+summary_maker_end(
+    struct summary_maker *s, struct packer *p, struct buf *row)
 {
 	struct buf plain = BUF_INIT;
 	int rc = maker_plain(s, &plain);
@@ -243,7 +241,7 @@ summary_maker_end(struct summary_maker *s, struct buf *row)
 		row_none(row);
 		rc = row->failed ? -ENOMEM : 0;
 	} else {
-		rc = row_pack(row, buf_slice(&plain));
+		rc = row_pack(row, p, buf_slice(&plain));
 	}
 	buf_clear(&plain);
 	return rc;
@@ -417,8 +415,27 @@ zstd_unpack(struct slice row, struct arena *a, struct slice *plain)
 	return 0;
 }
 
+static int
+packed_unpack(
+    struct packer *pack, struct slice row, struct arena *a, struct slice *plain)
+{
+	size_t n;
+	char *p;
+	int rc;
+
+	if (row.n < 5 || (n = get_be32(row.p + 1)) > UNPACKED_MAX)
+		return -EBADMSG;
+	if ((p = arena_alloc(a, n + 1)) == NULL)
+		return -ENOMEM;
+	rc = packer_unpack(
+	    pack, (unsigned char)row.p[0], slice_from(row, 5), p, n);
+	*plain = slice(p, n);
+	return rc;
+}
+
 int
-summary_decode(struct slice row, struct arena *a, struct mails_summary *out)
+summary_decode(struct packer *p, struct slice row, struct arena *a,
+    struct mails_summary *out)
 {
 	struct slice plain = slice_from(row, 1);
 	int rc;
@@ -433,6 +450,10 @@ summary_decode(struct slice row, struct arena *a, struct mails_summary *out)
 		break;
 	case KIND_ZSTD:
 		if ((rc = zstd_unpack(plain, a, &plain)) != 0)
+			return rc;
+		break;
+	case KIND_PACKED:
+		if ((rc = packed_unpack(p, plain, a, &plain)) != 0)
 			return rc;
 		break;
 	default:

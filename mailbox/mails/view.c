@@ -686,12 +686,12 @@ mails_summary(struct mails_view *v, uint32_t seq, struct arena *a,
 	int rc = store_get(v->m->s, box_part(v->x), key_slice(&k), &row);
 
 	if (rc == 0)
-		rc = summary_decode(buf_slice(&row), a, out);
+		rc = summary_decode(v->m->packer, buf_slice(&row), a, out);
 	if (rc == -EBADMSG || rc == -ENOENT) {
 		/* None, or damaged: the message itself has all of it. */
 		if ((rc = row_get(v->x, mails_view_uid(v, seq), &r)) == 0 &&
 		    (rc = summary_compute(v->m, &r, &row)) == 0)
-			rc = summary_decode(buf_slice(&row), a, out);
+			rc = summary_decode(v->m->packer, buf_slice(&row), a, out);
 		if (rc == -EBADMSG)
 			rc = -EIO;
 	}

@@ -110,6 +110,57 @@ read_all(void)
 	}
 }
 
+/* --- what rows hold, beside what LMDB's pages lose --- */
+
+struct parts {
+	struct arena arena;
+	struct slice names[4096];
+	size_t n;
+	struct slice at; /* whose rows are being counted */
+	double summaries, others;
+};
+
+static int
+part_note(void *arg, struct slice name)
+{
+	struct parts *p = arg;
+
+	if (p->n < 4096)
+		p->names[p->n++] = arena_dup(&p->arena, name);
+	return 0;
+}
+
+static int
+row_count(void *arg, struct slice key, struct slice val)
+{
+	struct parts *p = arg;
+	double octets = (double)(p->at.n + 1 + key.n + val.n);
+
+	if (p->at.p[0] == 'm' && key.p[0] == 's')
+		p->summaries += octets;
+	else
+		p->others += octets;
+	return 0;
+}
+
+static void
+rows_count(double messages)
+{
+	static struct parts p = { .arena = ARENA_INIT_MAX(1 << 20) };
+	struct store *s = mails_store(bench.mails);
+
+	need(store_partitions(s, SLICE_EMPTY, part_note, &p), "partitions");
+	for (size_t i = 0; i < p.n; i++) {
+		p.at = p.names[i];
+		need(store_scan(s, p.at, SLICE_EMPTY, SLICE_EMPTY, 0, row_count,
+			 &p),
+		    "scan");
+	}
+	printf("octets of rows, per message: summary %.0f, all others %.0f\n",
+	    p.summaries / messages, p.others / messages);
+	arena_reset(&p.arena);
+}
+
 static void
 run(void *arg)
 {
@@ -137,6 +188,7 @@ run(void *arg)
 	       "per message; CPU ms per message: %.3f in, %.3f out\n",
 	    (int)bench.level, (double)s.blob_octets / (double)bench.octets,
 	    (double)s.rows_octets / n, in * 1000 / n, out * 1000 / n);
+	rows_count(n);
 	mails_close(&bench.mails);
 }
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <zstd.h>
 
 #include "mailbox/mails/check.h"
 #include "mailbox/mails/frames.h"
@@ -264,6 +265,52 @@ ranges(void)
 }
 MAILS_ON_ALL(ranges)
 
+/* A summary as it was packed before there was a dictionary. */
+static void
+old_summary(void)
+{
+	struct buf row = BUF_INIT, old = BUF_INIT, plain = BUF_INIT;
+	struct arena a = ARENA_INIT_MAX(1 << 20);
+	struct packer *p = packer_new(0);
+	struct mails_summary s;
+	struct mails_view *v;
+	struct store_batch *b;
+	const struct slice key = slice("s\0\0\0\1", 5);
+	char part[24];
+
+	deliver_to(ALICE, "INBOX", 0, "Subject: x\r\n\r\nas it came\r\n");
+	v = view_of(ALICE, "INBOX");
+	snprintf(part, sizeof(part), "m%016llx",
+	    (unsigned long long)mails_view_mailbox_id(v));
+	CHECK_INT(store_get(st, slice_str(part), key, &row), 0);
+	CHECK(row.n > 6 && row.p[0] == 3);
+	CHECK(buf_reserve(&plain, get_be32(row.p + 2)));
+	plain.n = get_be32(row.p + 2);
+	CHECK_INT(packer_unpack(p, (unsigned char)row.p[1],
+		      slice_from(buf_slice(&row), 6), plain.p, plain.n),
+	    0);
+	CHECK(row.n < plain.n);
+	buf_put_char(&old, 2);
+	buf_put_be32(&old, (uint32_t)plain.n);
+	CHECK(buf_reserve(&old, ZSTD_compressBound(plain.n)));
+	old.n += ZSTD_compress(old.p + old.n, ZSTD_compressBound(plain.n),
+	    plain.p, plain.n, 1);
+	b = store_batch_new(st, slice_str(part));
+	store_put(b, key, buf_slice(&old));
+	CHECK_INT(test_commit(b), 0);
+	CHECK_INT(mails_summary(v, 1, &a, &s), 0);
+	CHECK(slice_eq_str(s.preview, "as it came"));
+	CHECK(slice_eq_str(s.base_subject, "X") ||
+	    slice_eq_str(s.base_subject, "x"));
+	mails_view_close(&v);
+	packer_free(&p);
+	arena_reset(&a);
+	buf_clear(&row);
+	buf_clear(&old);
+	buf_clear(&plain);
+}
+MAILS_ON_ALL(old_summary)
+
 /* A message of before: the row of version 1, the blob as it came. */
 static void
 old_blobs(void)
@@ -310,6 +357,7 @@ main(void)
 		cmocka_unit_test(golden),
 		cmocka_unit_test(on_all_ranges),
 		cmocka_unit_test(on_all_old_blobs),
+		cmocka_unit_test(on_all_old_summary),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
