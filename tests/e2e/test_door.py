@@ -325,7 +325,8 @@ class Others(unittest.TestCase):
             r = mail(s, "export", "--json", s.address("alice"), "-",
                      check=False)
             self.assertTrue(r.stdout == out)
-            self.assertEqual(json.loads(r.stderr)["messages"], 21)
+            self.assertEqual(json.loads(
+                r.stderr[r.stderr.index(b"{"):])["messages"], 21)
             with tarfile.open(fileobj=io.BytesIO(out)) as t:
                 names = t.getnames()
             self.assertIn(".a.b/cur", names)
