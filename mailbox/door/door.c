@@ -43,6 +43,18 @@ door_keywords_sort(struct door_meta *m)
 	qsort(m->keywords, m->n_keywords, sizeof(m->keywords[0]), keyword_cmp);
 }
 
+bool
+door_is_listed(const char *const *list, struct slice mailbox)
+{
+	bool inbox = slice_eq_str_nocase(mailbox, "INBOX");
+
+	for (; list != NULL && *list != NULL; list++)
+		if (slice_eq_str(mailbox, *list) ||
+		    (inbox && slice_eq_str_nocase(mailbox, *list)))
+			return true;
+	return false;
+}
+
 /* --- digests --- */
 
 struct door_digest {

@@ -33,6 +33,10 @@ bool door_keyword_add(struct door_meta *m, struct arena *a, struct slice name);
 /* By octets, so that what is written does not depend on who was first. */
 void door_keywords_sort(struct door_meta *m);
 
+/* Is the mailbox in the list, which ends with NULL (NULL: nothing is)? INBOX in
+ * any spelling. */
+bool door_is_listed(const char *const *list, struct slice mailbox);
+
 /* --- what a message is known by --- */
 
 #define DOOR_KEY 17 /* octets: a small letter, and half a SHA-256 */

@@ -232,21 +232,10 @@ give_mailbox(struct giving *g, const char *name)
 /* --- all --- */
 
 static bool
-is_listed(const char *const *list, const char *name)
-{
-	for (; list != NULL && *list != NULL; list++)
-		if (strcmp(*list, name) == 0 ||
-		    (strcmp(name, "INBOX") == 0 &&
-			slice_eq_str_nocase(slice_str(*list), name)))
-			return true;
-	return false;
-}
-
-static bool
 is_wanted(const struct give_conf *c, const char *name)
 {
-	return (c->only == NULL || is_listed(c->only, name)) &&
-	    !is_listed(c->not, name);
+	return (c->only == NULL || door_is_listed(c->only, slice_str(name))) &&
+	    !door_is_listed(c->not, slice_str(name));
 }
 
 static int

@@ -89,21 +89,10 @@ take_free(struct take **out)
 /* --- mailboxes --- */
 
 static bool
-is_listed(const char *const *list, struct slice name)
-{
-	for (; list != NULL && *list != NULL; list++)
-		if (slice_eq_str(name, *list) ||
-		    (slice_eq_str_nocase(name, "INBOX") &&
-			slice_eq_str_nocase(name, *list)))
-			return true;
-	return false;
-}
-
-static bool
 is_wanted(const struct take *t, struct slice name)
 {
-	return (t->conf.only == NULL || is_listed(t->conf.only, name)) &&
-	    !is_listed(t->conf.not, name);
+	return (t->conf.only == NULL || door_is_listed(t->conf.only, name)) &&
+	    !door_is_listed(t->conf.not, name);
 }
 
 /* The name here of a mailbox there; NULL: no memory. */
