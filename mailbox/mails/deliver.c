@@ -404,46 +404,75 @@ deliveries_refs(
 	return rc;
 }
 
-/*
- * `hands_full`: room for others was taken, so there is no waiting for it.
- * NO_ROOM_YET is apart from -EAGAIN, which is STORE_ECONFLICT: to be done.
- */
+/* Room is yet to be taken, or could not be: apart from -EAGAIN, which is
+ * STORE_ECONFLICT: to be done. */
 #define NO_ROOM_YET (-EBUSY)
 
 static void
-delivery_begin(struct delivery *d, bool shared, bool hands_full)
+delivery_begin(struct delivery *d, bool shared)
 {
 	d->t->rc = delivery_find(d->msg->m, d);
-	if (d->t->rc == 0)
-		d->t->rc = (hands_full ? room_try : room_take)(d->msg->m,
-		    d->t->account, d->t->quota, d->msg->size, 1, &d->room);
+	if (d->t->rc == 0 || d->t->rc == -EAGAIN)
+		d->t->rc = NO_ROOM_YET;
+	delivery_row(d, shared);
+}
+
+/* `hands_full`: room for others was taken, so there is no waiting for it. */
+static void
+delivery_take_room(struct delivery *d, bool hands_full)
+{
+	if (d->t->rc != NO_ROOM_YET || d->x == NULL)
+		return;
+	d->t->rc = (hands_full ? room_try : room_take)(
+	    d->msg->m, d->t->account, d->t->quota, d->msg->size, 1, &d->room);
 	if (d->t->rc == -EAGAIN)
 		d->t->rc = NO_ROOM_YET;
 	if (d->t->rc == 0)
 		d->t->rc = STORE_ECONFLICT; /* to be done */
-	delivery_row(d, shared);
+}
+
+/*
+ * As many as find room without a wait, at least one, done as far as can be:
+ * counting waits until nobody holds room, and that is we ourselves too.
+ */
+static size_t
+deliveries_some(struct delivery *d, size_t n, bool in_order)
+{
+	unsigned attempts = 0;
+	size_t k = 0;
+
+	do
+		delivery_take_room(&d[k], k > 0);
+	while ((d[k].t->rc != NO_ROOM_YET || d[k].x == NULL) && ++k < n);
+	if (k == 0)
+		k = 1; /* it has its answer */
+	while (deliveries_round(d->msg->m, d, k, in_order) &&
+	    try_again(STORE_ECONFLICT, &attempts))
+		;
+	for (size_t i = 0; i < k; i++)
+		room_end(d[i].msg->m, d[i].t->account, &d[i].room,
+		    is_pending(&d[i]) || (d[i].t->rc == 0 && !d[i].again));
+	return k;
 }
 
 /* One message to all. */
 static void
 deliveries_run(struct mails_message *msg, struct delivery *d, size_t n)
 {
-	unsigned attempts = 0;
 	bool shared = n > 1;
 	int rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		d[i].msg = msg;
-		delivery_begin(&d[i], shared, false);
+		delivery_begin(&d[i], shared);
 	}
 	if (shared)
 		rc = deliveries_refs(msg, d, n, true);
 	for (size_t i = 0; i < n && rc != 0; i++)
-		if (is_pending(&d[i]))
+		if (d[i].t->rc == NO_ROOM_YET)
 			d[i].t->rc = rc;
-	while (rc == 0 && deliveries_round(msg->m, d, n, false) &&
-	    try_again(STORE_ECONFLICT, &attempts))
-		;
+	for (size_t at = 0; at < n && rc == 0;)
+		at += deliveries_some(d + at, n - at, false);
 	if (shared && rc == 0)
 		(void)deliveries_refs(msg, d, n, false);
 }
@@ -466,8 +495,6 @@ delivery_end(struct delivery *d)
 {
 	if (d->t->rc == 0)
 		d->msg->delivered = true;
-	room_end(d->msg->m, d->t->account, &d->room,
-	    is_pending(d) || (d->t->rc == 0 && !d->again));
 	d->t->rc = d->t->rc == NO_ROOM_YET ? -EAGAIN : mails_error(d->t->rc);
 	keywords_clear(&d->keywords);
 	buf_clear(&d->old);
@@ -504,45 +531,23 @@ mails_deliver(struct mails_message *msg, struct mails_target *targets, size_t n)
 	return rc;
 }
 
-/* As many as find room without a wait; at least one. */
-static size_t
-deliveries_some(struct delivery *d, size_t n)
-{
-	unsigned attempts = 0;
-	size_t k = 0;
-
-	do
-		delivery_begin(&d[k], false, k > 0);
-	while (d[k].t->rc != NO_ROOM_YET && ++k < n);
-	if (k == 0)
-		k = 1; /* it has its answer */
-	else if (k < n)
-		delivery_end(&d[k]); /* it begins again, with empty hands */
-	while (deliveries_round(d->msg->m, d, k, true) &&
-	    try_again(STORE_ECONFLICT, &attempts))
-		;
-	return k;
-}
-
 int
 mails_deliver_each(
     struct mails_message *const *msgs, struct mails_target *targets, size_t n)
 {
 	struct delivery *d = deliveries_new(targets, n);
-	int rc = 0, first = 0;
-	size_t k;
+	int rc;
 
 	if (d == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		assert(msgs[i]->ended && !msgs[i]->delivered);
 		d[i].msg = msgs[i];
+		delivery_begin(&d[i], false);
 	}
-	for (size_t at = 0; at < n; at += k) {
-		k = deliveries_some(d + at, n - at);
-		rc = deliveries_end(d + at, k);
-		first = first == 0 ? rc : first;
-	}
+	for (size_t at = 0; at < n;)
+		at += deliveries_some(d + at, n - at, true);
+	rc = deliveries_end(d, n);
 	free(d);
-	return first;
+	return rc;
 }

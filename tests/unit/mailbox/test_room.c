@@ -163,6 +163,31 @@ copies_take_room(void)
 	arena_reset(&a);
 }
 
+/* One message to many of a domain that is nearly full: it waits for nobody,
+ * itself least. */
+static void
+one_message_to_many(void)
+{
+	const struct mails_quota q = { .domain_messages = 4 };
+	struct mails_message *msg = message_of(MESSAGE);
+	struct mails_target t[9];
+	int in = 0;
+
+	for (int i = 0; i < 9; i++)
+		t[i] = (struct mails_target){ .account = accounts[i % 3],
+			.mailbox = slice_str(boxes[i / 3]),
+			.quota = &q,
+			.internaldate = INT64_MIN };
+	CHECK_INT(senders_run((struct sender){ &q, 1, 0, 3, 0, 0 }, 1), 1);
+	CHECK_INT(mails_deliver(msg, t, 9), -EDQUOT);
+	for (int i = 0; i < 9; i++) {
+		CHECK(t[i].rc == 0 || t[i].rc == -EDQUOT);
+		in += t[i].rc == 0;
+	}
+	CHECK_INT(in, 3);
+	mails_message_free(&msg);
+}
+
 /* --- several processes --- */
 
 #define EMBEDDED (&test_engines[2])
@@ -265,6 +290,7 @@ MAILS_ON_ALL(what_goes_makes_room)
 MAILS_ON_ALL(what_never_fits)
 MAILS_ON_ALL(mail_without_a_quota_counts)
 MAILS_ON_ALL(copies_take_room)
+MAILS_ON_ALL(one_message_to_many)
 
 int
 main(void)
@@ -276,6 +302,7 @@ main(void)
 		cmocka_unit_test(on_all_what_never_fits),
 		cmocka_unit_test(on_all_mail_without_a_quota_counts),
 		cmocka_unit_test(on_all_copies_take_room),
+		cmocka_unit_test(on_all_one_message_to_many),
 		cmocka_unit_test(processes),
 		cmocka_unit_test(a_kill_costs_no_room),
 	};
