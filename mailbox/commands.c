@@ -17,6 +17,7 @@
 #include "common/mail/date.h"
 #include "mailbox/commands_door.h"
 #include "mailbox/commands_index.h"
+#include "mailbox/commands_kept.h"
 #include "mailbox/commands_store.h"
 #include "mailbox/mails/mails.h"
 
@@ -391,6 +392,10 @@ const struct service_command mailbox_commands[] = {
 	    "Put a message from standard input in a mailbox", run_add },
 	{ "remove", "--yes ACCOUNT", "Delete all mail of an account",
 	    run_remove },
+	{ "undelete", KEPT_UNDELETE_ARGS,
+	    "Bring back what was expunged, or list it", run_undelete },
+	{ "purge", KEPT_PURGE_ARGS, "Remove for good what was expunged",
+	    run_purge },
 	{ "index", "[--json] [--status | --rebuild] ACCOUNT",
 	    "Bring the search index of an account up to date", run_index },
 	{ "copy", DOOR_COPY_ARGS,

@@ -10,6 +10,7 @@
 #include "mailbox/imap/imap.h"
 #include "mailbox/lmtp/lmtp.h"
 #include "mailbox/mails/index.h"
+#include "mailbox/mails/kept.h"
 #include "mailbox/mails/mails.h"
 #include "mailbox/pop3/pop3.h"
 
@@ -30,10 +31,12 @@ start_sessions(const struct conf *conf)
 int
 mailbox_start(const struct conf *conf)
 {
-	const struct mails_conf mc = { .store = { .engine = "embedded",
-					   .dir = conf_file(
-					       conf, "mailbox.dir") },
-		.compression = (int)conf_int(conf, "mailbox.compression") };
+	const struct mails_conf mc = {
+		.store = { .engine = "embedded",
+		    .dir = conf_file(conf, "mailbox.dir") },
+		.keep_s = conf_duration_ms(conf, "mailbox.keep_deleted") / 1000,
+		.compression = (int)conf_int(conf, "mailbox.compression"),
+	};
 	struct buf err = BUF_INIT;
 	int rc;
 
@@ -44,6 +47,8 @@ mailbox_start(const struct conf *conf)
 		rc = mails_open(&mails, &mc, &err);
 	if (rc == 0)
 		rc = mails_index_start(mails);
+	if (rc == 0)
+		rc = mails_purge_start(mails);
 	if (rc == 0)
 		rc = start_sessions(conf);
 	if (rc != 0)

@@ -189,6 +189,10 @@ const struct conf_setting conf_settings[] = {
 	{ "mailbox.submit", CONF_LIST, "unix:submit.sock", 0, 0, NULL,
 	    "Where msa fetches messages that users send by BURL; Unix sockets "
 	    "only" },
+	{ "mailbox.keep_deleted", CONF_DURATION, "7d", 0, 3650 * 24 * H, NULL,
+	    "How long expunged messages and deleted mailboxes are kept, to be "
+	    "seen under #deleted/ and #time/ and brought back by pneu mail "
+	    "undelete; 0: not at all" },
 	{ "mailbox.max_size", CONF_SIZE, "100M", 64 * K, 0, NULL,
 	    "Largest message accepted by LMTP and APPEND" },
 	{ "mailbox.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,

@@ -4,6 +4,7 @@
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
 #include "mailbox/imap/imap_commands.h"
+#include "mailbox/mails/kept.h"
 
 #define ID_FIELDS_MAX 30 /* RFC 2971 3.3 */
 
@@ -156,6 +157,12 @@ cmd_namespace(struct imap_session *s)
 
 	if (rc != 0)
 		return rc;
-	buf_put_str(&s->out, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	buf_put_str(&s->out, "* NAMESPACE ((\"\" \"/\")) NIL ");
+	if (mails_keep_s(s->env->mails) > 0)
+		buf_put_str(&s->out,
+		    "((\"" MAILS_DELETED_ROOT "/\" \"/\")"
+		    "(\"" MAILS_TIME_ROOT "/\" \"/\"))\r\n");
+	else
+		buf_put_str(&s->out, "NIL\r\n");
 	return imap_ok(s, NULL, "NAMESPACE completed");
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "mailbox/imap/imap_commands.h"
+#include "mailbox/imap/imap_kept.h"
 #include "mailbox/imap/imap_list.h"
 #include "mailbox/imap/imap_special.h"
 #include "mailbox/imap/imap_status.h"
@@ -195,6 +196,10 @@ list_names(struct imap_session *s, const struct list_args *l, const char *what)
 
 	rc = mails_list(s->env->mails, s->account, &s->a, &all, &n);
 	if (rc != 0)
+		return imap_no_errno(s, rc);
+	if ((l->options & (IMAP_LIST_LSUB | IMAP_LIST_SUBSCRIBED)) == 0 &&
+	    (rc = imap_kept_add(&s->a, s->env->mails, s->account, l->patterns,
+		 l->n_patterns, &all, &n)) != 0)
 		return imap_no_errno(s, rc);
 	rc = imap_list_select(&s->a, all, n, l->patterns, l->n_patterns,
 	    l->options, &entries, &n);

@@ -90,12 +90,13 @@ select_mailbox(struct imap_session *s, bool read_only)
 	if (rc != 0)
 		return imap_no_errno(s, rc);
 	s->view = v;
-	s->read_only = read_only;
+	s->read_only = read_only |= mails_view_is_read_only(v);
 	s->condstore |= condstore;
 	imap_set_state(s, IMAP_SELECTED);
 	put_mailbox_state(s);
 	return imap_ok(s, read_only ? "READ-ONLY" : "READ-WRITE",
-	    read_only ? "EXAMINE completed" : "SELECT completed");
+	    s->command->run == cmd_examine ? "EXAMINE completed"
+					   : "SELECT completed");
 }
 
 int

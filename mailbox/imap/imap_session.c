@@ -256,6 +256,8 @@ imap_no_errno(struct imap_session *s, int rc)
 		return imap_no(s, "CANNOT", "Not possible with that name");
 	case -EPERM:
 		return imap_no(s, "CANNOT", "Not possible with INBOX");
+	case -EACCES: /* RFC 5530 3 */
+		return imap_no(s, "NOPERM", "What is kept can only be read");
 	case -ENOTEMPTY:
 		return imap_no(s, "CANNOT", "Name has inferior names");
 	case -EDQUOT:

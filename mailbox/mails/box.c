@@ -92,14 +92,15 @@ change_begin(struct change *c, struct box *x)
 void
 change_seal(struct change *c)
 {
-	char row[HEADER_ROW];
+	char row[HEADER_ROW_MAX];
+	size_t n;
 
 	assert(c->x->known && c->old.changes == c->x->h.changes);
-	header_encode(row, &c->old);
-	store_guard(c->b, KEY_HEADER, slice(row, sizeof(row)));
+	n = header_encode(row, &c->old);
+	store_guard(c->b, KEY_HEADER, slice(row, n));
 	c->h.changes++;
-	header_encode(row, &c->h);
-	store_put(c->b, KEY_HEADER, slice(row, sizeof(row)));
+	n = header_encode(row, &c->h);
+	store_put(c->b, KEY_HEADER, slice(row, n));
 	c->x->h = c->h;
 }
 

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "mailbox/mails/kept_impl.h"
+
 #define ROUNDS 5
 #define PAGE 1000
 
@@ -187,6 +189,20 @@ count_row(void *arg, struct slice key, struct slice val)
 	return rc != 0 ? rc : ++b->n == PAGE;
 }
 
+/* Kept messages own their blobs as others do. */
+static int
+count_kept(void *arg, uint32_t number, const struct kept *k)
+{
+	struct box_count *b = arg;
+	int rc;
+
+	if (k->kind != KEPT_EXPUNGED)
+		return 0;
+	if ((rc = mark_add(b->c, &k->row, b->x->id, k->uid)) == 0)
+		b->c->marks[b->c->n_marks - 1].kept = number;
+	return rc;
+}
+
 static int
 count_kind(struct box_count *b, char kind)
 {
@@ -224,8 +240,9 @@ count_box(struct census *c, struct census_box *out)
 	out->exists = rc == 0;
 	if (rc == -ENOENT)
 		rc = 0;
-	if (rc == 0 && (rc = count_kind(&b, 'u')) == 0)
-		rc = count_kind(&b, 'x');
+	if (rc == 0 && (rc = count_kind(&b, 'u')) == 0 &&
+	    (rc = count_kind(&b, 'x')) == 0)
+		rc = kept_rows(x, 0, count_kept, &b);
 	/* Sums can be compared when nothing changed meanwhile. */
 	if (rc == 0 && out->exists && box_read(x, &after) == 0 &&
 	    after.changes == out->h.changes && sums_differ(&after, &b.sum))
@@ -299,6 +316,23 @@ is_lost(struct census *c, const char *account, uint64_t id)
 	return lost && named;
 }
 
+/* Deleted mailboxes that are kept have a name too. */
+static int
+kept_mark(struct census *c, const char *account)
+{
+	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
+	struct census_box *box;
+	struct kept_box *kept;
+	size_t n;
+	int rc = kept_boxes(c->m, account, &a, &kept, &n);
+
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if ((box = box_find(c, kept[i].id)) != NULL)
+			box->named = true;
+	arena_reset(&a);
+	return rc;
+}
+
 static int
 names_mark(struct census *c)
 {
@@ -324,6 +358,8 @@ names_mark(struct census *c)
 				    accounts[i]);
 		}
 		arena_reset(&ids_arena);
+		if (rc == 0)
+			rc = kept_mark(c, accounts[i]);
 	}
 	arena_reset(&a);
 	return rc;

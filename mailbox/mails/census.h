@@ -10,7 +10,8 @@ struct mark {
 	struct store_blob_id blob;
 	uint64_t token, size;
 	uint64_t mailbox;
-	uint32_t uid; /* 0: on its way */
+	uint32_t uid;  /* 0: on its way */
+	uint32_t kept; /* number of its kept row; 0: it is a message */
 	bool stored;  /* its blob was seen */
 	bool listed;  /* its ref was seen */
 	bool framed;

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "mailbox/mails/census.h"
+#include "mailbox/mails/kept_impl.h"
 
 /* "1234..ef", for texts. */
 struct blob_name {
@@ -115,8 +116,16 @@ is_still_there(struct census *c, const struct mark *m)
 {
 	struct box *x = box_get(c->m, m->mailbox);
 	struct row r;
-	bool is = m->uid != 0 && x != NULL && row_get(x, m->uid, &r) == 0 &&
-	    r.token == m->token &&
+	struct kept k;
+	bool is = m->uid != 0 && x != NULL;
+
+	if (is && m->kept != 0) {
+		is = kept_get(x, m->kept, &k, NULL) == 0;
+		r = k.row;
+	} else if (is) {
+		is = row_get(x, m->uid, &r) == 0;
+	}
+	is = is && r.token == m->token &&
 	    memcmp(&r.blob, &m->blob, sizeof(r.blob)) == 0;
 
 	box_put(&x);
@@ -269,7 +278,7 @@ checked_sum(const struct census *c, struct mails_checked *out)
 	for (size_t i = 0; i < c->n_boxes; i++)
 		out->mailboxes += c->boxes[i].exists;
 	for (size_t i = 0; i < c->n_marks; i++) {
-		if (c->marks[i].uid == 0)
+		if (c->marks[i].uid == 0 || c->marks[i].kept != 0)
 			continue;
 		out->messages++;
 		out->octets += c->marks[i].size;

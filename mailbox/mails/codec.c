@@ -3,6 +3,8 @@
 #include "mailbox/mails/impl.h"
 
 #define HEADER_VERSION 1
+#define HEADER_ROW 69
+#define HEADER_VERSION_KEPT 2 /* with kept_next, once it is not 0 */
 #define ROW_VERSION 1
 #define ROW_FRAMED 2 /* the same, the blob in frames */
 
@@ -40,12 +42,12 @@ r64(struct cursor *c)
 	return get_be64(c->in - 8);
 }
 
-void
-header_encode(char out[static HEADER_ROW], const struct header *h)
+size_t
+header_encode(char out[static HEADER_ROW_MAX], const struct header *h)
 {
 	struct cursor c = { .out = out + 1 };
 
-	out[0] = HEADER_VERSION;
+	out[0] = h->kept_next == 0 ? HEADER_VERSION : HEADER_VERSION_KEPT;
 	w32(&c, h->uidvalidity);
 	w32(&c, h->uidnext);
 	w64(&c, h->modseq);
@@ -59,6 +61,9 @@ header_encode(char out[static HEADER_ROW], const struct header *h)
 	w32(&c, h->moved_in);
 	w32(&c, h->recent_uid);
 	w32(&c, h->keywords);
+	if (h->kept_next != 0)
+		w32(&c, h->kept_next);
+	return (size_t)(c.out - out);
 }
 
 int
@@ -66,7 +71,8 @@ header_decode(struct slice in, struct header *h)
 {
 	struct cursor c = { .in = in.p + 1 };
 
-	if (in.n != HEADER_ROW || in.p[0] != HEADER_VERSION)
+	if (!(in.n == HEADER_ROW && in.p[0] == HEADER_VERSION) &&
+	    !(in.n == HEADER_ROW_MAX && in.p[0] == HEADER_VERSION_KEPT))
 		return -EIO;
 	h->uidvalidity = r32(&c);
 	h->uidnext = r32(&c);
@@ -81,6 +87,7 @@ header_decode(struct slice in, struct header *h)
 	h->moved_in = r32(&c);
 	h->recent_uid = r32(&c);
 	h->keywords = r32(&c);
+	h->kept_next = in.p[0] == HEADER_VERSION ? 0 : r32(&c);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "mailbox/mails/copy_journal.h"
+#include "mailbox/mails/kept_impl.h"
 #include "mailbox/mails/room.h"
 
 #define COPY_STEP 200                   /* messages: 2 operations each */
@@ -355,7 +356,7 @@ target_undo(struct copy *c)
 		return;
 	for (size_t i = 0; i < c->done; i++)
 		uids[i] = c->items[i].to;
-	(void)box_expunge(c->target, uids, c->done, true);
+	(void)box_expunge(c->target, uids, c->done, true, false);
 	free(uids);
 	(void)refs_unshare(c, c->done, true);
 }
@@ -424,6 +425,8 @@ mails_copy(struct mails_view *v, const uint32_t *seqs, size_t n,
 	int rc;
 
 	*out = (struct mails_copied){ .n = 0 };
+	if (v->kind != VIEW_LIVE)
+		return kept_copy(v, seqs, n, target, quota, a, out);
 	if ((rc = names_find(v->m, v->account, target, &id)) != 0)
 		return mails_error(rc);
 	if ((c.target = box_get(v->m, id)) == NULL)

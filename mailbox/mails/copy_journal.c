@@ -106,7 +106,7 @@ ranges_expunge(struct copy_journal *j)
 		for (uint32_t i = 0; i < n && have < total; i++)
 			uids[have++] = first + i;
 	}
-	rc = box_expunge(j->x, uids, have, true);
+	rc = box_expunge(j->x, uids, have, true, false);
 	if (rc == 0)
 		log_info("undid a copy that was cut short",
 		    "mailbox=%s messages=%zu", j->x->part, have);

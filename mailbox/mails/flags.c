@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/kept_impl.h"
 
 #define STORE_STEP 100      /* messages of one batch: 4 operations each */
 #define EXPUNGE_STEP 80     /* 6 operations each */
@@ -231,7 +231,7 @@ mails_store_flags(struct mails_view *v, const uint32_t *seqs, size_t n,
 		.silent = silent,
 		.a = a };
 	size_t step;
-	int rc = 0;
+	int rc = v->kind == VIEW_LIVE ? 0 : -EACCES;
 
 	for (size_t at = 0; at < n && rc == 0; at += step) {
 		step = n - at < STORE_STEP ? n - at : STORE_STEP;
@@ -299,6 +299,7 @@ expunges_trim(struct box *x)
 struct expunge {
 	struct box *x;
 	bool force;
+	bool keep;
 	struct ref *refs; /* of shared blobs whose rows are gone */
 	size_t n_refs, cap_refs;
 };
@@ -320,7 +321,8 @@ refs_room(struct expunge *e, size_t n)
 }
 
 void
-row_expunge(struct change *c, uint32_t uid, const struct row *r, bool blob)
+row_expunge(
+    struct change *c, uint32_t uid, const struct row *r, enum row_fate fate)
 {
 	struct key k = key_uid('u', uid);
 
@@ -329,7 +331,10 @@ row_expunge(struct change *c, uint32_t uid, const struct row *r, bool blob)
 	k = key_uid('s', uid);
 	store_del(c->b, key_slice(&k));
 	put_change(c->b, r->modseq, c->h.modseq, uid, CHANGE_EXPUNGE);
-	if (blob && r->token == 0)
+	if (fate != ROW_DROPPED && c->x->m->keep_s > 0)
+		kept_put(
+		    c, uid, r, fate == ROW_MOVED ? KEPT_MOVED : KEPT_EXPUNGED);
+	else if (fate != ROW_MOVED && r->token == 0)
 		store_batch_blob_del(c->b, &r->blob);
 	box_count(&c->h, r, -1);
 	c->h.expunged++;
@@ -377,7 +382,8 @@ expunge_attempt(struct expunge *e, struct doomed *d, size_t n)
 	c.h.modseq++;
 	for (size_t i = 0; i < n; i++)
 		if (d[i].there)
-			row_expunge(&c, d[i].uid, &d[i].row, true);
+			row_expunge(&c, d[i].uid, &d[i].row,
+			    e->keep ? ROW_KEPT : ROW_DROPPED);
 	return change_commit(&c);
 }
 
@@ -400,7 +406,7 @@ expunge_step(struct expunge *e, const uint32_t *uids, size_t n)
 				if (d[i].there)
 					before[i] = d[i];
 		} while (try_again(rc, &attempts));
-	for (size_t i = 0; i < n && rc == 0; i++)
+	for (size_t i = 0; i < n && rc == 0 && !e->keep; i++)
 		doomed_note(e, d[i].there ? &d[i] : &before[i]);
 	free(d);
 	free(before);
@@ -408,9 +414,12 @@ expunge_step(struct expunge *e, const uint32_t *uids, size_t n)
 }
 
 int
-box_expunge(struct box *x, const uint32_t *uids, size_t n, bool force)
+box_expunge(
+    struct box *x, const uint32_t *uids, size_t n, bool force, bool keep)
 {
-	struct expunge e = { .x = x, .force = force };
+	struct expunge e = {
+		.x = x, .force = force, .keep = keep && x->m->keep_s > 0
+	};
 	size_t step;
 	int rc = 0;
 
@@ -424,6 +433,8 @@ box_expunge(struct box *x, const uint32_t *uids, size_t n, bool force)
 	free(e.refs);
 	if (rc == 0)
 		expunges_trim(x);
+	if (rc == 0 && e.keep)
+		(void)kept_purge(x, clock_wall_s() - x->m->keep_s, NULL);
 	return rc;
 }
 
@@ -434,15 +445,17 @@ mails_expunge(struct mails_view *v, const uint32_t *seqs, size_t n, bool force)
 	uint32_t *uids = calloc(max + 1, sizeof(*uids)), seq;
 	int rc;
 
-	if (uids == NULL)
-		return -ENOMEM;
+	if (v->kind != VIEW_LIVE || uids == NULL) {
+		free(uids);
+		return v->kind != VIEW_LIVE ? -EACCES : -ENOMEM;
+	}
 	/* Which are deleted is asked of the rows: the view may be older. */
 	for (size_t i = 0; i < max; i++) {
 		seq = seqs == NULL ? (uint32_t)i + 1 : seqs[i];
 		if (!view_entry(v, seq)->gone)
 			uids[k++] = mails_view_uid(v, seq);
 	}
-	rc = box_expunge(v->x, uids, k, force);
+	rc = box_expunge(v->x, uids, k, force, true);
 	free(uids);
 	return mails_error(rc);
 }
@@ -533,6 +546,8 @@ box_destroy(struct mails *m, uint64_t id)
 		do
 			rc = destroy_step(x);
 		while (rc == 1 || try_again(rc, &attempts));
+	if (rc == 0)
+		rc = kept_purge(x, INT64_MAX, NULL);
 	if (rc == 0)
 		rc = store_partition_drop(m->s, box_part(x));
 	box_put(&x);

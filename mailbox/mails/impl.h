@@ -6,6 +6,7 @@
  *   v              changes made, UIDVALIDITY given last
  *   n/<name>       mailbox: id, attributes
  *   d/<id>         a mailbox being deleted, until all its rows are gone
+ *   g/<name>NUL<id>  a mailbox that was deleted and is kept (kept_names.c)
  *   q              key of the search index (index_key.c)
  *
  * Partition "m<id, 16 hex digits>", changed under a guard on its row "h":
@@ -18,6 +19,7 @@
  *   w, w<uid>      the list of messages as it was (snapshot.h)
  *   u<uid>         message
  *   s<uid>         its summary
+ *   e<number>      a message that was here and is kept (kept.c)
  *   c<modseq><uid> change: flags (one per message, the last) or expunge
  *   i<key>         UID that was delivered under this key, and a note (keys.c)
  *   x<token>...    moves out of here that are under way (copy.c)
@@ -29,7 +31,8 @@
  * Partition "r<first octet of the blob id>": who shares a blob (refs.c).
  *
  * A message row without a token is its blob's only one: row and blob go in
- * one batch. With a token, the blob has a list of such tokens.
+ * one batch. With a token, the blob has a list of such tokens. A kept row owns
+ * its blob in the same way, unless the message moved away.
  */
 #ifndef PNEU_MAILBOX_MAILS_IMPL_H
 #define PNEU_MAILBOX_MAILS_IMPL_H
@@ -51,8 +54,9 @@ struct header {
 	uint32_t moved_in;      /* batches that moved messages in */
 	uint32_t recent_uid;    /* UIDs from here on are recent */
 	uint32_t keywords;      /* names in row "k" */
+	uint32_t kept_next;     /* number of the next kept row; 0: none was */
 };
-#define HEADER_ROW 69
+#define HEADER_ROW_MAX 73 /* without kept_next, 69 */
 
 struct row {
 	struct mails_flags flags;
@@ -67,7 +71,8 @@ struct row {
 
 enum change_kind { CHANGE_FLAGS = 1, CHANGE_EXPUNGE = 2 };
 
-void header_encode(char out[static HEADER_ROW], const struct header *h);
+/* A header encodes as it was stored. Octets used. */
+size_t header_encode(char out[static HEADER_ROW_MAX], const struct header *h);
 int header_decode(struct slice in, struct header *h); /* 0, -EIO */
 void row_encode(char out[static MESSAGE_ROW], const struct row *r);
 int row_decode(struct slice in, struct row *r);
@@ -116,11 +121,13 @@ struct box {
 struct mails {
 	struct store *s;
 	bool no_default_mailboxes;
+	int64_t keep_s; /* of mails_conf */
 	struct box *boxes[BOXES];
 	struct indexer *indexer; /* index_upkeep.c; NULL: none */
 	struct rooms *rooms;	 /* room.c */
 	struct packer *packer;
 	struct frame_cache *frames; /* octets.c; NULL: nothing in it yet */
+	struct purger *purger;   /* kept_upkeep.c; NULL: none */
 };
 
 static inline struct slice
@@ -263,24 +270,39 @@ struct mails_message {
 /* Sum over the account's mailboxes, as they are committed. */
 int usage_read(struct mails *m, const char *account, uint64_t *octets,
     uint64_t *messages);
-/* Take a row out, under a guard on it; with `blob`, also the blob that is its
- * alone. c.h.modseq is the expunge's. */
-void
-row_expunge(struct change *c, uint32_t uid, const struct row *r, bool blob);
+enum row_fate {
+	ROW_DROPPED, /* its blob goes, where it is its alone */
+	ROW_KEPT,    /* as long as mail is kept; else dropped */
+	ROW_MOVED,   /* its blob belongs to another row now */
+};
+/* Take a row out, under a guard on it. c.h.modseq is the expunge's. */
+void row_expunge(
+    struct change *c, uint32_t uid, const struct row *r, enum row_fate fate);
 /* Finish the moves that a crash left in the mailbox. */
 int moves_replay(struct box *x);
 /* All messages of `from` to `to`; for RENAME of INBOX. */
 int box_move_all(struct mails *m, uint64_t from, uint64_t to);
 /* Expunge those of the messages that are there and, unless `force`,
- * \Deleted. */
-int box_expunge(struct box *x, const uint32_t *uids, size_t n, bool force);
+ * \Deleted. `keep`: as long as mail is kept. */
+int box_expunge(
+    struct box *x, const uint32_t *uids, size_t n, bool force, bool keep);
 /* Remove a mailbox's rows, and the blobs that are its alone. */
 int box_destroy(struct mails *m, uint64_t id);
 
 /* --- views (view.c) --- */
 
+enum view_kind {
+	VIEW_LIVE,
+	VIEW_KEPT,    /* what was expunged; UIDs are numbers of kept rows */
+	VIEW_PAST,    /* as it was at a time */
+	VIEW_DELETED, /* a deleted mailbox: as it is, and read only */
+};
+
 struct mails_view {
 	struct mails *m;
+	enum view_kind kind;
+	int64_t past_s;	     /* VIEW_PAST: at that time */
+	uint32_t *past_kept; /* VIEW_PAST: kept rows of the entries; 0: none */
 	struct box *x;
 	char *account, *name;
 	struct header h; /* as of the last sync */

@@ -292,7 +292,9 @@ mails_index_ask(
 	may[0] = NULL;
 	for (size_t i = 0; i < n; i++)
 		helps |= texts[i].n >= MAILS_INDEX_LEAST;
-	if (!helps || n > MAILS_INDEX_NEEDLES)
+	/* It is of the messages that are there, by their UIDs. */
+	if (!helps || n > MAILS_INDEX_NEEDLES || v->kind == VIEW_KEPT ||
+	    v->kind == VIEW_PAST)
 		return 0;
 	if ((rc = question_init(&q, v, texts, n, may)) == 0)
 		rc = question_run(&q);

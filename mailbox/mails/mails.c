@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "mailbox/mails/index_impl.h"
+#include "mailbox/mails/kept_impl.h"
 #include "mailbox/mails/room.h"
 
 int
@@ -15,6 +16,7 @@ mails_open(struct mails **out, const struct mails_conf *conf, struct buf *err)
 	if (m == NULL)
 		return -ENOMEM;
 	m->no_default_mailboxes = conf->no_default_mailboxes;
+	m->keep_s = conf->keep_s;
 	if ((m->packer = packer_new(conf->compression)) == NULL) {
 		free(m);
 		return -ENOMEM;
@@ -41,6 +43,7 @@ mails_close(struct mails **out)
 	*out = NULL;
 	if (m == NULL)
 		return;
+	purge_stop(m);
 	index_stop(m);
 	store_close(&m->s);
 	rooms_free(&m->rooms);
@@ -55,6 +58,31 @@ mails_store(struct mails *m)
 	return m->s;
 }
 
+/* Of a name of kept mail: there are no sums of it. */
+static int
+status_counted(struct mails *m, const char *account, struct slice name,
+    struct mails_status *out)
+{
+	struct mails_view *v;
+	struct mails_row row;
+	int rc = mails_view_examine(m, account, name, &v);
+
+	if (rc != 0)
+		return rc;
+	*out = (struct mails_status){ .uidvalidity = mails_view_uidvalidity(v),
+		.uidnext = mails_view_uidnext(v),
+		.messages = mails_view_count(v),
+		.highestmodseq = mails_view_highestmodseq(v) };
+	for (uint32_t seq = 1; seq <= out->messages; seq++) {
+		out->unseen +=
+		    (mails_view_flags(v, seq).system & MAILS_SEEN) == 0;
+		if (mails_row(v, seq, &row) == 0)
+			out->octets += row.size;
+	}
+	mails_view_close(&v);
+	return 0;
+}
+
 int
 mails_status(struct mails *m, const char *account, struct slice name,
     struct mails_status *out)
@@ -64,6 +92,8 @@ mails_status(struct mails *m, const char *account, struct slice name,
 	uint64_t id;
 	int rc;
 
+	if (kept_is_name(name))
+		return status_counted(m, account, name, out);
 	if ((rc = names_find(m, account, name, &id)) != 0)
 		return mails_error(rc);
 	if ((x = box_get(m, id)) == NULL)
@@ -125,6 +155,9 @@ mails_recent(
 	uint64_t id;
 	int rc;
 
+	*n = 0;
+	if (kept_is_name(name))
+		return 0;
 	if ((rc = names_find(m, account, name, &id)) != 0)
 		return mails_error(rc);
 	if ((x = box_get(m, id)) == NULL)

@@ -12,7 +12,8 @@
  *
  * Errors: -ENOENT no such mailbox or message, -EEXIST, -EINVAL bad name,
  * -ENOSPC disk full, -EDQUOT over quota, -EIO damaged, -EAGAIN try later,
- * -ENOTEMPTY, -EPERM (INBOX cannot be deleted).
+ * -ENOTEMPTY, -EPERM (INBOX cannot be deleted), -EACCES (kept mail can only be
+ * read).
  */
 #ifndef PNEU_MAILBOX_MAILS_MAILS_H
 #define PNEU_MAILBOX_MAILS_MAILS_H
@@ -32,6 +33,9 @@ struct mails_conf {
 	bool no_default_mailboxes;
 	/* Level of zstd for what comes in; 0: none. */
 	int compression;
+	/* Seconds that expunged messages and deleted mailboxes are kept, see
+	 * kept.h; 0: they go at once. */
+	int64_t keep_s;
 };
 int mails_open(struct mails **out, const struct mails_conf *conf,
     struct buf *err);
@@ -241,6 +245,8 @@ int mails_view_open(struct mails *m, const char *account, struct slice name,
 int mails_view_examine(struct mails *m, const char *account, struct slice name,
     struct mails_view **out);
 void mails_view_close(struct mails_view **v);
+/* Of what is kept ("#deleted/INBOX", see kept.h): changes give -EACCES. */
+bool mails_view_is_read_only(const struct mails_view *v);
 const char *mails_view_name(const struct mails_view *v);
 uint64_t mails_view_mailbox_id(const struct mails_view *v);
 uint32_t mails_view_uidvalidity(const struct mails_view *v);

@@ -22,7 +22,8 @@
 #include "mailbox/mails/copy_journal.h"
 #include "mailbox/mails/room.h"
 
-#define MOVE_STEP 80 /* messages: 6 operations each */
+#define MOVE_STEP 64  /* messages: 7 operations each */
+#define INTENT_MAX 80 /* there may be old ones of more */
 #define STEP_OCTETS ((size_t)700 << 10)
 #define DONE_KEPT_S (24 * 3600)
 #define DONE_ROW 24
@@ -133,7 +134,7 @@ intent_attempt(
 	c.h.modseq++;
 	for (size_t i = 0; i < n; i++)
 		if (ms[i].there)
-			row_expunge(&c, ms[i].uid, &ms[i].row, false);
+			row_expunge(&c, ms[i].uid, &ms[i].row, ROW_MOVED);
 	intent_put(c.b, token, target, ms, n);
 	return change_commit(&c);
 }
@@ -195,7 +196,7 @@ intent_row(void *arg, struct slice key, struct slice val)
 			return -EIO;
 		in->target = get_be64(val.p);
 		in->n = get_be32(val.p + 8);
-		if (in->n > MOVE_STEP)
+		if (in->n > INTENT_MAX)
 			return -EIO;
 		in->ms = calloc(in->n + 1, sizeof(*in->ms));
 		return in->ms == NULL ? -ENOMEM : 0;
@@ -484,6 +485,8 @@ mails_move(struct mails_view *v, const uint32_t *seqs, size_t n,
 	int rc;
 
 	*out = (struct mails_copied){ .n = 0 };
+	if (v->kind != VIEW_LIVE)
+		return -EACCES;
 	if (uids == NULL || p.from == NULL || p.to == NULL)
 		return -ENOMEM;
 	if ((rc = names_find(v->m, v->account, target, &id)) != 0)

@@ -10,7 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/kept_impl.h"
 
 #define ACCOUNT_MAX 320 /* octets: RFC 5321 4.5.3.1 */
 #define LEVELS_MAX 32
@@ -39,6 +39,8 @@ struct names {
 	uint32_t uidvalidity, uidvalidity_was; /* given last */
 	bool exists;
 	uint64_t destroy;       /* a mailbox that goes with this change, or 0 */
+	struct kept_box keep;   /* one whose name goes; id 0: none */
+	struct kept_box revive; /* one that has a name again */
 	uint64_t unfinished[8]; /* that went with an earlier one */
 	size_t n_unfinished;
 };
@@ -248,18 +250,19 @@ fresh_commit(struct mails *m, const struct name *n, const char *account,
 		.modseq = 1,
 		.recent_uid = 1 };
 	struct box *x = box_get(m, n->id);
-	char row[HEADER_ROW];
+	char row[HEADER_ROW_MAX];
 	struct store_batch *b;
 	unsigned attempts = 0;
+	size_t row_n;
 	int rc;
 
 	if (x == NULL)
 		return -ENOMEM;
-	header_encode(row, &h);
+	row_n = header_encode(row, &h);
 	do {
 		b = store_batch_new(m->s, box_part(x));
 		if (b != NULL) {
-			store_put(b, KEY_HEADER, slice(row, sizeof(row)));
+			store_put(b, KEY_HEADER, slice(row, row_n));
 			store_put(b, KEY_OWNER, slice_str(account));
 		}
 		rc = store_commit_one(m->s, b);
@@ -310,6 +313,10 @@ names_commit(struct names *ns)
 		k = key_token('d', ns->destroy);
 		store_put(b, key_slice(&k), SLICE_EMPTY);
 	}
+	if (ns->keep.id != 0)
+		kept_box_put(b, &ns->keep);
+	if (ns->revive.id != 0)
+		kept_box_del(b, &ns->revive);
 	rc = store_commit_one(ns->m->s, b);
 	store_batch_free(&b);
 	return rc;
@@ -424,14 +431,18 @@ struct wanted {
 	struct slice name, to;
 	unsigned attrs;
 	bool subscribed;
+	bool kept;   /* it was deleted, and is kept */
 	uint64_t id; /* of the mailbox made, deleted or renamed */
 };
 
 static int
 wanted_init(struct wanted *w, struct slice name)
 {
+	int rc;
+
 	*w = (struct wanted){ .arena = ARENA_INIT_MAX(8192) };
-	return name_canonical(&w->arena, name, &w->name);
+	rc = name_canonical(&w->arena, name, &w->name);
+	return rc == 0 && kept_is_name(w->name) ? -EACCES : rc;
 }
 
 static int
@@ -444,8 +455,8 @@ create_change(struct names *ns, void *arg)
 	if (is_mailbox(n) ||
 	    (n != NULL && n->id != 0 && (w->attrs & MAILS_NOSELECT)))
 		return n->id == w->id ? 0 : -EEXIST;
-	if ((rc = names_make_parents(
-		 ns, w->name, w->attrs & MAILS_NOSELECT)) != 0)
+	if ((rc = names_make_parents(ns, w->name, w->attrs & MAILS_NOSELECT)) !=
+	    0)
 		return rc;
 	if ((n = names_make(ns, w->name, w->attrs)) == NULL)
 		return -ENOMEM;
@@ -521,7 +532,11 @@ delete_change(struct names *ns, void *arg)
 	if (children && (n->attrs & MAILS_NOSELECT))
 		return -ENOENT; /* RFC 3501 6.3.4: an error */
 	w->id = n->id;
-	if ((n->attrs & MAILS_NOSELECT) == 0)
+	w->kept = ns->m->keep_s > 0;
+	if ((n->attrs & MAILS_NOSELECT) == 0 && w->kept)
+		ns->keep = (struct kept_box){ n->name, n->id, n->attrs,
+			clock_wall_s() };
+	else if ((n->attrs & MAILS_NOSELECT) == 0)
 		ns->destroy = n->id;
 	if (!children) {
 		name_leave(n);
@@ -558,6 +573,17 @@ destroy(struct mails *m, const char *account, uint64_t id)
 	return rc;
 }
 
+/* What is on its way out of there belongs to its target. */
+static void
+finish_moves(struct mails *m, uint64_t id)
+{
+	struct box *x = box_get(m, id);
+
+	if (x != NULL)
+		(void)moves_replay(x);
+	box_put(&x);
+}
+
 int
 mails_delete(struct mails *m, const char *account, struct slice name)
 {
@@ -569,7 +595,9 @@ mails_delete(struct mails *m, const char *account, struct slice name)
 		    ? -EPERM
 		    : names_change(m, account, delete_change, &w);
 	/* The name is gone: what is left over is done by the next list. */
-	if (rc == 0)
+	if (rc == 0 && w.kept)
+		finish_moves(m, w.id);
+	else if (rc == 0)
 		(void)destroy(m, account, w.id);
 	arena_reset(&w.arena);
 	return rc;
@@ -649,7 +677,9 @@ mails_rename(
 		to.n--;
 	if ((rc = wanted_init(&w, from)) == 0 &&
 	    (rc = name_canonical(&w.arena, to, &w.to)) == 0) {
-		if (is_inbox(w.to))
+		if (kept_is_name(w.to))
+			rc = -EACCES;
+		else if (is_inbox(w.to))
 			rc = -EEXIST;
 		else if (is_inbox(w.name))
 			rc = rename_inbox(m, account, w.to);
@@ -850,6 +880,78 @@ names_ids(struct mails *m, const char *account, struct arena *a, uint64_t **ids,
 	return rc;
 }
 
+/* --- mailboxes that were deleted and are kept --- */
+
+static int
+revive_change(struct names *ns, void *arg)
+{
+	const struct kept_box *k = arg;
+	struct name *n = names_get(ns, k->name);
+	int rc;
+
+	if (n != NULL && n->id == k->id)
+		return 0; /* an attempt of unknown outcome did it */
+	if (n != NULL && n->id != 0)
+		return -EEXIST;
+	if ((rc = names_make_parents(ns, k->name, 0)) != 0)
+		return rc;
+	n = names_get(ns, k->name);
+	if (n == NULL && (n = names_append(ns, k->name)) == NULL)
+		return -ENOMEM;
+	n->id = k->id;
+	n->attrs = k->attrs;
+	n->changed = true;
+	ns->revive = *k;
+	return 0;
+}
+
+int
+names_revive(struct mails *m, const char *account, const struct kept_box *k)
+{
+	struct kept_box copy = *k;
+
+	return names_change(m, account, revive_change, &copy);
+}
+
+/* The name's row becomes that of a mailbox being deleted. */
+static int
+kept_box_doom(struct mails *m, struct slice part, const struct kept_box *k)
+{
+	struct key d = key_token('d', k->id);
+	struct store_batch *b = store_batch_new(m->s, part);
+	int rc;
+
+	if (b == NULL)
+		return -ENOMEM;
+	kept_box_guard(b, k);
+	kept_box_del(b, k);
+	store_put(b, key_slice(&d), SLICE_EMPTY);
+	rc = store_commit_one(m->s, b);
+	store_batch_free(&b);
+	return rc;
+}
+
+int
+names_destroy_kept(
+    struct mails *m, const char *account, const struct kept_box *k)
+{
+	struct buf part = BUF_INIT;
+	unsigned attempts = 0;
+	int rc = account_part(&part, account);
+
+	if (rc == 0)
+		do
+			if ((rc = kept_box_exists(m, buf_slice(&part), k)) == 0)
+				rc = kept_box_doom(m, buf_slice(&part), k);
+		while (try_again(rc, &attempts));
+	buf_clear(&part);
+	/* It has a name again; or another, or an attempt of unknown outcome,
+	 * was faster, and the next list finishes that. */
+	if (rc == -ENOENT)
+		return 0;
+	return rc == 0 ? destroy(m, account, k->id) : rc;
+}
+
 /* --- accounts --- */
 
 int
@@ -857,13 +959,18 @@ mails_account_drop(struct mails *m, const char *account)
 {
 	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
 	struct buf part = BUF_INIT;
+	struct kept_box *kept;
 	uint64_t *ids;
-	size_t n;
+	size_t n, n_kept = 0;
 	int rc;
 
 	rc = names_ids(m, account, &a, &ids, &n);
 	for (size_t i = 0; i < n && rc == 0; i++)
 		rc = box_destroy(m, ids[i]);
+	if (rc == 0)
+		rc = kept_boxes(m, account, &a, &kept, &n_kept);
+	for (size_t i = 0; i < n_kept && rc == 0; i++)
+		rc = box_destroy(m, kept[i].id);
 	if (rc == 0 && (rc = account_part(&part, account)) == 0)
 		rc = store_partition_drop(m->s, buf_slice(&part));
 	if (rc == 0)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/kept_impl.h"
 #include "mailbox/mails/snapshot.h"
 
 #define PAGE 1000 /* rows read between two turns of the loop */
@@ -86,16 +86,22 @@ rows_each(struct mails_view *v, uint32_t from, uint32_t to,
 	return rc > 0 ? 0 : rc;
 }
 
-static int
-append_row(struct page *p, uint32_t uid, const struct row *r)
+int
+view_append(struct mails_view *v, uint32_t uid, const struct row *r)
 {
-	struct roll *roll = &p->v->roll;
+	struct roll *roll = &v->roll;
 	struct entry e = { .uid = uid };
 
 	if (roll->n > 0 && roll_at(roll, roll->n - 1)->uid >= uid)
 		return 0;
 	entry_set(&e, r);
 	return roll_append(roll, &e);
+}
+
+static int
+append_row(struct page *p, uint32_t uid, const struct row *r)
+{
+	return view_append(p->v, uid, r);
 }
 
 /* --- opening --- */
@@ -128,7 +134,7 @@ mails_view_claim_recent(struct mails_view *v)
 {
 	uint32_t from;
 
-	if (v->h.recent_uid >= v->h.uidnext)
+	if (v->kind != VIEW_LIVE || v->h.recent_uid >= v->h.uidnext)
 		return 0;
 	return mails_error(recent_claim(v, &from));
 }
@@ -195,6 +201,8 @@ view_load(struct mails_view *v)
 	if ((rc = moves_replay(v->x)) != 0)
 		log_warning("moves not finished", "mailbox=%s error=\"%s\"",
 		    v->x->part, strerror(-rc));
+	if (v->kind == VIEW_KEPT || v->kind == VIEW_PAST)
+		return kept_view_load(v);
 	if ((rc = list_share(v)) != 0 ||
 	    (rc = keywords_read(v->x, &v->keywords)) != 0)
 		return rc;
@@ -269,8 +277,11 @@ view_open(struct mails *m, const char *account, struct slice name, bool recent,
 	if (v == NULL)
 		return -ENOMEM;
 	v->m = m;
-	if ((rc = names_find(m, account, name, &id)) == 0 &&
-	    (rc = name_canonical(&a, name, &canonical)) == 0) {
+	if ((rc = name_canonical(&a, name, &canonical)) == 0)
+		rc = kept_is_name(canonical)
+		    ? kept_view_find(v, account, canonical, &id)
+		    : names_find(m, account, name, &id);
+	if (rc == 0) {
 		v->account = strdup(account);
 		v->name = slice_strdup(canonical);
 		v->x = box_get(m, id);
@@ -283,7 +294,7 @@ view_open(struct mails *m, const char *account, struct slice name, bool recent,
 		mails_view_close(&v);
 		return mails_error(rc);
 	}
-	if (recent && v->h.recent_uid < v->h.uidnext)
+	if (recent && v->kind == VIEW_LIVE && v->h.recent_uid < v->h.uidnext)
 		(void)recent_claim(v, &v->recent_from); /* or once more */
 	v->watch = (struct store_watch){ .fn = on_note, .arg = v };
 	store_watch(m->s, box_part(v->x), &v->watch);
@@ -319,6 +330,7 @@ mails_view_close(struct mails_view **out)
 	keywords_clear(&v->keywords);
 	box_put(&v->x);
 	roll_clear(&v->roll);
+	free(v->past_kept);
 	free(v->account);
 	free(v->name);
 	free(v);
@@ -538,6 +550,25 @@ changes_read(struct mails_view *v, const struct header *now, bool *keywords)
 	return rc;
 }
 
+/* Of a view that is not live: nothing changes but what comes and goes. */
+static int
+sync_kept(struct mails_view *v, bool expunge, const struct header *now,
+    const struct mails_changes *changes)
+{
+	uint32_t known = v->roll.n;
+	int rc;
+
+	if ((rc = kept_view_sync(v, now)) != 0)
+		return mails_error(rc);
+	if (expunge && v->n_gone > 0) {
+		known -= v->n_gone;
+		expunges_tell(v, changes);
+	}
+	if (v->roll.n > known && changes != NULL && changes->exists != NULL)
+		changes->exists(changes->arg, v->roll.n);
+	return 0;
+}
+
 int
 mails_view_sync(
     struct mails_view *v, bool expunge, const struct mails_changes *changes)
@@ -550,6 +581,8 @@ mails_view_sync(
 	/* The mailbox itself is gone: so are its messages. */
 	if ((rc = box_read(v->x, &now)) != 0)
 		return mails_error(rc);
+	if (v->kind == VIEW_KEPT || v->kind == VIEW_PAST)
+		return sync_kept(v, expunge, &now, changes);
 	if (now.modseq != v->h.modseq &&
 	    (rc = changes_read(v, &now, &keywords)) != 0)
 		return mails_error(rc);
@@ -575,6 +608,12 @@ const char *
 mails_view_name(const struct mails_view *v)
 {
 	return v->name;
+}
+
+bool
+mails_view_is_read_only(const struct mails_view *v)
+{
+	return v->kind != VIEW_LIVE;
 }
 
 uint64_t
@@ -661,7 +700,7 @@ mails_row(struct mails_view *v, uint32_t seq, struct mails_row *out)
 {
 	uint32_t uid = mails_view_uid(v, seq);
 	struct row r;
-	int rc = row_get(v->x, uid, &r);
+	int rc = view_row(v, seq, &r);
 
 	if (rc == 0)
 		*out = (struct mails_row){
@@ -683,13 +722,15 @@ mails_summary(struct mails_view *v, uint32_t seq, struct arena *a,
 	struct key k = key_uid('s', mails_view_uid(v, seq));
 	struct buf row = BUF_INIT;
 	struct row r;
-	int rc = store_get(v->m->s, box_part(v->x), key_slice(&k), &row);
+	int rc = v->kind == VIEW_KEPT
+	    ? -ENOENT
+	    : store_get(v->m->s, box_part(v->x), key_slice(&k), &row);
 
 	if (rc == 0)
 		rc = summary_decode(v->m->packer, buf_slice(&row), a, out);
 	if (rc == -EBADMSG || rc == -ENOENT) {
 		/* None, or damaged: the message itself has all of it. */
-		if ((rc = row_get(v->x, mails_view_uid(v, seq), &r)) == 0 &&
+		if ((rc = view_row(v, seq, &r)) == 0 &&
 		    (rc = summary_compute(v->m, &r, &row)) == 0)
 			rc = summary_decode(v->m->packer, buf_slice(&row), a, out);
 		if (rc == -EBADMSG)
@@ -704,13 +745,13 @@ mails_read(struct mails_view *v, uint32_t seq, uint64_t at, void *p, size_t n,
     size_t *got)
 {
 	struct row r;
-	int rc = row_get(v->x, mails_view_uid(v, seq), &r);
+	int rc = view_row(v, seq, &r);
 
 	*got = 0;
 	if (rc == 0)
 		rc = octets_read(v->m, &r, at, p, n, got);
 	/* A row whose blob is not there: damaged, unless it went just now. */
-	if (rc == -ENOENT && row_get(v->x, mails_view_uid(v, seq), &r) == 0)
+	if (rc == -ENOENT && v->kind != VIEW_PAST && view_row(v, seq, &r) == 0)
 		rc = -EIO;
 	return mails_error(rc);
 }

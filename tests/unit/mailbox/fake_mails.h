@@ -14,6 +14,7 @@
 #include "common/mail/envelope.h"
 #include "common/mail/mime.h"
 #include "mailbox/mails/index.h"
+#include "mailbox/mails/kept.h"
 #include "mailbox/mails/mails.h"
 
 #define FAKE_BOXES 16
@@ -452,6 +453,29 @@ mails_view_open(struct mails *m, const char *account, struct slice name,
 	int rc = mails_view_examine(m, account, name, out);
 
 	return rc != 0 ? rc : mails_view_claim_recent(*out);
+}
+
+bool
+mails_view_is_read_only(const struct mails_view *v)
+{
+	(void)v;
+	return false;
+}
+
+int64_t
+mails_keep_s(const struct mails *m)
+{
+	(void)m;
+	return 0;
+}
+
+int
+mails_kept_names(struct mails *m, const char *account, struct arena *a,
+    const char ***out, size_t *n)
+{
+	(void)m, (void)account, (void)a, (void)out;
+	*n = 0;
+	return 0;
 }
 
 void

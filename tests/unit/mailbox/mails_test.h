@@ -7,6 +7,7 @@
 #include "tests/unit/common/store_test.h"
 
 static struct mails *mm;
+static int64_t test_keep_s; /* of mails_conf */
 
 #define ALICE "alice@example.test"
 #define BOB "bob@example.test"
@@ -14,7 +15,9 @@ static struct mails *mm;
 static inline void
 mails_test_open(void)
 {
-	struct mails_conf conf = { .store = test_conf(), .compression = 1 };
+	struct mails_conf conf = { .store = test_conf(),
+		.keep_s = test_keep_s,
+		.compression = 1 };
 	struct buf err = BUF_INIT;
 
 	CHECK_INT(mails_open(&mm, &conf, &err), 0);

@@ -13,8 +13,9 @@
 
 struct expected {
 	struct cell cells[N_BOXES][NUMBERS + 1];
-	struct mark under_way[ACTORS];  /* n 0: nothing */
-	uint32_t uidnext[BOXES_SHARED]; /* at least */
+	struct mark under_way[ACTORS];            /* n 0: nothing */
+	uint32_t uidnext[BOXES_SHARED];           /* at least */
+	unsigned kept[BOXES_SHARED][NUMBERS + 1]; /* expunged so often */
 };
 
 static struct expected *want;
@@ -34,6 +35,8 @@ expect(const struct power_entry *e)
 	for (; f < m->effects + m->n; f++) {
 		c = &want->cells[f->box][f->number];
 		c->value = f->value;
+		if (m->what == OP_EXPUNGE && f->box < BOXES_SHARED)
+			want->kept[f->box][f->number]++;
 		if (f->uid == 0)
 			continue;
 		c->uid = f->uid;
@@ -137,6 +140,50 @@ find_all(void)
 	}
 }
 
+/* What was expunged is kept as often as it was, or once more where an expunge
+ * was under way. */
+static inline void
+compare_kept(unsigned box, const unsigned *kept)
+{
+	const struct effect *e;
+	const struct mark *m;
+
+	for (unsigned n = 1; n <= NUMBERS; n++) {
+		m = way_of(box, n, &e);
+		CHECK(kept[n] == want->kept[box][n] ||
+		    (m != NULL && m->what == OP_EXPUNGE &&
+			kept[n] == want->kept[box][n] + 1));
+	}
+}
+
+static inline void
+find_kept(unsigned box)
+{
+	unsigned kept[NUMBERS + 1] = { 0 }, number = 0;
+	struct buf text = BUF_INIT;
+	char *got = malloc(80001);
+	struct mails_view *v;
+	char name[40];
+	size_t n;
+
+	snprintf(name, sizeof(name), "#deleted/%s", box_name(box));
+	v = view_of(box_account(box), name);
+	for (uint32_t seq = 1; v != NULL && seq <= mails_view_count(v); seq++) {
+		CHECK_INT(mails_read(v, seq, 0, got, 80000, &n), 0);
+		got[n] = '\0';
+		CHECK_INT(sscanf(got, "Subject: %u", &number), 1);
+		if (number > NUMBERS)
+			continue;
+		text_of(&text, number);
+		CHECK(slice_eq(slice(got, n), buf_slice(&text)));
+		kept[number]++;
+	}
+	mails_view_close(&v);
+	buf_clear(&text);
+	free(got);
+	compare_kept(box, kept);
+}
+
 static inline bool
 cell_is(unsigned box, unsigned number, uint32_t value, uint32_t uid)
 {
@@ -222,6 +269,8 @@ verify_state(void)
 	CHECK_INT(mails_check(mm, true, no_fault, NULL, NULL), 0);
 	find_all();
 	compare();
+	for (unsigned box = 0; test_keep_s > 0 && box < BOXES_SHARED; box++)
+		find_kept(box);
 }
 
 /* Who had no reply asks again, and has its message once. */

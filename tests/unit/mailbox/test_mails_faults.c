@@ -39,7 +39,8 @@ actors_run(void)
 static void
 faulty_body(void *arg)
 {
-	struct mails_conf conf = { .store = test_conf() };
+	struct mails_conf conf = { .store = test_conf(),
+		.keep_s = test_keep_s };
 	struct buf err = BUF_INIT;
 	int rc = mails_open(&mm, &conf, &err);
 
@@ -108,6 +109,7 @@ faulty_load(uint64_t from, uint64_t to, int error)
 	power->fail_from = from;
 	power->fail_to = to;
 	power->fail_errno = error;
+	test_keep_s = from % 2 * 86400;
 	if (child(faulty_body, NULL) != 0)
 		fail_msg(
 		    "load with call %llu failing", (unsigned long long)from);
