@@ -734,8 +734,8 @@ store_compact(struct store *s, bool *more)
 	return rc;
 }
 
-/* A step is at most some MiB: so this is the bound of its I/O. */
-#define KEEP_PAUSE_MS 250
+/* A step is at most half a MiB: so at most 5 MiB a second are rewritten. */
+#define KEEP_PAUSE_MS 100
 
 static void
 keeper_main(void *arg)

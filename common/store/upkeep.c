@@ -23,8 +23,9 @@
 #include "common/store/embedded.h"
 #include "common/store/store_io.h"
 
-#define STEP_OCTETS ((uint64_t)4 << 20)
-#define STEP_RECORDS 256
+/* A step is what a delivery may have to wait for: some ms on a slow disk. */
+#define STEP_OCTETS ((uint64_t)256 << 10)
+#define STEP_RECORDS 64
 #define ORPHAN_AGE_S 3600
 #define ORPHANS_EVERY_MS ((int64_t)3600 * 1000)
 

@@ -673,9 +673,9 @@ static int
 test_fstatvfs(int fd, struct statvfs *out)
 {
 	(void)fd;
-	*out = (struct statvfs){ .f_frsize = 1 << 20,
-		.f_blocks = 100000,
-		.f_bavail = room_mib };
+	*out = (struct statvfs){
+		.f_frsize = 1 << 20, .f_blocks = 100000, .f_bavail = room_mib
+	};
 	return 0;
 }
 
@@ -856,6 +856,80 @@ compact_run(void)
 		    i % 5 != 0 ? -ENOENT : 0);
 	CHECK_INT(faults(), 0);
 	CHECK_INT(test_blob_store(&id, 100, 1), 0);
+}
+
+/* --- what a step of compaction costs who waits behind it --- */
+
+static struct {
+	uint64_t octets;
+	unsigned syncs, commits;
+} work;
+
+static ssize_t
+work_pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+	ssize_t done = pwritev(fd, iov, n, at);
+
+	work.octets += done > 0 ? (uint64_t)done : 0;
+	return done;
+}
+
+static int
+work_fdatasync(int fd)
+{
+	work.syncs++;
+	return fdatasync(fd);
+}
+
+static int
+work_commit(MDB_txn *txn)
+{
+	work.commits++;
+	return mdb_txn_commit(txn);
+}
+
+#define STEP_MAX ((uint64_t)512 << 10) /* octets: 256 KiB and one record */
+
+static void
+compact_work(void)
+{
+	uint64_t octets = 0;
+	unsigned steps = 0;
+	bool more = true;
+
+	for (unsigned i = 0; i < MANY; i++)
+		if (i % 3 != 0)
+			CHECK_INT(store_blob_del(st, &many[i]), 0);
+	store_io.pwritev = work_pwritev;
+	store_io.fdatasync = work_fdatasync;
+	store_io.txn_commit = work_commit;
+	for (; more; steps++) {
+		memset(&work, 0, sizeof(work));
+		CHECK_INT(store_compact(st, &more), 0);
+		CHECK(work.octets <= STEP_MAX);
+		CHECK(work.syncs <= 2); /* two segments at most */
+		CHECK(
+		    work.commits <= 3); /* of another segment, rows, its end */
+		octets += work.octets;
+	}
+	store_io.pwritev = pwritev;
+	store_io.fdatasync = fdatasync;
+	store_io.txn_commit = mdb_txn_commit;
+	/* What lives, once, and no more. */
+	CHECK(octets >= MANY / 3 * 20000 && octets < (MANY / 3 + 2) * 21000);
+	CHECK(steps >= octets / STEP_MAX);
+	CHECK_INT(faults(), 0);
+}
+
+static void
+compaction_goes_by_small_steps(void **state)
+{
+	(void)state;
+	begin();
+	here(compact_fill);
+	here(compact_work);
+	CHECK_INT(files_with(".seg"), 1);
+	end();
 }
 
 static void
@@ -1040,8 +1114,9 @@ a_drop_is_finished_at_open(void **state)
 static void
 group_store_open(void *arg)
 {
-	struct store_conf sc = { .engine = "embedded", .dir = arg,
-		.group = true };
+	struct store_conf sc = {
+		.engine = "embedded", .dir = arg, .group = true
+	};
 	struct buf err = BUF_INIT;
 	struct store *s = NULL;
 
@@ -1097,6 +1172,7 @@ main(void)
 		cmocka_unit_test(damage_costs_one_blob),
 		cmocka_unit_test(a_torn_tail_is_cut),
 		cmocka_unit_test(compaction_moves_what_lives),
+		cmocka_unit_test(compaction_goes_by_small_steps),
 		cmocka_unit_test(files_of_the_dead_are_collected),
 		cmocka_unit_test(backup_is_a_store),
 		cmocka_unit_test(a_drop_is_finished_at_open),
