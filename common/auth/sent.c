@@ -143,23 +143,35 @@ last_used(struct entry *e)
 	return last;
 }
 
-/* Should two make one at once, one of them may lose a count. */
 static struct entry *
-find_or_make(struct sent *s, uint64_t id)
+make(struct sent *s, uint64_t id)
 {
-	struct entry *e = find(s, id), *set;
+	struct entry *set = s->table->entries[id % SETS], *e = set;
 
-	if (e != NULL)
-		return e;
-	e = set = s->table->entries[id % SETS];
 	for (size_t i = 1; i < WAYS; i++)
 		if (last_used(&set[i]) < last_used(e))
 			e = &set[i];
+	/* Who has the old one in hand may count once in the new one. */
+	atomic_store(&e->id, 0);
 	for (size_t i = 0; i < HOUR_PARTS; i++)
 		atomic_store(&e->hour[i], 0);
 	for (size_t i = 0; i < DAY_PARTS; i++)
 		atomic_store(&e->day[i], 0);
 	atomic_store(&e->id, id);
+	return e;
+}
+
+static struct entry *
+find_or_make(struct sent *s, uint64_t id)
+{
+	struct entry *e = find(s, id);
+
+	if (e != NULL)
+		return e;
+	shared_table_lock(&s->table->shared);
+	if ((e = find(s, id)) == NULL)
+		e = make(s, id);
+	shared_table_unlock(&s->table->shared);
 	return e;
 }
 

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/crypto.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -47,6 +49,32 @@ shared_table_unmap(struct shared_table *t, size_t size)
 {
 	if (t != NULL)
 		munmap(t, size);
+}
+
+/* --- the lock --- */
+
+#define LOCK_DEAD_MS 100
+
+void
+shared_table_lock(struct shared_table *t)
+{
+	for (;;) {
+		uint64_t now = (uint64_t)clock_mono_ms() + 1, held = 0;
+
+		if (atomic_compare_exchange_strong(&t->lock, &held, now))
+			return;
+		/* Of a machine that was started anew meanwhile, too. */
+		if ((held > now || now - held > LOCK_DEAD_MS) &&
+		    atomic_compare_exchange_strong(&t->lock, &held, now))
+			return;
+		sched_yield();
+	}
+}
+
+void
+shared_table_unlock(struct shared_table *t)
+{
+	atomic_store(&t->lock, 0);
 }
 
 /* --- the file --- */

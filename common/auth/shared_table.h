@@ -8,13 +8,15 @@
 #define PNEU_AUTH_SHARED_TABLE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define SHARED_TABLE_KEY 32
 
 struct shared_table {
 	char magic[8]; /* last of what is written into a new file */
 	unsigned char key[SHARED_TABLE_KEY];
-	unsigned char unused[24];
+	_Atomic uint64_t lock; /* shared_table_lock */
+	unsigned char unused[16];
 	/* the table's own */
 };
 
@@ -26,6 +28,12 @@ int shared_table_map(const char *dir, const char *name, const char magic[8],
     size_t size, struct shared_table **out);
 /* The same in memory of this process; NULL: there is none. */
 struct shared_table *shared_table_private(size_t size);
+/*
+ * While an entry is made, lest two make the same: some hundred instructions,
+ * seldom, so others spin. Who holds it for 100 ms is taken for dead.
+ */
+void shared_table_lock(struct shared_table *t);
+void shared_table_unlock(struct shared_table *t);
 /* NULL is fine. */
 void shared_table_unmap(struct shared_table *t, size_t size);
 

@@ -148,20 +148,33 @@ says_less(struct entry *a, struct entry *b, int64_t forget_ms, int64_t now_ms)
 }
 
 static struct entry *
-find_or_make(struct signins *s, enum signins_kind kind, uint64_t id,
-    int64_t forget_ms, int64_t now_ms)
+make(struct signins *s, enum signins_kind kind, uint64_t id, int64_t forget_ms,
+    int64_t now_ms)
 {
-	struct entry *e = find(s, kind, id), *set;
+	struct entry *set = set_of(s, kind, id), *e = set;
 
-	if (e != NULL)
-		return e;
-	e = set = set_of(s, kind, id);
 	for (size_t i = 1; i < SIGNINS_WAYS; i++)
 		if (says_less(&set[i], e, forget_ms, now_ms))
 			e = &set[i];
-	/* Should two do this at once, one of them loses a count. */
+	/* Who has the old one in hand may count once in the new one. */
+	atomic_store(&e->id, 0);
 	atomic_store(&e->state, pack((struct signins_count){ now_ms, 0 }));
 	atomic_store(&e->id, id);
+	return e;
+}
+
+static struct entry *
+find_or_make(struct signins *s, enum signins_kind kind, uint64_t id,
+    int64_t forget_ms, int64_t now_ms)
+{
+	struct entry *e = find(s, kind, id);
+
+	if (e != NULL)
+		return e;
+	shared_table_lock(&s->table->shared);
+	if ((e = find(s, kind, id)) == NULL)
+		e = make(s, kind, id, forget_ms, now_ms);
+	shared_table_unlock(&s->table->shared);
 	return e;
 }
 
