@@ -83,6 +83,7 @@ check_quota(
 static int
 on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 {
+	const struct smtp_xforward *x = smtp_session_xforward(s);
 	struct accounts_resolution found;
 	int rc = accounts_resolve(guard.accounts, smtp_session_tx_arena(s),
 	    r->to.local, r->to.domain, &found);
@@ -93,9 +94,10 @@ on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 	smtp_session_because(s, "%s", found.rule);
 	if (found.fate == ACCOUNTS_DELIVER)
 		rc = check_quota(s, found.account, reply);
-	log_info("verdict", "rcpt=<%s> code=%d esc=%s rule=\"%s\"",
+	log_info("verdict",
+	    "rcpt=<%s> code=%d esc=%s rule=\"%s\" client=%s helo=%s",
 	    log_q(r->to.text), reply->code, reply->enhanced,
-	    log_qs(found.rule));
+	    log_qs(found.rule), log_q(x->addr), log_q(x->helo));
 	return rc;
 }
 

@@ -57,6 +57,19 @@ class CatchAll(unittest.TestCase):
             self.assertEqual((code, text[:5]), (550, b"5.1.1"), text)
         self.assertEqual(self.ask("bad@all.lab", "spam2@all.lab")[0][0], 251)
 
+    def test_who_the_client_is_comes_by_xforward(self):
+        with smtplib.LMTP(self.s.dir + "/sock/guard.sock") as c:
+            c.ehlo()
+            self.assertTrue(c.has_extn("xforward"))
+            self.assertEqual(c.docmd(
+                "XFORWARD NAME=mx.else.lab ADDR=192.0.2.77 HELO=mx.else.lab "
+                "PROTO=ESMTP")[0], 250)
+            c.mail("x@else.lab")
+            c.docmd("RCPT TO:<xforward@all.lab>")
+        line = next(l for l in self.s.log("guard").splitlines()
+                    if "rcpt=<xforward@all.lab>" in l)
+        self.assertIn("client=192.0.2.77 helo=mx.else.lab", line)
+
     def test_several_targets(self):
         (code, text), = self.ask("any@many.lab")
         self.assertEqual(code, 251)

@@ -9,8 +9,8 @@ import time
 import unittest
 
 import peers
-from pneu import (PASSWORD, PATIENCE, System, certificate, tls_context,
-                  until)
+from pneu import (PASSWORD, PATIENCE, System, certificate, listening_socket,
+                  tls_context, until)
 from zone import TestZone
 
 HEAD = b"Subject: %s\r\nFrom: %s\r\n\r\n"
@@ -228,6 +228,36 @@ class WithPostfix(WithPeer, unittest.TestCase):
             b"binary", body=b"a\x00b\nc\r\n"))[0], 250)
         got = email.message_from_bytes(self.wait_peer(b"Subject: binary"))
         self.assertEqual(got.get_payload(decode=True), b"a\x00b\nc\r\n")
+
+
+class GuardBehindPostfix(unittest.TestCase):
+    """Postfix hands its mail to our guard by LMTP and says by XFORWARD whose
+    it is; guard, which delivers nothing, refuses it after the dot."""
+
+    def test_xforward(self):
+        s = System(programs=("guard",), start=False)
+        self.addCleanup(s.close)
+        with listening_socket() as free:
+            port = free.getsockname()[1]
+        s.write_conf({"guard": {"lmtp": ["127.0.0.1:%d" % port]}})
+        s.setup_accounts()
+        s.start("guard")
+
+        class Front(peers.Postfix):
+            def environment(self):
+                env = super().environment()
+                with open(env["POSTFIX_EXTRA"], "a") as f:
+                    f.write("virtual_transport = lmtp:inet:127.0.0.1:%d\n"
+                            "lmtp_send_xforward_command = yes\n" % port)
+                return env
+        with Front(port) as peer:
+            with smtplib.SMTP("127.0.0.1", peer.port, timeout=PATIENCE) as c:
+                c.sendmail("x@else.test", ["bob@" + peer.domain],
+                           message(b"forwarded"))
+            line = until(lambda: next(
+                (l for l in s.log("guard").splitlines()
+                 if "rcpt=<bob@" in l), None), "guard is asked")
+        self.assertIn(" client=127.0.0.1 helo=", line)
 
 
 ZONE = TestZone({"b.lab": "mx A 127.0.0.1"})
