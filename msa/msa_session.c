@@ -301,6 +301,7 @@ msa_reload(const struct conf *conf)
 		    conf_list(conf, "msa.xclient_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "msa.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "msa.max_mails"),
+		.max_domains = (unsigned)conf_int(conf, "msa.max_domains"),
 		.by_min_s = conf_duration_ms(conf, "msa.deliverby_min") / 1000,
 		.priority_max = (int)conf_int(conf, "msa.max_priority"),
 		.hold_max_s =

@@ -470,6 +470,7 @@ mta_reload(const struct conf *conf)
 		    conf_list(conf, "mta.priority_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "mta.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "mta.max_mails"),
+		.max_domains = (unsigned)conf_int(conf, "mta.max_domains"),
 		.greet_pause_ms = conf_duration_ms(conf, "mta.greet_pause"),
 		.max_errors = (unsigned)conf_int(conf, "mta.max_errors"),
 		.timeout_ms = conf_duration_ms(conf, "mta.timeout"),

@@ -124,6 +124,9 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.max_per_address", CONF_INT, "50", 1, 1000000, NULL,
 	    "Connections at once from one client address (/64 for IPv6), per "
 	    "worker" },
+	{ "mta.max_domains", CONF_INT, "0", 0, 999999, NULL,
+	    "Domains of the recipients in a transaction, announced as "
+	    "RCPTDOMAINMAX (RFC 9422); 0: no limit" },
 	{ "mta.max_mails", CONF_INT, "10000", 0, 999999, NULL,
 	    "Transactions in a session, announced as MAILMAX (RFC 9422); 0: no "
 	    "limit" },
@@ -224,6 +227,9 @@ const struct conf_setting conf_settings[] = {
 	    "Largest message" },
 	{ "msa.max_recipients", CONF_INT, "1000", 100, 1000000, NULL,
 	    "Recipients in a transaction" },
+	{ "msa.max_domains", CONF_INT, "0", 0, 999999, NULL,
+	    "Domains of the recipients in a transaction, announced as "
+	    "RCPTDOMAINMAX (RFC 9422); 0: no limit" },
 	{ "msa.max_mails", CONF_INT, "10000", 0, 999999, NULL,
 	    "Transactions in a session, announced as MAILMAX (RFC 9422); 0: no "
 	    "limit" },

@@ -21,6 +21,16 @@ rcpts_reserve(struct smtp_session *s)
 	return true;
 }
 
+/* Has no recipient had it so far? Only asked where domains are counted. */
+static bool
+is_new_domain(const struct smtp_session *s, struct slice domain)
+{
+	for (size_t i = 0; i < s->n_rcpts; i++)
+		if (slice_eq_nocase(s->rcpts[i]->to.domain, domain))
+			return false;
+	return s->srv->max_domains > 0;
+}
+
 static int
 ask_handler(struct smtp_session *s, struct smtp_rcpt *r)
 {
@@ -30,6 +40,7 @@ ask_handler(struct smtp_session *s, struct smtp_rcpt *r)
 	if (rc != 0)
 		reply = session_trouble(s, "rcpt", rc);
 	if (smtp_reply_is_positive(&reply)) {
+		s->n_domains += is_new_domain(s, r->to.domain);
 		s->rcpts[s->n_rcpts++] = r;
 		session_set_state(s, STATE_RCPT);
 		return session_reply(s, &reply);
@@ -81,5 +92,11 @@ cmd_rcpt(struct smtp_session *s, struct slice args)
 	if (!smtp_rcpt_params_parse(
 		&s->tx, params, session_offered(s), r, &error))
 		return refuse(s, error);
+	/* RFC 9422 4.3 */
+	if (s->n_domains >= s->srv->max_domains &&
+	    is_new_domain(s, r->to.domain)) {
+		session_setting(s, "max_domains");
+		return session_say(s, 452, "4.5.3", "Too many domains");
+	}
 	return ask_handler(s, r);
 }

@@ -129,6 +129,7 @@ struct smtp_server {
 	bool auth_required;            /* 530 5.7.0 to MAIL before AUTH */
 	uint64_t max_size;
 	size_t max_recipients;
+	unsigned max_domains; /* of the recipients together; 0: no limit */
 	int64_t hold_max_s; /* FUTURERELEASE: at most; 0: not offered */
 	/* MT-PRIORITY: who asks for more gets this (RFC 6710 4.1), but for
 	 * networks in priority_from, and in LMTP our own. NULL: none. */

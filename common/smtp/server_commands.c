@@ -100,6 +100,8 @@ put_limits(const struct smtp_server *srv, struct buf *b)
 	/* At most six digits. */
 	if (srv->max_recipients < 1000000)
 		buf_printf(b, " RCPTMAX=%zu", srv->max_recipients);
+	if (srv->max_domains > 0 && srv->max_domains < 1000000)
+		buf_printf(b, " RCPTDOMAINMAX=%u", srv->max_domains);
 }
 
 /* RFC 4865 3 */

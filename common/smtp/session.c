@@ -121,6 +121,7 @@ session_reset(struct smtp_session *s)
 	s->mail = (struct smtp_mail){ 0 };
 	s->rcpts = NULL;
 	s->n_rcpts = s->cap_rcpts = s->n_refused = 0;
+	s->n_domains = 0;
 	s->octets = 0;
 	s->decoder = (struct smtp_decoder){ .normalise = s->normalises };
 	s->body_error = (struct smtp_reply){ 0 };

@@ -50,6 +50,7 @@ struct smtp_session {
 	struct smtp_mail mail;
 	struct smtp_rcpt **rcpts;
 	size_t n_rcpts, cap_rcpts;
+	unsigned n_domains; /* of them; counted where there is a limit */
 	size_t n_refused;
 	struct spool *body;
 	uint64_t octets; /* of the message, kept or not */

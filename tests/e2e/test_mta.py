@@ -441,9 +441,9 @@ class Trouble(unittest.TestCase):
 
     def test_limits_are_announced_and_hold(self):
         with System(conf={"mta": {"max_mails": 2, "max_recipients": 100},
-                          "msa": {"max_mails": 7}}) as s:
+                          "msa": {"max_mails": 7, "max_domains": 3}}) as s:
             with Raw(s.port["submission"]) as c:
-                self.assertIn("LIMITS MAILMAX=7 RCPTMAX=1000",
+                self.assertIn("LIMITS MAILMAX=7 RCPTMAX=1000 RCPTDOMAINMAX=3",
                               c.cmd("EHLO x.test")[1].split("\n"))
             with Raw(s.port["smtp"]) as c:
                 self.assertIn("LIMITS MAILMAX=2 RCPTMAX=100",

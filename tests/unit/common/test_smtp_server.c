@@ -101,6 +101,14 @@ static const struct smtp_server careless = {
 	.timeout_ms = 60000,
 	.spool_dir = "/tmp",
 };
+static const struct smtp_server two_domains = {
+	.kind = SMTP_SERVER_ESMTP,
+	.handler = &recording,
+	.hostname = "mx.test",
+	.extensions = SMTP_EXT_LIMITS,
+	.max_recipients = 100,
+	.max_domains = 2,
+};
 static const struct smtp_server two_mails = {
 	.kind = SMTP_SERVER_ESMTP,
 	.handler = &recording,
@@ -489,6 +497,18 @@ static const struct scene scenes[] = {
 	{ "and from who is not", &careless,
 	    SCRIPT("P: 198.51.100.7:1000", "S: 220 *", "R: HELO a\n",
 		"S: 500 5.5.2 *", BYE),
+	    NULL },
+	{ "RCPTDOMAINMAX (RFC 9422)", &two_domains,
+	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test",
+		"S: 250-LIMITS RCPTMAX=100 RCPTDOMAINMAX=2", "S: 250-VRFY",
+		"S: 250 HELP", "C: MAIL FROM:<>", "S: 250 *",
+		"C: RCPT TO:<a@one.test>", "S: 250 *",
+		"C: RCPT TO:<b@ONE.test>", "S: 250 *",
+		"C: RCPT TO:<a@two.test>", "S: 250 *",
+		"C: RCPT TO:<a@three.test>", "S: 452 4.5.3 *",
+		"C: RCPT TO:<c@one.test>", "S: 250 *", "C: RSET", "S: 250 *",
+		"C: MAIL FROM:<>", "S: 250 *", "C: RCPT TO:<a@three.test>",
+		"S: 250 *", BYE),
 	    NULL },
 	{ "MAILMAX (RFC 9422)", &two_mails,
 	    SCRIPT("S: 220 *", "C: EHLO a", "S: 250-mx.test",
