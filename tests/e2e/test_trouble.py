@@ -349,7 +349,9 @@ class Damage(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.s = System(programs=("mailbox",), accounts=("alice",))
+        # Not packed, so that a message's place in the files can be found.
+        cls.s = System(programs=("mailbox",), accounts=("alice",),
+                       conf={"mailbox": {"compression": 0}})
         cls.blobs = os.path.join(cls.s.dir, "data", "mails", "blobs")
         cls.texts = [text_of(n, size) for n, size in enumerate(cls.SIZES, 1)]
         c = cls.s.imap("alice")
