@@ -35,12 +35,15 @@ slice_str(const char *s)
 	return (struct slice){ s ? s : "", s ? strlen(s) : 0 };
 }
 
-/* From octet `at` to the end; `at` beyond the end gives the empty slice. */
+/* From octet `at` to the end; `at` beyond the end gives the empty slice. Where
+ * nothing is cut .p stays, NULL too (C11 6.5.6: NULL + 0 is undefined). */
 static inline struct slice
 slice_from(struct slice s, size_t at)
 {
 	if (at > s.n)
 		at = s.n;
+	if (at == 0)
+		return s;
 	return (struct slice){ s.p + at, s.n - at };
 }
 
