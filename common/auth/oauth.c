@@ -17,7 +17,8 @@
 #define ANSWER_MAX ((size_t)64 << 10)
 #define TIMEOUT_MS 10000
 #define CACHE_S 60
-#define CACHE_ENTRIES 512
+#define CACHE_SETS 128
+#define CACHE_WAYS 4
 #define USER_MAX 320
 #define SECRET_MAX 512
 
@@ -31,7 +32,7 @@ struct oauth {
 	char *url, *client, *claim, *scope, *discovery;
 	char secret[SECRET_MAX + 1];
 	unsigned char key[32];
-	struct cached cache[CACHE_ENTRIES];
+	struct cached cache[CACHE_SETS][CACHE_WAYS];
 };
 
 /* --- what the server says (RFC 7662 2.2) --- */
@@ -163,6 +164,21 @@ is_token(struct slice t)
 	return t.n > 0;
 }
 
+/* Where the answer for `mac` is, or goes: over the one that ends first. */
+static struct cached *
+cache_place(struct oauth *o, const unsigned char *mac)
+{
+	struct cached *set = o->cache[get_be32(mac) % CACHE_SETS], *place = set;
+
+	for (int i = 0; i < CACHE_WAYS; i++) {
+		if (CRYPTO_memcmp(set[i].mac, mac, sizeof(set[i].mac)) == 0)
+			return &set[i];
+		if (set[i].until_s < place->until_s)
+			place = &set[i];
+	}
+	return place;
+}
+
 int
 oauth_check(
     struct oauth *o, struct arena *arena, struct slice token, const char **user)
@@ -177,7 +193,7 @@ oauth_check(
 	if (HMAC(EVP_sha256(), o->key, sizeof(o->key),
 		(const unsigned char *)token.p, token.n, mac, NULL) == NULL)
 		return -EAGAIN;
-	c = &o->cache[get_be32(mac) % CACHE_ENTRIES];
+	c = cache_place(o, mac);
 	if (c->until_s > clock_wall_s() &&
 	    CRYPTO_memcmp(c->mac, mac, sizeof(c->mac)) == 0) {
 		*user = arena_strdup(arena, slice_str(c->user));
@@ -185,6 +201,7 @@ oauth_check(
 	}
 	if ((rc = ask(o, arena, token, user, &until_s)) != 0)
 		return rc;
+	c = cache_place(o, mac); /* others have been answered meanwhile */
 	memcpy(c->mac, mac, sizeof(c->mac));
 	memcpy(c->user, *user, strlen(*user) + 1);
 	c->until_s = until_s;
