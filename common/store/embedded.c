@@ -180,6 +180,10 @@ segment_live(struct emb *e, MDB_txn *txn, const struct location *l, bool live)
 	uint64_t n = record_size(l->length);
 	int rc = segment_row_get(e, txn, l->segment, &row);
 
+	/* A segment without a row has no file either: what was written there is
+	 * gone. Only the count of the large blobs begins here. */
+	if (rc == MDB_NOTFOUND && live && l->segment != SEGMENT_OWN_FILE)
+		return MDB_CORRUPTED;
 	if (rc != 0 && rc != MDB_NOTFOUND)
 		return rc;
 	if (live)
@@ -596,6 +600,7 @@ emb_close(struct store *s)
 	pthread_mutex_destroy(&e->lock);
 	pthread_cond_destroy(&e->wanted);
 	free(e->unlinks);
+	free(e->left);
 	free(e->chunk);
 	free(e->dir);
 	free(e);

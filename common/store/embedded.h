@@ -159,6 +159,8 @@ struct emb {
 		bool dirty;
 		bool poisoned; /* fdatasync failed: never again */
 	} segment;
+	int *left; /* of segments that this group has left: see writer.c */
+	size_t n_left, cap_left;
 	struct emb_writer *written; /* not synced yet */
 	uint64_t group_number;
 	struct store_blob_id *unlinks; /* large blobs deleted by this txn */
@@ -238,6 +240,8 @@ int segment_open(struct emb *e, uint32_t number, int flags);
 /* For requests that append themselves: room in the current segment. */
 int segment_reserve(struct emb *e, uint64_t n);
 int segment_sync(struct emb *e);
+/* The rows of all that was written are there. */
+void segments_let_go(struct emb *e);
 void emb_unlink_later(struct emb *e, const struct store_blob_id *id);
 /* After a commit (or, `done` false, an abort). */
 void emb_unlink_now(struct emb *e, bool done);

@@ -114,6 +114,33 @@ segment_new(struct emb *e, MDB_txn *txn, uint32_t *number, int *fd)
 	return *fd < 0 ? -*fd : 0;
 }
 
+/*
+ * A segment that is left stays locked to the end of the group: records of the
+ * group are in it whose rows are not there yet, so to others they look dead,
+ * and compaction would take the file away.
+ */
+static int
+left_reserve(struct emb *e)
+{
+	int *fds;
+
+	if (e->n_left < e->cap_left)
+		return 0;
+	fds = realloc(e->left, (e->cap_left + 8) * sizeof(*fds));
+	if (fds == NULL)
+		return -ENOMEM;
+	e->left = fds;
+	e->cap_left += 8;
+	return 0;
+}
+
+void
+segments_let_go(struct emb *e)
+{
+	while (e->n_left > 0)
+		close(e->left[--e->n_left]);
+}
+
 /* The one we leave may hold records that a later commit indexes: nobody may
  * append to it any more. */
 static int
@@ -156,6 +183,8 @@ segment_next(struct emb *e)
 	MDB_txn *txn;
 	int fd = -1, rc;
 
+	if ((rc = left_reserve(e)) != 0)
+		return rc;
 	if ((rc = emb_txn_begin(e, 0, &txn)) != 0)
 		return emb_fault(e, "next segment", rc);
 	rc = segment_choose(e, txn, &number, &end, &fd);
@@ -171,7 +200,7 @@ segment_next(struct emb *e)
 		return emb_fault(e, "next segment", rc);
 	}
 	if (e->segment.fd != -1)
-		close(e->segment.fd);
+		e->left[e->n_left++] = e->segment.fd;
 	e->segment.fd = fd;
 	e->segment.number = number;
 	e->segment.end = end;
@@ -640,6 +669,7 @@ group_run(struct emb *e, struct request *first)
 
 	group_blobs(e, first);
 	group_rows(e, first);
+	segments_let_go(e);
 	for (; first != NULL; first = next) {
 		next = first->next;
 		co_remote_done(&first->remote);
@@ -657,6 +687,7 @@ queue_run(struct emb *e, struct request *r)
 			first = r;
 			r = r->next;
 			first->run(e, first);
+			segments_let_go(e);
 			co_remote_done(&first->remote);
 			continue;
 		}

@@ -966,6 +966,126 @@ compaction_moves_what_lives(void **state)
 	end();
 }
 
+/* --- a segment that is left in the middle of a group --- */
+
+/* Another process that compacts all it can, whenever it is told to. */
+static void
+rival_run(void)
+{
+	bool more = true;
+
+	wait_go();
+	while (more)
+		CHECK_INT(store_compact(st, &more), 0);
+	CHECK_INT(write(told_fd[1], "", 1), 1);
+}
+
+static int left_fd;
+
+/* At the first write to the segment behind the one that was left, so before
+ * the rows of what was written to that. On the writer thread. */
+static ssize_t
+left_pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+	char c;
+
+	if (left_fd >= 0 && fd != left_fd) {
+		say_go();
+		CHECK_INT(read(told_fd[0], &c, 1), 1);
+		left_fd = -2;
+	} else if (left_fd == -1) {
+		left_fd = fd;
+	}
+	return pwritev(fd, iov, n, at);
+}
+
+static void
+left_watch(bool on)
+{
+	if (on)
+		left_fd = -1;
+	store_io.pwritev = on ? left_pwritev : pwritev;
+}
+
+#define LEFT 14
+static struct store_blob_id left_ids[LEFT];
+
+static void
+left_compare(unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++)
+		CHECK_INT(test_blob_compare(&left_ids[i], 1000, i), 0);
+	CHECK_INT(faults(), 0);
+	CHECK_INT(left_fd, -2); /* it did come to that */
+}
+
+/* One group that fills more than one segment. */
+static void
+left_by_commit(void)
+{
+	struct store_blob_writer *w[LEFT];
+	struct store_batch *b[LEFT];
+	int rc[LEFT];
+
+	for (unsigned i = 0; i < LEFT; i++) {
+		w[i] = test_blob(&left_ids[i], 1000, i);
+		b[i] = store_batch_new(st, SLICE_LIT("p"));
+		store_put(b[i], SLICE_LIT("k"), SLICE_LIT("v"));
+		store_batch_need(b[i], w[i]);
+	}
+	left_watch(true);
+	CHECK_INT(store_commit(st, b, LEFT, rc), 0);
+	left_watch(false);
+	for (unsigned i = 0; i < LEFT; i++) {
+		store_batch_free(&b[i]);
+		store_blob_writer_free(&w[i]);
+	}
+	left_compare(0, LEFT);
+}
+
+/* A step whose records go to two segments, of which the first is dead but for
+ * them. */
+static void
+left_by_compaction(void)
+{
+	bool more = true;
+
+	for (unsigned i = 0; i < LEFT - 1; i++)
+		CHECK_INT(test_blob_store(&left_ids[i], 1000, i), 0);
+	for (unsigned i = 0; i < LEFT - 1; i++)
+		if (i < 4 || i >= 7)
+			CHECK_INT(store_blob_del(st, &left_ids[i]), 0);
+	left_watch(true);
+	while (more)
+		CHECK_INT(store_compact(st, &more), 0);
+	left_watch(false);
+	left_compare(4, 7);
+}
+
+/* What was written to it is in no row yet, and looks dead to others. */
+static void
+a_segment_is_kept_until_its_rows_are_there(void **state)
+{
+	static void (*const bodies[])(void) = { left_by_commit,
+		left_by_compaction };
+	const struct store_io was = store_io;
+	pid_t pid;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		begin();
+		store_io.segment_max = 8000;
+		store_io.dead_min = 512;
+		assert_int_equal(pipe(told_fd), 0);
+		assert_int_equal(pipe(go_fd), 0);
+		pid = child(rival_run);
+		here(bodies[i]);
+		child_end(pid);
+		store_io = was;
+		end();
+	}
+}
+
 static void
 orphan_make(void)
 {
@@ -1173,6 +1293,7 @@ main(void)
 		cmocka_unit_test(a_torn_tail_is_cut),
 		cmocka_unit_test(compaction_moves_what_lives),
 		cmocka_unit_test(compaction_goes_by_small_steps),
+		cmocka_unit_test(a_segment_is_kept_until_its_rows_are_there),
 		cmocka_unit_test(files_of_the_dead_are_collected),
 		cmocka_unit_test(backup_is_a_store),
 		cmocka_unit_test(a_drop_is_finished_at_open),
