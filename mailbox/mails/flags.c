@@ -356,8 +356,6 @@ doomed_read(struct expunge *e, struct doomed *d)
 	return rc == -ENOENT ? 0 : rc;
 }
 
-/* Refs of an attempt of unknown outcome are noted too: its rows, should they
- * still be there, are found again, and these notes dropped. */
 static void
 doomed_note(struct expunge *e, const struct doomed *d)
 {
@@ -387,29 +385,26 @@ expunge_attempt(struct expunge *e, struct doomed *d, size_t n)
 	return change_commit(&c);
 }
 
+/*
+ * What went by an attempt of unknown outcome keeps its ref: it may as well have
+ * moved away since, and have its share along. Collect finds which.
+ */
 static int
 expunge_step(struct expunge *e, const uint32_t *uids, size_t n)
 {
 	struct doomed *d = calloc(n, sizeof(*d));
-	struct doomed *before = calloc(n, sizeof(*d));
 	unsigned attempts = 0;
-	int rc = d == NULL || before == NULL ? -ENOMEM : refs_room(e, n);
+	int rc = d == NULL ? -ENOMEM : refs_room(e, n);
 
 	for (size_t i = 0; i < n && rc == 0; i++)
 		d[i].uid = uids[i];
 	if (rc == 0)
-		do {
+		do
 			rc = expunge_attempt(e, d, n);
-			/* Of unknown outcome: what is gone at the next look
-			 * went by this. */
-			for (size_t i = 0; i < n && rc == STORE_EUNKNOWN; i++)
-				if (d[i].there)
-					before[i] = d[i];
-		} while (try_again(rc, &attempts));
+		while (try_again(rc, &attempts));
 	for (size_t i = 0; i < n && rc == 0 && !e->keep; i++)
-		doomed_note(e, d[i].there ? &d[i] : &before[i]);
+		doomed_note(e, &d[i]);
 	free(d);
-	free(before);
 	return rc;
 }
 

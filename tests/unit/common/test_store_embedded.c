@@ -1066,8 +1066,8 @@ left_by_compaction(void)
 static void
 a_segment_is_kept_until_its_rows_are_there(void **state)
 {
-	static void (*const bodies[])(void) = { left_by_commit,
-		left_by_compaction };
+	static void (*const bodies[])(
+	    void) = { left_by_commit, left_by_compaction };
 	const struct store_io was = store_io;
 	pid_t pid;
 
