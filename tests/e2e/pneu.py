@@ -20,6 +20,7 @@ import signal
 import smtplib
 import socket
 import ssl
+import struct
 import subprocess
 import tempfile
 import time
@@ -40,6 +41,12 @@ PROTOCOLS = {
     "msa": [("submission", "submission"), ("submissions", "submissions")],
 }
 
+# A shell ignores these for what it starts in the background, and that would be
+# inherited by the programs, which are to be interrupted.
+for _sig in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(_sig) == signal.SIG_IGN:
+        signal.signal(_sig, signal.SIG_DFL)
+
 
 def until(condition, what="condition", patience=None):
     """Poll until condition() is true and return what it returned."""
@@ -59,6 +66,35 @@ def listening_socket():
     s.bind(("127.0.0.1", 0))
     s.listen(1024)
     return s
+
+
+def preloaded(library):
+    """LD_PRELOAD for it. ASan wants to be the first library."""
+    libraries = subprocess.run(
+        ["ldd", os.path.join(BUILD, "pneu-mailbox")], check=True, text=True,
+        capture_output=True).stdout
+    asan = re.search(r"=> (\S*libasan\S*)", libraries)
+    return (asan.group(1) + " " if asan else "") + os.path.join(
+        BUILD, "tests", library + ".so")
+
+
+class Clock:
+    """Of programs that run with shim_clock and `env`: it goes as time does,
+    and jumps forward when told to."""
+
+    def __init__(self, directory):
+        self.ahead_s, self.path = 0, os.path.join(directory, "clock")
+        self.env = {"PNEU_CLOCK": self.path}
+        self.move(0)
+
+    def move(self, seconds):
+        """That long has passed."""
+        self.ahead_s += seconds
+        with open(self.path, "r+b" if self.ahead_s else "wb") as f:
+            f.write(struct.pack("=q", int(self.ahead_s * 10**9)))
+
+    def time(self):
+        return time.time() + self.ahead_s
 
 
 _certificates = {}
@@ -84,17 +120,21 @@ class System:
     def __init__(self, domain="example.test", accounts=("alice", "bob"),
                  programs=("guard", "mailbox", "qm", "mta", "msa"), conf=None,
                  workers=1, start=True, directory=None, env=None,
-                 preload=None):
-        """env, preload: more environment, and LD_PRELOAD, of programs."""
+                 preload=None, clock=False):
+        """env: more environment of programs; preload: name of a library of
+        tests/programs for them; clock: theirs can be moved (pass)."""
         self.domain = domain
         self.accounts = accounts
         self.programs = programs
         self.env = dict(env or {})
-        if preload:
-            self.env["PNEU_PRELOAD"] = preload
+        if preload or clock:
+            self.env["PNEU_PRELOAD"] = preloaded(preload or "shim_clock")
         self.own_directory = directory is None
         # Unix socket paths are short: not under a deep TMPDIR.
         self.dir = directory or tempfile.mkdtemp(prefix="pneu-", dir="/tmp")
+        self.clock = Clock(self.dir) if clock else None
+        if clock:
+            self.env.update(self.clock.env)
         self.process = {}
         self.sockets = {}
         self.port = {}

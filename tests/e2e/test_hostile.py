@@ -7,10 +7,10 @@ test_hostile_readers.py.
 import base64
 import os
 import random
+import select
 import socket
 import struct
 import threading
-import time
 import unittest
 import uuid
 
@@ -371,34 +371,39 @@ class Excess(Case):
 
 
 class Slow(unittest.TestCase):
-    def drip(self, c, octets):
-        """One octet now and then, for as long as it is taken; the replies."""
-        try:
-            for octet in octets:
+    LIMIT = 60
+
+    def drip(self, s, c, octets):
+        """An octet now and then until there is a reply; all of them."""
+        for octet in octets:
+            try:
                 c.send(bytes([octet]))
-                time.sleep(0.05)
-        except OSError:
-            pass
+            except OSError:
+                break
+            s.clock.move(self.LIMIT / 10)
+            if select.select([c.s], [], [], 0.05)[0]:
+                break
         return c.rest()
 
     def test_a_command_has_its_time(self):
-        with System(conf={"mta": {"timeout": "1s"}}) as s, steady(s):
+        with System(conf={"mta": {"timeout": "%ds" % self.LIMIT}},
+                    clock=True) as s, steady(s):
             for before, octets in (("", b"EHLO " + b"x" * 4000),
                                    ("MAIL FROM:<a@b.test>", b" " * 4000)):
                 with Front(s, "smtp").connect() as c:
                     c.hello()
                     if before:
                         c.cmd(before)
-                    self.assertEqual(self.drip(c, octets), [421])
+                    self.assertEqual(self.drip(s, c, octets), [421])
             # And a message has to come on.
             with Front(s, "smtp").begun() as c:
                 self.assertEqual(c.code("DATA"), 354)
-                self.assertEqual(self.drip(c, b"x" * 4000), [421])
+                self.assertEqual(self.drip(s, c, b"x" * 4000), [421])
 
     def test_a_session_has_its_time(self):
-        limit = {"max_session": "1500ms"}
+        limit = {"max_session": "%ds" % self.LIMIT}
         with System(conf={"mta": dict(limit, max_errors=1000),
-                          "msa": limit}) as s, steady(s):
+                          "msa": limit}, clock=True) as s, steady(s):
             for name in ("smtp", "submission"):
                 c = Front(s, name).connect()
                 with c:
@@ -407,7 +412,7 @@ class Slow(unittest.TestCase):
                         got = c.cmd("NOOP")
                         if got[0] != 250:
                             break
-                        time.sleep(0.1)
+                        s.clock.move(self.LIMIT / 15)
                     self.assertEqual(got[0], 421, got)
                     self.assertIn("lasted", got[1])
                     self.assertIsNone(c.reply())

@@ -2,9 +2,9 @@
 """Hostile clients of IMAP and POP3, against the real program. Crowds are in
 test_crowd.py, SMTP in test_hostile.py."""
 import random
+import select
 import socket
 import struct
-import time
 import unittest
 
 from pneu import PASSWORD, System
@@ -15,6 +15,7 @@ ALICE = "alice@example.test"
 LOGIN = {"imap": ["a LOGIN %s %s" % (ALICE, PASSWORD)],
          "pop3": ["USER " + ALICE, "PASS " + PASSWORD]}
 NOOP = {"imap": "n NOOP", "pop3": "NOOP"}
+CAPABILITY = {"imap": "n CAPABILITY", "pop3": "CAPA"}
 
 
 class Case(unittest.TestCase):
@@ -112,45 +113,58 @@ class Excess(Case):
 
 
 class Slow(unittest.TestCase):
+    LIMIT = 60
+
+    def drip(self, s, c, octets):
+        """An octet now and then until the connection ends."""
+        for octet in octets:
+            try:
+                c.send(bytes([octet]))
+            except OSError:
+                return
+            s.clock.move(self.LIMIT / 10)
+            if select.select([c.s], [], [], 0.05)[0] and not c.line():
+                return
+        self.fail("all was taken")
+
     def test_signing_in_has_its_time(self):
-        conf = {"mailbox": {"login_timeout": "1s",
+        conf = {"mailbox": {"login_timeout": "%ds" % self.LIMIT,
                             "plaintext_login": True}}
-        with System(conf=conf) as s, steady(s):
+        with System(conf=conf, clock=True) as s, steady(s):
             for name in ("imap", "pop3"):
                 # Busy with something else.
                 with Raw(s.port[name], banner=False) as c:
                     c.line()
                     while True:
                         try:
-                            c.send("n CAPABILITY" if name == "imap" else "CAPA")
+                            c.send(CAPABILITY[name])
                         except OSError:
                             break
-                        got = c.line()
-                        if not got or got.startswith(b"* BYE"):
+                        while (got := c.line()) and \
+                                not got.startswith((b"n ", b".")):
+                            pass
+                        if not got:
                             break
-                        time.sleep(0.05)
+                        s.clock.move(self.LIMIT / 10)
                 # An octet now and then: of a command, of a literal.
                 for octets in (b"a LOGIN " + b"x" * 4000,
                                b"a LOGIN {4000+}\r\n" + b"x" * 4000):
                     with Raw(s.port[name], banner=False) as c:
                         c.line()
-                        try:
-                            for octet in octets:
-                                c.send(bytes([octet]))
-                                time.sleep(0.02)
-                            self.fail(name)
-                        except OSError:
-                            pass
-                # Who has signed in may stay.
-                with Raw(s.port[name], banner=False) as c:
+                        self.drip(s, c, octets)
+                # Who has signed in may stay, and who came with him may not.
+                with Raw(s.port[name], banner=False) as c, \
+                        Raw(s.port[name], banner=False) as other:
+                    other.line()
                     c.line()
-                    c.send(*LOGIN[name])
-                    time.sleep(1.2)
-                    c.send(NOOP[name])
-                    if name == "imap":
-                        c.send("z LOGOUT")
-                    else:
-                        c.send("QUIT")
+                    for line in LOGIN[name]:
+                        c.send(line)
+                        while not c.line().startswith((b"a OK", b"+OK")):
+                            pass
+                    s.clock.move(self.LIMIT * 1.2)
+                    self.assertTrue(other.line().startswith(
+                        (b"* BYE", b"-ERR")) or not other.line())
+                    c.send(NOOP[name], "z LOGOUT" if name == "imap" else "QUIT")
                     said = c.f.read()
                     self.assertIn(b"n OK" if name == "imap" else b"+OK", said)
                     self.assertNotIn(b"Autologout", said)

@@ -46,12 +46,17 @@ def tearDownModule():
     ZONE.close()
 
 
+_kept = []
+
+
 def shared_port():
-    """A port that is free on all the loopback addresses in use here."""
+    """A port that is free on all the loopback addresses in use here. On
+    127.0.0.1 it stays ours, so that no other process chooses the same."""
     while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+        s = socket.socket()
+        _kept.append(s)
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
         try:
             for host in ("127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.8",
                          "127.0.0.9"):
@@ -108,11 +113,12 @@ class Lmtp(smtplib.LMTP):
 
 class Case(unittest.TestCase):
     CONF = {}
+    CLOCK = False
     WORKERS = 1
 
     def setUp(self):
         self.guard = self.box = None
-        self.s = System(programs=("qm",), start=False)
+        self.s = System(programs=("qm",), start=False, clock=self.CLOCK)
         self.addCleanup(self.close)
         os.makedirs(os.path.join(self.s.dir, "sock"), exist_ok=True)
         self.conf()

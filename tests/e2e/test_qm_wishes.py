@@ -55,6 +55,7 @@ class Priority(Case):
 
 class DeliverBy(Case):
     """RFC 2852"""
+    CLOCK = True
     CONF = {"retry_first": "100ms", "retry_max": "100ms"}
 
     def fields(self, n=1):
@@ -64,6 +65,15 @@ class DeliverBy(Case):
         of = next(p for p in parts
                   if p.get_content_type() == "message/delivery-status")
         return of.get_payload()[0], of.get_payload()[1]
+
+    def got_in_time(self, server, n):
+        """wait_got, while time passes: what an attempt was waiting for when
+        the clock moved did not come, and the server is left alone."""
+        def got():
+            self.s.clock.move(1)
+            return len(server.messages) >= n
+        until(got, "%d messages" % n)
+        return server.messages[n - 1]
 
     def test_time_left_is_passed_on(self):
         one = self.serve("127.0.0.2", extensions=OFFERS + ("DELIVERBY 10",))
@@ -99,18 +109,22 @@ class DeliverBy(Case):
         """4.1.3: no attempt is left once the time is over."""
         self.serve("127.0.0.2", rcpt="450 4.2.1 busy",
                    extensions=OFFERS + ("DELIVERBY",))
-        self.queue("x@one.lab", mail_options=["BY=2;R"])
+        qid = self.queue("x@one.lab", mail_options=["BY=7200;R"])
+        until(lambda: self.show(qid)["attempts"] > 2, "attempts")
+        self.s.clock.move(7201)
         recipient = self.fields()[1]
         self.assertEqual(recipient["Action"], "failed")
         self.assertEqual(recipient["Status"], "5.4.7")
         self.wait_empty()
 
     def test_returned_in_time_between_two_attempts(self):
-        self.conf(retry_first="1h", retry_max="1h")
+        self.conf(retry_first="10h", retry_max="10h")
         self.s.restart("qm")
         self.serve("127.0.0.2", rcpt="450 4.2.1 busy",
                    extensions=OFFERS + ("DELIVERBY",))
-        self.queue("x@one.lab", mail_options=["BY=3;R"])
+        qid = self.queue("x@one.lab", mail_options=["BY=7200;R"])
+        until(lambda: self.show(qid)["attempts"] == 1, "an attempt")
+        self.s.clock.move(7201)
         recipient = self.fields()[1]
         self.assertEqual(recipient["Action"], "failed")
         self.assertEqual(recipient["Status"], "5.4.7")
@@ -122,12 +136,14 @@ class DeliverBy(Case):
         refuse = ["450 4.2.1 busy"]
         one = self.serve("127.0.0.2", rcpt=lambda s, a: refuse[0],
                          extensions=OFFERS + ("DELIVERBY",))
-        self.queue("x@one.lab", mail_options=["BY=1;N"])
+        qid = self.queue("x@one.lab", mail_options=["BY=3600;N"])
+        until(lambda: self.show(qid)["attempts"] > 0, "an attempt")
+        self.s.clock.move(3601)
         recipient = self.fields()[1]
         self.assertEqual(recipient["Action"], "delayed")
         self.assertEqual(recipient["Status"], "4.4.7")
         refuse[0] = None
-        self.assertRegex(self.wait_got(one).params["BY"], r"^-?\d+;N$")
+        self.assertRegex(self.got_in_time(one, 1).params["BY"], r"^-?\d+;N$")
         self.wait_empty()
         self.assertEqual(len(self.box.messages), 1)
 
@@ -135,11 +151,17 @@ class DeliverBy(Case):
         refuse = ["450 4.2.1 busy"]
         one = self.serve("127.0.0.2", rcpt=lambda s, a: refuse[0])
         self.queue("x@one.lab", mail_options=["BY=-1;N"])
-        self.queue("y@one.lab", mail_options=["BY=1;N"],
+        self.queue("y@one.lab", mail_options=["BY=3600;N"],
                    rcpt_options=["NOTIFY=FAILURE"])
-        until(lambda: min(e["attempts"] for e in self.list()) > 12, "attempts")
+        self.s.clock.move(3601)
+        n = max(e["attempts"] for e in self.list())
+
+        def tried():
+            self.s.clock.move(1)
+            return min(e["attempts"] for e in self.list()) > n + 2
+        until(tried, "attempts")
         refuse[0] = None
-        self.wait_got(one, 2)
+        self.got_in_time(one, 2)
         self.wait_empty()
         self.assertEqual(self.box.messages, [])
 

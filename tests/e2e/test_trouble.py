@@ -25,22 +25,11 @@ from pneu import (BUILD, PASSWORD, PATIENCE, TOP, System, children, pss,
                   tls_context, until)
 
 
-def shim():
-    """LD_PRELOAD for programs on the disk that fails when told to. ASan wants
-    to be the first library."""
-    binary = os.path.join(BUILD, "pneu-mailbox")
-    libraries = subprocess.run(["ldd", binary], check=True, text=True,
-                               capture_output=True).stdout
-    asan = re.search(r"=> (\S*libasan\S*)", libraries)
-    return (asan.group(1) + " " if asan else "") + os.path.join(
-        BUILD, "tests", "shim_disk.so")
-
-
 class DiskSystem(System):
     """A system whose state lies on such a disk."""
 
     def __init__(self, **kw):
-        super().__init__(start=False, preload=shim(), **kw)
+        super().__init__(start=False, preload="shim_disk", **kw)
         self.flag = os.path.join(self.dir, "disk")
         self.env.update(PNEU_DISK=self.flag,
                         PNEU_DISK_DIR=os.path.join(self.dir, "data"))
