@@ -7,6 +7,7 @@
 #include "common/auth/accounts.h"
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
+#include "mailbox/api/api.h"
 #include "mailbox/imap/imap.h"
 #include "mailbox/lmtp/lmtp.h"
 #include "mailbox/mails/index.h"
@@ -23,7 +24,8 @@ start_sessions(const struct conf *conf)
 	int rc;
 
 	if ((rc = lmtp_start(conf, mails, accounts)) != 0 ||
-	    (rc = imap_start(conf, mails, accounts)) != 0)
+	    (rc = imap_start(conf, mails, accounts)) != 0 ||
+	    (rc = api_start(conf, mails, accounts)) != 0)
 		return rc;
 	return pop3_start(conf, mails, accounts);
 }

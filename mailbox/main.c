@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * pneu-mailbox: the owner of Mails. Takes mail by LMTP and serves it by IMAP
- * and POP3.
+ * pneu-mailbox: the owner of Mails. Takes mail by LMTP and serves it by IMAP,
+ * POP3 and an HTTP API.
  */
 #include "common/net/service.h"
+#include "mailbox/api/api.h"
 #include "mailbox/commands.h"
 #include "mailbox/imap/imap.h"
 #include "mailbox/lmtp/lmtp.h"
@@ -23,6 +24,11 @@ static const struct service_protocol protocols[] = {
 	    .session = pop3_session },
 	{ .name = "pop3s", .setting = "mailbox.pop3s", .port = 995,
 	    .tls = true, .session = pop3_session },
+	{ .name = "http", .setting = "mailbox.http",
+	    .busy = "HTTP/1.1 503 Service Unavailable\r\n"
+		    "Retry-After: 5\r\nContent-Length: 0\r\n"
+		    "Connection: close\r\n\r\n",
+	    .session = api_session },
 	{ .name = "submit", .setting = "mailbox.submit",
 	    .session = imap_submit_session },
 	{ 0 },
@@ -33,7 +39,7 @@ main(int argc, char **argv)
 {
 	static const struct service mailbox = {
 		.name = "mailbox",
-		.summary = "keeps mail: LMTP in, IMAP and POP3 out",
+		.summary = "keeps mail: LMTP in, IMAP, POP3 and HTTP out",
 		.protocols = protocols,
 		.proxy_from = "mailbox.proxy_from",
 		.xclient_from = "mailbox.xclient_from",

@@ -192,6 +192,18 @@ const struct conf_setting conf_settings[] = {
 	{ "mailbox.submit", CONF_LIST, "unix:submit.sock", 0, 0, NULL,
 	    "Where msa fetches messages that users send by BURL; Unix sockets "
 	    "only" },
+	{ "mailbox.http", CONF_LIST, "unix:api.sock", 0, 0, NULL,
+	    "Where the HTTP API of mail is served; pneu http passes it on from "
+	    "here" },
+	{ "mailbox.http_origins", CONF_LIST, "", 0, 0, NULL,
+	    "Sites whose pages may use the API (CORS), as "
+	    "https://app.example.org" },
+	{ "mailbox.http_rate", CONF_INT, "1200", 0, 1000000, NULL,
+	    "Requests that an account, or an address that has not signed in, "
+	    "may make a minute, per worker; 0: any number" },
+	{ "mailbox.http_session", CONF_DURATION, "30d", 60 * S, 3650 * 24 * H,
+	    NULL,
+	    "How long a session, or a token whose time is not given, lives" },
 	{ "mailbox.keep_deleted", CONF_DURATION, "7d", 0, 3650 * 24 * H, NULL,
 	    "How long expunged messages and deleted mailboxes are kept, to be "
 	    "seen under #deleted/ and #time/ and brought back by pneu mail "

@@ -35,7 +35,7 @@ PATIENCE = float(os.environ.get("PNEU_PATIENCE", "60"))
 PROTOCOLS = {
     "guard": [],
     "mailbox": [("lmtp", None), ("imap", "imap"), ("imaps", "imaps"),
-                ("pop3", "pop3"), ("pop3s", "pop3s")],
+                ("pop3", "pop3"), ("pop3s", "pop3s"), ("http", "http")],
     "qm": [],
     "mta": [("smtp", "listen")],
     "msa": [("submission", "submission"), ("submissions", "submissions")],

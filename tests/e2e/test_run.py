@@ -160,7 +160,8 @@ class Starting(unittest.TestCase):
         with Supervisor(args=["--set", "workers=3"]) as s:
             s.wait_ready()
             names = {"guard": ["lmtp"], "qm": ["lmtp"],
-                     "mailbox": ["lmtp", "imap", "imaps", "pop3", "submit"],
+                     "mailbox": ["lmtp", "imap", "imaps", "pop3", "submit",
+                                 "http"],
                      "mta": ["smtp", "smtp"],
                      "msa": ["submission", "submissions"]}
             for name in NAMES:
@@ -205,7 +206,7 @@ class Starting(unittest.TestCase):
         with Supervisor({"tls": {}}) as s:
             s.wait_ready()
             self.assertEqual(s.events("mailbox", "start")[0]["names"],
-                             ["lmtp", "imap", "pop3", "submit"])
+                             ["lmtp", "imap", "pop3", "submit", "http"])
             self.assertIn("tls.certificate", s.log())
 
     def test_the_status_page_is_one_of_them(self):

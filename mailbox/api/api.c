@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: ISC */
+/* Connections, who asks, and which handler answers. */
+#include "mailbox/api/api.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "mailbox/api/api_impl.h"
+
+#define DEPTH_MAX 20 /* of JSON */
+#define MEMORY ((size_t)16 << 20) /* of one request */
+
+static struct api_env service_env;
+
+/* --- who asks --- */
+
+/*
+ * Who passes requests on to us over a Unix socket (pneu http) is one of us and
+ * says for whom (RFC 7239): for="192.0.2.1:1";proto=https. From all others the
+ * field is anybody's word.
+ */
+static void
+take_forwarded(struct api_call *c, struct slice value)
+{
+	struct net_addr peer;
+	char text[128];
+
+	while (value.n > 0) {
+		struct slice v = slice_trim(slice_split(&value, ';'));
+		struct slice name = slice_split(&v, '=');
+
+		if (v.n >= 2 && v.p[0] == '"' && v.p[v.n - 1] == '"')
+			v = slice(v.p + 1, v.n - 2);
+		if (slice_eq_str_nocase(name, "proto")) {
+			c->is_private = slice_eq_str_nocase(v, "https");
+		} else if (slice_eq_str_nocase(name, "for") &&
+		    v.n < sizeof(text)) {
+			memcpy(text, v.p, v.n);
+			text[v.n] = '\0';
+			if (net_addr_parse(&peer, text, "") == 0)
+				conn_set_peer(c->x->c, &peer);
+		}
+	}
+}
+
+static void
+know_peer(struct api_call *c)
+{
+	struct slice forwarded = http_head_get(&c->x->head, "Forwarded");
+
+	if (forwarded.p != NULL && net_addr_is_unix(conn_peer(c->x->c)))
+		take_forwarded(c, forwarded);
+	if (conn_is_tls(c->x->c) || net_addr_is_loopback(conn_peer(c->x->c)) ||
+	    c->env->plaintext_login)
+		c->is_private = true;
+}
+
+/* The value of our cookie. */
+static struct slice
+cookie_token(const struct http_head *h)
+{
+	for (size_t i = 0; i < h->n_fields; i++) {
+		struct slice rest = h->fields[i].value;
+
+		if (!slice_eq_str_nocase(h->fields[i].name, "Cookie"))
+			continue;
+		while (rest.n > 0) {
+			struct slice v = slice_trim(slice_split(&rest, ';'));
+
+			if (slice_eq_str(slice_split(&v, '='), "pneu"))
+				return v;
+		}
+	}
+	return SLICE_EMPTY;
+}
+
+static void
+find_token(struct api_call *c)
+{
+	struct slice v = http_head_get(&c->x->head, "Authorization");
+
+	c->token_text = SLICE_EMPTY;
+	if (slice_starts_nocase(v, "Bearer ")) {
+		c->token_text = slice_trim(slice_from(v, 7));
+	} else if (v.p == NULL) {
+		c->token_text = cookie_token(&c->x->head);
+		c->by_cookie = c->token_text.n > 0;
+	}
+}
+
+/* A page of another site can make the browser send our cookie, but can
+ * neither read nor guess this. */
+static bool
+csrf_is_right(struct api_call *c)
+{
+	struct slice given = http_head_get(&c->x->head, "X-CSRF-Token");
+	char want[API_TOKEN_LEN + 1];
+
+	api_token_csrf(c->token_text, want);
+	return given.n == API_TOKEN_LEN &&
+	    CRYPTO_memcmp(given.p, want, API_TOKEN_LEN) == 0;
+}
+
+/* 0 or API_REPLIED. */
+static int
+authorize(struct api_call *c)
+{
+	int rc;
+
+	if (c->route->scope == 0)
+		return 0;
+	if (c->token_text.n == 0) {
+		api_problem(c, "not-signed-in", NULL);
+		return API_REPLIED;
+	}
+	rc = api_token_find(c->env, c->a, c->token_text, &c->token);
+	if (rc == -ENOENT)
+		api_problem(c, "bad-token", NULL);
+	else if (rc != 0)
+		api_errno(c, rc);
+	else if ((c->token.scopes & c->route->scope) == 0)
+		api_problem(c, "bad-scope", NULL);
+	else if (c->by_cookie && c->route->method != HTTP_GET &&
+	    !csrf_is_right(c))
+		api_problem(c, "bad-csrf", NULL);
+	else {
+		c->account = c->token.account;
+		return 0;
+	}
+	return API_REPLIED;
+}
+
+/* By address before, and by account after it is known. 0 or API_REPLIED. */
+static int
+limit_rate(struct api_call *c)
+{
+	char who[64];
+	char seconds[16];
+	int wait;
+
+	if (c->account == NULL)
+		net_addr_prefix(conn_peer(c->x->c), who);
+	wait = api_rate(
+	    c->env, slice_str(c->account != NULL ? c->account : who));
+	if (wait == 0)
+		return 0;
+	snprintf(seconds, sizeof(seconds), "%d", wait);
+	http_reply_field(c->x, "Retry-After", slice_str(seconds));
+	api_problem(c, "too-many-requests", NULL);
+	return API_REPLIED;
+}
+
+/* --- CORS --- */
+
+static bool
+is_allowed_origin(const struct api_env *env, struct slice origin)
+{
+	for (const char *const *o = env->origins; o && *o != NULL; o++)
+		if (slice_eq_str(origin, *o))
+			return true;
+	return false;
+}
+
+/* Off, but for origins of the configuration; true: this was a preflight
+ * (Fetch 3.2), which needs no more. */
+static bool
+answer_cors(struct api_call *c)
+{
+	struct slice origin = http_head_get(&c->x->head, "Origin");
+
+	if (origin.p == NULL || !is_allowed_origin(c->env, origin))
+		return false;
+	http_reply_field(c->x, "Access-Control-Allow-Origin", origin);
+	http_reply_field(c->x, "Vary", SLICE_LIT("Origin"));
+	http_reply_field(c->x, "Access-Control-Expose-Headers",
+	    SLICE_LIT("Content-Range, Retry-After"));
+	if (c->x->head.method != HTTP_OPTIONS)
+		return false;
+	http_reply_field(c->x, "Access-Control-Allow-Methods",
+	    SLICE_LIT("GET, HEAD, POST, PUT, PATCH, DELETE"));
+	http_reply_field(c->x, "Access-Control-Allow-Headers",
+	    SLICE_LIT("Authorization, Content-Type, Range, Last-Event-ID"));
+	http_reply_field(c->x, "Access-Control-Max-Age", SLICE_LIT("600"));
+	api_no_content(c);
+	return true;
+}
+
+/* --- the body --- */
+
+static bool
+is_json_type(struct slice type)
+{
+	struct slice t = slice_trim(slice_split(&type, ';'));
+
+	return slice_eq_str_nocase(t, "application/json");
+}
+
+/* The reader of JSON goes down into itself, and our stacks are short. */
+static bool
+is_deep(struct slice text)
+{
+	bool string = false;
+	size_t depth = 0;
+
+	for (size_t i = 0; i < text.n; i++) {
+		char o = text.p[i];
+
+		if (string && o == '\\')
+			i++;
+		else if (o == '"')
+			string = !string;
+		else if (!string && (o == '[' || o == '{') &&
+		    ++depth > DEPTH_MAX)
+			return true;
+		else if (!string && (o == ']' || o == '}') && depth > 0)
+			depth--;
+	}
+	return false;
+}
+
+static int
+parse_body(struct api_call *c, struct slice text)
+{
+	json_error_t e;
+	char detail[JSON_ERROR_TEXT_LENGTH + 64];
+
+	if (text.n == 0) {
+		c->in = json_object();
+		return c->in == NULL ? -ENOMEM : 0;
+	}
+	if (is_deep(text)) {
+		api_problem(c, "bad-json", "nested too deep");
+		return API_REPLIED;
+	}
+	c->in = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &e);
+	if (json_is_object(c->in))
+		return 0;
+	snprintf(detail, sizeof(detail), "line %d, column %d: %s", e.line,
+	    e.column, c->in == NULL ? e.text : "an object is expected");
+	api_problem(c, "bad-json", detail);
+	return API_REPLIED;
+}
+
+static int
+read_body(struct api_call *c)
+{
+	struct buf b = BUF_INIT_MAX(API_JSON_MAX);
+	int rc;
+
+	/* Also keeps forms of other sites out, which cannot send this type
+	 * without asking (CORS). */
+	if (http_head_has_body(&c->x->head) &&
+	    !is_json_type(http_head_get(&c->x->head, "Content-Type"))) {
+		api_problem(c, "bad-type", NULL);
+		return API_REPLIED;
+	}
+	rc = http_body_all(c->x, API_JSON_MAX, &b);
+	if (rc == 0)
+		rc = parse_body(c, buf_slice(&b));
+	else if (rc == -EMSGSIZE || rc == -ENOMEM)
+		rc = (api_problem(c, "too-large", NULL), API_REPLIED);
+	else if (rc == -EBADMSG)
+		rc = (api_problem(c, "bad-request", NULL), API_REPLIED);
+	buf_wipe(&b); /* there may be a password in it */
+	return rc;
+}
+
+/* --- dispatch --- */
+
+static void
+reply_no_route(struct api_call *c, unsigned allow)
+{
+	static const struct {
+		unsigned method;
+		const char *name;
+	} names[] = { { HTTP_GET, "GET, HEAD" }, { HTTP_POST, "POST" },
+		{ HTTP_PUT, "PUT" }, { HTTP_PATCH, "PATCH" },
+		{ HTTP_DELETE, "DELETE" } };
+	struct buf b = BUF_INIT_MAX(128);
+
+	if (allow == 0) {
+		api_problem(c, "not-found", NULL);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if ((allow & names[i].method) != 0)
+			buf_printf(&b, "%s%s", b.n > 0 ? ", " : "",
+			    names[i].name);
+	http_reply_field(c->x, "Allow", buf_slice(&b));
+	buf_clear(&b);
+	api_problem(c, "bad-method", NULL);
+}
+
+static void
+run(struct api_call *c)
+{
+	int rc;
+
+	if ((rc = authorize(c)) == 0 && (rc = limit_rate(c)) == 0 &&
+	    c->route->json)
+		rc = read_body(c);
+	if (rc == 0)
+		rc = c->route->run(c);
+	/* Gone, or shutting down: there is nobody to tell. */
+	if (rc != 0 && rc != API_REPLIED && c->x->rc == 0 && !c->x->begun)
+		api_errno(c, rc);
+}
+
+static void
+handle(struct http_exchange *x)
+{
+	struct api_call c = { .x = x, .a = &x->a, .env = x->arg };
+	struct slice path = x->head.path;
+	int64_t began_us = clock_mono_us();
+	unsigned allow = 0;
+
+	know_peer(&c);
+	find_token(&c);
+	if (!answer_cors(&c)) {
+		if (slice_starts(path, API_ROOT "/"))
+			c.route = api_route_find(x->head.method,
+			    slice_from(path, strlen(API_ROOT)), c.a, c.param,
+			    &allow);
+		if (c.route == NULL)
+			reply_no_route(&c, allow);
+		else
+			run(&c);
+	}
+	json_decref(c.in);
+	log_info("api", "operation=%s status=%d account=%s took_us=%lld",
+	    c.route != NULL ? c.route->id : "-", x->status, log_qs(c.account),
+	    (long long)(clock_mono_us() - began_us));
+}
+
+static void
+refuse(struct http_exchange *x, int status)
+{
+	struct api_call c = { .x = x, .a = &x->a, .env = x->arg };
+	const char *code = "bad-request";
+
+	for (const struct api_problem *p = api_problems; p->code; p++)
+		if (p->status == status) {
+			code = p->code;
+			break;
+		}
+	api_problem(&c, code, NULL);
+}
+
+static const struct http_server server = {
+	.handle = handle,
+	.refuse = refuse,
+	.fields = "Cache-Control: no-store\r\n"
+		  "X-Content-Type-Options: nosniff\r\n"
+		  "Referrer-Policy: no-referrer\r\n"
+		  "Cross-Origin-Resource-Policy: same-origin\r\n",
+	.memory = MEMORY,
+};
+
+int
+api_start(
+    const struct conf *conf, struct mails *mails, struct accounts *accounts)
+{
+	size_t n;
+
+	service_env = (struct api_env){
+		.mails = mails,
+		.accounts = accounts,
+		.plaintext_login = conf_bool(conf, "mailbox.plaintext_login"),
+		.rate = conf_int(conf, "mailbox.http_rate"),
+		.session_s =
+		    conf_duration_ms(conf, "mailbox.http_session") / 1000,
+		.origins = conf_list(conf, "mailbox.http_origins", &n),
+	};
+	return 0;
+}
+
+void
+api_session(struct conn *c, const struct service_protocol *p)
+{
+	/* The configuration may be replaced while requests run; its strings
+	 * live as long as sessions that began under it. */
+	struct api_env env = service_env;
+
+	(void)p;
+	http_serve(c, &server, &env);
+}

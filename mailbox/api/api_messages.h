@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/* Messages and their parts, for those files of the API that show them. */
+#ifndef PNEU_MAILBOX_API_API_MESSAGES_H
+#define PNEU_MAILBOX_API_API_MESSAGES_H
+
+#include <jansson.h>
+
+#include "common/mail/param.h"
+#include "common/mail/transfer.h"
+#include "mailbox/mails/mails.h"
+
+/* The flag of that name in the API ("seen"); 0: it is a keyword. */
+uint32_t api_flag(const char *name);
+
+/* A header text, encoded words undone. */
+json_t *api_header_text(struct arena *a, struct slice text);
+
+/* What the header of a part says; .p NULL where it says nothing. */
+struct api_part {
+	struct slice filename, disposition, content_id;
+	struct params params; /* of Content-Type */
+};
+int api_part_info(struct mails_view *v, uint32_t seq, struct arena *a,
+    const struct mails_part *part, struct api_part *out);
+
+/* The octets of a part, with its transfer encoding undone. */
+struct api_reader {
+	struct mails_view *v;
+	uint32_t seq;
+	uint64_t at, left;
+	struct transfer_decoder decoder;
+	bool ended;
+	struct buf raw, out;
+};
+int api_reader_init(struct api_reader *r, struct mails_view *v, uint32_t seq,
+    const struct mails_part *part);
+/* The next octets, valid until the next call; empty at the end. May wait. */
+int api_reader_next(struct api_reader *r, struct slice *piece);
+void api_reader_clear(struct api_reader *r);
+
+/* A text part in UTF-8, appended; *cut: `out` was full before its end. */
+int api_part_text(struct mails_view *v, uint32_t seq,
+    const struct mails_part *part, struct buf *out, bool *cut);
+
+#endif

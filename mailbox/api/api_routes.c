@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: ISC */
+/* THE table of paths. openapi.json describes each of them: the unit test
+ * compares the two. */
+#include "mailbox/api/api_impl.h"
+
+#define BOX "/mailboxes/{mailbox}"
+#define MSG BOX "/messages/{uid}"
+
+const struct api_route api_routes[] = {
+	{ HTTP_POST, "/session", "signIn", 0, true, api_session_post },
+	{ HTTP_GET, "/session", "getSession", API_READ, false,
+	    api_session_get },
+	{ HTTP_DELETE, "/session", "signOut", API_READ, false,
+	    api_session_delete },
+	{ HTTP_GET, "/tokens", "listTokens", API_TOKENS, false,
+	    api_tokens_get },
+	{ HTTP_POST, "/tokens", "createToken", API_TOKENS, true,
+	    api_tokens_post },
+	{ HTTP_DELETE, "/tokens/{token}", "revokeToken", API_TOKENS, false,
+	    api_tokens_delete },
+	{ HTTP_GET, "/mailboxes", "listMailboxes", API_READ, false,
+	    api_mailboxes_get },
+	{ HTTP_POST, "/mailboxes", "createMailbox", API_WRITE, true,
+	    api_mailboxes_post },
+	{ HTTP_GET, BOX, "getMailbox", API_READ, false, api_mailbox_get },
+	{ HTTP_PATCH, BOX, "changeMailbox", API_WRITE, true,
+	    api_mailbox_patch },
+	{ HTTP_DELETE, BOX, "deleteMailbox", API_WRITE, false,
+	    api_mailbox_delete },
+	{ HTTP_GET, BOX "/messages", "listMessages", API_READ, false,
+	    api_messages_get },
+	{ HTTP_PATCH, BOX "/messages", "changeMessages", API_WRITE, true,
+	    api_messages_patch },
+	{ HTTP_POST, BOX "/messages/move", "moveMessages", API_WRITE, true,
+	    api_messages_move },
+	{ HTTP_POST, BOX "/messages/copy", "copyMessages", API_WRITE, true,
+	    api_messages_copy },
+	{ HTTP_POST, BOX "/messages/delete", "deleteMessages", API_WRITE, true,
+	    api_messages_delete },
+	{ HTTP_GET, MSG, "getMessage", API_READ, false, api_message_get },
+	{ HTTP_PATCH, MSG, "changeMessage", API_WRITE, true,
+	    api_message_patch },
+	{ HTTP_DELETE, MSG, "deleteMessage", API_WRITE, false,
+	    api_message_delete },
+	{ HTTP_GET, MSG "/raw", "getRawMessage", API_READ, false,
+	    api_message_raw },
+	{ HTTP_GET, MSG "/parts/{part}", "getPart", API_READ, false,
+	    api_message_part },
+	{ HTTP_GET, BOX "/deleted", "listDeleted", API_READ, false,
+	    api_deleted_get },
+	{ HTTP_POST, BOX "/undelete", "undeleteMessages", API_WRITE, true,
+	    api_undelete },
+	{ 0 },
+};
+const size_t api_n_routes = sizeof(api_routes) / sizeof(api_routes[0]) - 1;
+
+/* Does the path fit? A fixed segment must come before a parameter in the
+ * table where both could. */
+static bool
+fits(const char *pattern, struct slice path, struct slice param[API_PARAMS])
+{
+	struct slice p = slice_str(pattern);
+	size_t n = 0;
+
+	while (p.n > 0 && path.n > 0) {
+		struct slice want, have;
+
+		if (p.p[0] != '/' || path.p[0] != '/')
+			return false;
+		p = slice_from(p, 1);
+		path = slice_from(path, 1);
+		want = slice_head(p,
+		    slice_find(p, '/') < 0 ? p.n : (size_t)slice_find(p, '/'));
+		have = slice_head(path,
+		    slice_find(path, '/') < 0 ? path.n
+					      : (size_t)slice_find(path, '/'));
+		if (want.n > 0 && want.p[0] == '{') {
+			if (n == API_PARAMS || have.n == 0)
+				return false;
+			param[n++] = have;
+		} else if (!slice_eq(want, have)) {
+			return false;
+		}
+		p = slice_from(p, want.n);
+		path = slice_from(path, have.n);
+	}
+	return p.n == 0 && path.n == 0;
+}
+
+const struct api_route *
+api_route_find(enum http_method method, struct slice path, struct arena *a,
+    struct slice param[API_PARAMS], unsigned *allow)
+{
+	enum http_method as = method == HTTP_HEAD ? HTTP_GET : method;
+	const struct api_route *found = NULL;
+	struct slice raw[API_PARAMS] = { { 0 } };
+
+	*allow = 0;
+	for (const struct api_route *r = api_routes; r->path; r++) {
+		struct slice got[API_PARAMS] = { { 0 } };
+
+		if (!fits(r->path, path, got))
+			continue;
+		*allow |= r->method;
+		if (r->method == as && found == NULL) {
+			found = r;
+			memcpy(raw, got, sizeof(raw));
+		}
+	}
+	for (size_t i = 0; found != NULL && i < API_PARAMS; i++) {
+		param[i] = raw[i];
+		if (raw[i].n > 0)
+			param[i] = http_percent_decode(a, raw[i], false);
+		if (raw[i].n > 0 && param[i].p == NULL) {
+			found = NULL;
+			*allow = 0;
+		}
+	}
+	return found;
+}
