@@ -310,12 +310,16 @@ accounts_new(struct accounts **out, const struct conf *conf,
 	a->dir = strdup(sc->dir != NULL ? sc->dir : "memory");
 	a->subaddress = strdup(conf_str(conf, "accounts.subaddress"));
 	a->cache = auth_cache_new();
+	a->keys = seal_table_new();
+	/* "none|server|account", in the order of the enum. */
+	a->encryption = ACCOUNTS_ENCRYPTION_NONE +
+	    (enum accounts_encryption)conf_enum(conf, "mailbox.encryption");
 	a->hostname = strdup(*conf_str(conf, "hostname") != '\0'
 		? conf_str(conf, "hostname")
 		: "pneu");
 	if ((rc = key_choose(a, conf)) != 0)
 		return rc;
-	if (a->dir == NULL || a->subaddress == NULL || a->cache == NULL ||
+	if (a->dir == NULL || a->subaddress == NULL || a->cache == NULL || a->keys == NULL ||
 	    a->hostname == NULL)
 		return -ENOMEM;
 	a->store_conf.dir = a->dir;
@@ -410,6 +414,7 @@ accounts_close(struct accounts **a)
 	*a = NULL;
 	store_close(&c->store);
 	auth_cache_free(&c->cache);
+	seal_table_free(&c->keys);
 	throttle_free(&c->throttle);
 	free(c->dir);
 	free(c->subaddress);

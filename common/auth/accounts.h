@@ -78,6 +78,14 @@ int accounts_resolve(struct accounts *a, struct arena *arena,
 
 /* --- records --- */
 
+/* How mail is sealed (docs/sealing.md). */
+enum accounts_encryption {
+	ACCOUNTS_ENCRYPTION_DEFAULT, /* as mailbox.encryption says */
+	ACCOUNTS_ENCRYPTION_NONE,
+	ACCOUNTS_ENCRYPTION_SERVER,
+	ACCOUNTS_ENCRYPTION_ACCOUNT,
+};
+
 struct accounts_account {
 	const char *address; /* canonical */
 	const char *name;    /* display name, or "" */
@@ -96,6 +104,9 @@ struct accounts_account {
 	size_t n_send_as;
 	/* What it may send (sent.h), where not as the settings say (0). */
 	uint32_t sent_limits[SENT_LIMITS];
+	enum accounts_encryption encryption;
+	/* It has a key pair, and a recovery key; put changes neither. */
+	bool has_key, has_recovery;
 	int64_t created_s;
 };
 struct accounts_domain {
@@ -118,6 +129,7 @@ struct accounts_credential {
 	unsigned scopes;  /* enum accounts_scope; 0: all */
 	int64_t created_s;
 	int64_t used_s; /* to the minute; 0: never, or very long ago */
+	bool opens;	/* the account's private key */
 };
 enum accounts_scope {
 	ACCOUNTS_IMAP = 1,
@@ -173,11 +185,73 @@ int accounts_address_remove(struct accounts *a, struct slice address,
  * The credential `name` ("password" for the main one) with this password, new
  * or in place of its old one: stored as a yescrypt hash and, where
  * accounts.scram is on, as SCRAM-SHA-256 keys. -ENOENT: no such account.
+ * -ENOKEY: the account has a key pair, which this password would not open; see
+ * accounts_password_change.
  */
 int accounts_password_set(struct accounts *a, struct slice account,
     const char *name, struct slice password, unsigned scopes, struct buf *err);
+/* -ENOKEY: it is the last that opens the account's private key. */
 int accounts_credential_remove(struct accounts *a, struct slice account,
     const char *name, struct buf *err);
+
+/* --- sealed mail (docs/sealing.md) --- */
+
+struct seal_key;
+
+struct accounts_sealing {
+	enum accounts_encryption how; /* of what comes in; not DEFAULT */
+	bool has_key; /* with _ACCOUNT, false: until a password is set */
+	unsigned char public[32]; /* SEAL_PUBLIC_LEN, if has_key */
+};
+/* What a delivery must know. 0, -ENOENT (no such account), or an error. */
+int accounts_sealing_get(struct accounts *a, struct slice account,
+    struct accounts_sealing *out);
+
+/*
+ * Writing, for mgmt. Who sets a password needs the private key, to wrap it once
+ * more: whoever knows one of the passwords, or the recovery key, has it by
+ * accounts_key_open. 0 with a reference to the key; -EACCES: it is none that
+ * opens it; -ENOENT: no such account; -ENOKEY: it has no key pair.
+ */
+int accounts_key_open(struct accounts *a, struct slice account,
+    struct slice password, struct seal_key **out, struct buf *err);
+int accounts_key_recover(struct accounts *a, struct slice account,
+    struct slice recovery, struct seal_key **out, struct buf *err);
+/*
+ * Make the pair, to be opened by this password, which is one of the account's.
+ * -EACCES: it is not, or not one that may read mail. -EEXIST: it has a pair.
+ */
+int accounts_key_make(struct accounts *a, struct slice account,
+    struct slice password, struct buf *err);
+
+/* As accounts_password_set. */
+struct accounts_password_change {
+	const char *name;
+	struct slice password;
+	unsigned scopes;
+	/* What the account's key pair, if it has one, is opened by this password
+	 * with; NULL: -ENOKEY, unless the password is not for reading mail. */
+	const struct seal_key *key;
+	/* Nobody has that: a new pair takes its place, and what was sealed with
+	 * the old one is lost. */
+	bool lose_sealed;
+	/* There is no pair: make one, whatever mailbox.encryption says. */
+	bool make_key;
+	int64_t created_s; /* 0: now */
+};
+int accounts_password_change(struct accounts *a, struct slice account,
+    const struct accounts_password_change *in, struct buf *err);
+/* As accounts_credential_remove, though nothing opens the key then: the account
+ * has none any more, and what was sealed with it is lost. */
+int accounts_credential_remove_lose(struct accounts *a, struct slice account,
+    const char *name, struct buf *err);
+
+/* A new recovery key, in place of the one there was, to `text` (wipe it):
+ * RECOVERY_TEXT_LEN of unlock.h. */
+int accounts_recovery_make(struct accounts *a, struct slice account,
+    const struct seal_key *key, char text[static 40], struct buf *err);
+int accounts_recovery_remove(
+    struct accounts *a, struct slice account, struct buf *err);
 
 /* --- signing in --- */
 
@@ -190,6 +264,13 @@ int accounts_credential_remove(struct accounts *a, struct slice account,
 int accounts_authenticate(struct accounts *a, struct arena *arena,
     struct slice user, struct slice password, enum accounts_scope scope,
     const char *peer, const char **account);
+/*
+ * The same for who is going to read mail: with a reference to the account's
+ * private key. NULL: it has none, or this password does not open it.
+ */
+int accounts_authenticate_key(struct accounts *a, struct arena *arena,
+    struct slice user, struct slice password, enum accounts_scope scope,
+    const char *peer, const char **account, struct seal_key **key);
 
 /*
  * The same for CRAM-MD5 (RFC 2195) and APOP (RFC 1939 7), which only passwords
@@ -200,7 +281,7 @@ enum accounts_digest { ACCOUNTS_CRAM_MD5, ACCOUNTS_APOP };
 int accounts_authenticate_digest(struct accounts *a, struct arena *arena,
     struct slice user, enum accounts_digest kind, struct slice challenge,
     struct slice digest, enum accounts_scope scope, const char *peer,
-    const char **account);
+    const char **account, struct seal_key **key);
 /* Is there any such password? Else neither is offered. */
 bool accounts_have_secrets(struct accounts *a);
 /* "<...@host>", another each time; NULL: out of memory. */

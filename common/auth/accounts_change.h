@@ -32,6 +32,10 @@ int change_fail(struct change *c, int rc, const char *fmt, ...)
  * `json`. */
 int change_put(struct change *c, struct slice key, int rc, struct buf *json);
 
+/* Put the account's record with this key pair, or with none. */
+int accounts_seal_put(struct change *c, const struct accounts_name *name,
+    const struct seal_record *seal);
+
 /* What may be written: 0, -EINVAL with the reason in `err`, or -ENOMEM. */
 int check_text(const char *what, struct slice s, size_t max, struct buf *err);
 int check_domain(

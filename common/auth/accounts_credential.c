@@ -13,7 +13,55 @@ struct credential_change {
 	struct slice credential;
 	struct credential_record r;
 	bool remove;
+	/* The key pair that was there when we looked, and the one to put, which
+	 * differs where `new_pair`. `lose`: nobody need open it. */
+	struct seal_record seen, seal;
+	bool new_pair, lose;
 };
+
+int
+accounts_seal_put(struct change *c, const struct accounts_name *name,
+    const struct seal_record *seal)
+{
+	struct slice key = accounts_key(&c->arena, "n/", name->local), row;
+	struct buf json = BUF_INIT;
+	int rc = accounts_row(c->a, &c->arena, c->part, key, &row);
+
+	if (rc == 0)
+		rc = record_seal_put(row, seal, &json);
+	return change_put(c, key, rc, &json);
+}
+
+/*
+ * The pair must be the one that was wrapped; and somebody must open it
+ * afterwards, else sealed mail would come in that nobody can read.
+ */
+static int
+seal_fill(struct change *c, const struct credential_change *in,
+    const struct accounts_login *l)
+{
+	static const struct seal_record none;
+
+	if (!in->remove && (in->seen.has_key != l->seal.has_key ||
+	    memcmp(in->seen.public, l->seal.public, SEAL_PUBLIC_LEN) != 0))
+		return change_fail(c, -EINVAL,
+		    "the key pair of %.*s was changed meanwhile; try again",
+		    (int)in->name.address.n, in->name.address.p);
+	if (in->new_pair)
+		return accounts_seal_put(c, &in->name, &in->seal);
+	if (!l->seal.has_key || l->seal.has_recovery ||
+	    (!in->remove && in->r.unlock.any) ||
+	    !accounts_is_opened(l, NULL) ||
+	    accounts_is_opened(l, arena_strdup(&c->arena, in->credential)))
+		return 0;
+	if (in->lose)
+		return accounts_seal_put(c, &in->name, &none);
+	return change_fail(c, -ENOKEY,
+	    "the password \"%.*s\" is the last that opens the sealed mail of "
+	    "%.*s",
+	    (int)in->credential.n, in->credential.p, (int)in->name.address.n,
+	    in->name.address.p);
+}
 
 static int
 credential_fill(struct change *c, const void *arg)
@@ -42,7 +90,7 @@ credential_fill(struct change *c, const void *arg)
 			    (int)in->name.address.n, in->name.address.p,
 			    (int)in->credential.n, in->credential.p);
 		store_del(c->b, key);
-		return 0;
+		return seal_fill(c, in, &l);
 	}
 	if (!l.is_account)
 		return change_fail(c, -ENOENT, "no account %.*s",
@@ -56,7 +104,8 @@ credential_fill(struct change *c, const void *arg)
 	if (!l.keeps_secrets) /* switched off just now */
 		r.sealed = SLICE_EMPTY;
 	rc = record_credential_encode(&r, &json);
-	return change_put(c, key, rc, &json);
+	rc = change_put(c, key, rc, &json);
+	return rc == 0 ? seal_fill(c, in, &l) : rc;
 }
 
 static void
@@ -99,6 +148,8 @@ struct set_job {
 	struct password password;
 	char setting[PASSWORD_HASH_MAX], hash[PASSWORD_HASH_MAX];
 	struct credential_record *r;
+	struct seal_key *key; /* for r->unlock; NULL: it opens nothing */
+	struct slice about;
 	int rc;
 };
 
@@ -112,6 +163,9 @@ set_work(void *arg)
 		if (j->r->has_scram[d])
 			j->rc =
 			    scram_keys_derive(&j->password, &j->r->scram[d]);
+	if (j->rc == 0 && j->key != NULL)
+		j->rc = unlock_make(&j->r->unlock, seal_key_private(j->key),
+		    j->about, &j->password, j->r->scram, j->r->has_scram);
 }
 
 /* For CRAM-MD5 and APOP, where the account has them on. */
@@ -135,9 +189,63 @@ secret_keep(struct accounts *a, struct arena *arena,
 	return rc != 0 ? rc : sealed->p == NULL ? -ENOMEM : 0;
 }
 
+static bool
+wants_pair(const struct accounts *a, const struct accounts_login *l,
+    const struct accounts_password_change *in)
+{
+	enum accounts_encryption how = l->encryption;
+
+	if (how == ACCOUNTS_ENCRYPTION_DEFAULT)
+		how = a->encryption;
+	return l->seal.has_key ? in->lose_sealed
+			       : in->make_key ||
+		how == ACCOUNTS_ENCRYPTION_ACCOUNT;
+}
+
+/* The key that this password is to open, if any, to j->key. */
+static int
+key_choose(struct accounts *a, struct arena *arena, struct accounts_login *l,
+    struct credential_change *ch, const struct accounts_password_change *in,
+    struct set_job *j, struct buf *err)
+{
+	int rc = 0;
+
+	ch->seen = ch->seal = l->seal;
+	ch->lose = in->lose_sealed;
+	/* What is only for sending opens nothing: it may lie on a printer. */
+	if (!accounts_scopes_read(in->scopes))
+		return 0;
+	if (wants_pair(a, l, in)) {
+		if ((rc = seal_key_make(&j->key)) != 0)
+			return rc;
+		ch->new_pair = true;
+		ch->seal = (struct seal_record){ .has_key = true };
+		memcpy(ch->seal.public, seal_key_public(j->key),
+		    SEAL_PUBLIC_LEN);
+	} else if (!l->seal.has_key) {
+		return 0;
+	} else if (in->key == NULL ||
+	    memcmp(seal_key_public(in->key), l->seal.public,
+		SEAL_PUBLIC_LEN) != 0) {
+		buf_printf(err,
+		    "the mail of %.*s is sealed: a new password must open it, "
+		    "and for that one of the old ones, or the recovery key, "
+		    "is needed",
+		    (int)l->name.address.n, l->name.address.p);
+		return -ENOKEY;
+	} else {
+		j->key = seal_key_ref((struct seal_key *)(uintptr_t)in->key);
+	}
+	l->seal = ch->seal;
+	memcpy(j->r->unlock.public, l->seal.public, SEAL_PUBLIC_LEN);
+	unlock_scrypt_choose(a->policy.cost, &j->r->unlock.scrypt);
+	j->about = accounts_unlock_about(arena, l, ch->credential);
+	return j->about.p == NULL ? -ENOMEM : 0;
+}
+
 static int
 set_prepare(struct accounts *a, struct arena *arena,
-    const struct credential_change *ch, struct slice password,
+    struct credential_change *ch, const struct accounts_password_change *in,
     struct set_job *j, struct buf *err)
 {
 	struct accounts_login l;
@@ -150,7 +258,7 @@ set_prepare(struct accounts *a, struct arena *arena,
 	}
 	if (rc != 0)
 		return rc;
-	if ((rc = password_prepare(password, false, &j->password)) != 0) {
+	if ((rc = password_prepare(in->password, false, &j->password)) != 0) {
 		buf_printf(err,
 		    "the password is empty, longer than %d octets, "
 		    "or has characters that cannot be in one",
@@ -161,6 +269,8 @@ set_prepare(struct accounts *a, struct arena *arena,
 	    (rc = secret_keep(
 		 a, arena, ch, &j->password, &j->r->sealed, err)) != 0)
 		return rc;
+	if ((rc = key_choose(a, arena, &l, ch, in, j, err)) != 0)
+		return rc;
 	return salts_choose(a, &l, ch->credential, j->r, j->setting);
 }
 
@@ -168,8 +278,19 @@ int
 accounts_password_set(struct accounts *a, struct slice account,
     const char *name, struct slice password, unsigned scopes, struct buf *err)
 {
+	return accounts_password_change(a, account,
+	    &(struct accounts_password_change){ .name = name,
+		.password = password,
+		.scopes = scopes },
+	    err);
+}
+
+int
+accounts_password_change(struct accounts *a, struct slice account,
+    const struct accounts_password_change *in, struct buf *err)
+{
 	struct arena arena = { 0 };
-	struct credential_change ch = { .credential = slice_str(name) };
+	struct credential_change ch = { .credential = slice_str(in->name) };
 	struct set_job *j = calloc(1, sizeof(*j));
 	int rc =
 	    j == NULL ? -ENOMEM : check_address(&arena, account, &ch.name, err);
@@ -181,12 +302,13 @@ accounts_password_set(struct accounts *a, struct slice account,
 		rc = -EINVAL;
 	}
 	ch.r.sealed = SLICE_EMPTY;
-	ch.r.public.scopes = scopes;
-	ch.r.public.created_s = clock_wall_s();
+	ch.r.public.scopes = in->scopes;
+	ch.r.public.created_s =
+	    in->created_s != 0 ? in->created_s : clock_wall_s();
 	memcpy(ch.r.has_scram, a->scram, sizeof(a->scram));
 	if (rc == 0) {
 		j->r = &ch.r;
-		rc = set_prepare(a, &arena, &ch, password, j, err);
+		rc = set_prepare(a, &arena, &ch, in, j, err);
 	}
 	if (rc == 0 && (rc = co_work(set_work, j)) == 0)
 		rc = j->rc;
@@ -199,20 +321,23 @@ accounts_password_set(struct accounts *a, struct slice account,
 		accounts_meta_secrets(a);
 	if (rc != 0 && err->n == 0)
 		buf_printf(err, "accounts: %s", strerror(-rc));
-	if (j != NULL)
+	if (j != NULL) {
+		seal_key_unref(&j->key);
 		OPENSSL_cleanse(j, sizeof(*j));
+	}
 	free(j);
 	arena_reset(&arena);
 	return rc;
 }
 
-int
-accounts_credential_remove(
-    struct accounts *a, struct slice account, const char *name, struct buf *err)
+static int
+credential_remove(struct accounts *a, struct slice account, const char *name,
+    bool lose, struct buf *err)
 {
 	struct arena arena = { 0 };
 	struct credential_change ch = { .credential = slice_str(name),
-		.remove = true };
+		.remove = true,
+		.lose = lose };
 	int rc = check_address(&arena, account, &ch.name, err);
 
 	if (rc == 0)
@@ -222,4 +347,18 @@ accounts_credential_remove(
 		accounts_meta_secrets(a);
 	arena_reset(&arena);
 	return rc;
+}
+
+int
+accounts_credential_remove(
+    struct accounts *a, struct slice account, const char *name, struct buf *err)
+{
+	return credential_remove(a, account, name, false, err);
+}
+
+int
+accounts_credential_remove_lose(
+    struct accounts *a, struct slice account, const char *name, struct buf *err)
+{
+	return credential_remove(a, account, name, true, err);
 }

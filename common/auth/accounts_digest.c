@@ -106,6 +106,8 @@ struct digest_check {
 	struct slice challenge, digest;
 	struct accounts_login login;
 	const struct credential_record *match;
+	bool wants_key;
+	struct seal_key *key;
 };
 
 static bool
@@ -124,6 +126,29 @@ is_it(struct digest_check *c, struct arena *arena,
 	    CRYPTO_memcmp(hex, c->digest.p, 2 * MD5_LEN) == 0;
 	buf_wipe(&plain);
 	return it;
+}
+
+/* The password is here, so it opens what a password does. */
+static int
+unlock(struct digest_check *c, struct arena *arena)
+{
+	struct buf plain = BUF_INIT_MAX(ACCOUNTS_PASSWORD_MAX + 1);
+	struct password password;
+	int rc = -ENOENT;
+
+	if (!c->wants_key || !accounts_opens(&c->login, c->match))
+		return 0;
+	if (secret_open(c->a->key,
+		accounts_secret_about(arena, c->login.name.address,
+		    slice_str(c->match->public.name)),
+		c->match->sealed, &plain) == 0)
+		rc = password_prepare(buf_slice(&plain), true, &password);
+	buf_wipe(&plain);
+	if (rc == 0)
+		rc = accounts_unlock_password(
+		    c->a, arena, &c->login, c->match, &password, &c->key);
+	password_wipe(&password);
+	return rc == -EAGAIN || rc == -ENOMEM ? rc : 0;
 }
 
 static int
@@ -145,19 +170,20 @@ verdict(struct digest_check *c, struct arena *arena, struct slice user,
 					   : "no account";
 	else if (!c->login.enabled)
 		*why = "disabled";
-	return 0;
+	return *why == NULL ? unlock(c, arena) : 0;
 }
 
 int
 accounts_authenticate_digest(struct accounts *a, struct arena *arena,
     struct slice user, enum accounts_digest kind, struct slice challenge,
     struct slice digest, enum accounts_scope scope, const char *peer,
-    const char **account)
+    const char **account, struct seal_key **key)
 {
 	struct arena scratch = ARENA_INIT_MAX((size_t)4 << 20);
 	struct accounts_attempt at = { accounts_attempt_key(a, &scratch, user),
 		peer, kind == ACCOUNTS_APOP ? "APOP" : "CRAM-MD5", 0 };
-	struct digest_check c = { a, kind, challenge, digest, .match = NULL };
+	struct digest_check c = { a, kind, challenge, digest,
+		.wants_key = key != NULL };
 	const char *why = NULL;
 	int rc = accounts_check_begin(a, &at);
 
@@ -169,6 +195,11 @@ accounts_authenticate_digest(struct accounts *a, struct arena *arena,
 		*account = arena_strdup(arena, c.login.name.address);
 		rc = *account == NULL ? -EAGAIN : 0;
 	}
+	if (key != NULL) {
+		*key = rc == 0 ? c.key : NULL;
+		c.key = rc == 0 ? NULL : c.key;
+	}
+	seal_key_unref(&c.key);
 	arena_reset(&scratch);
 	return rc;
 }

@@ -20,7 +20,9 @@
 
 #include "common/auth/accounts.h"
 #include "common/auth/password.h"
+#include "common/auth/seal.h"
 #include "common/auth/throttle.h"
+#include "common/auth/unlock.h"
 #include "common/mail/address.h"
 #include "common/store/store.h"
 
@@ -46,6 +48,8 @@ struct accounts {
 	char *key_path;
 	bool has_key, key_complained;
 	unsigned char key[32]; /* of sealed passwords (secret.h) */
+	enum accounts_encryption encryption; /* mailbox.encryption */
+	struct seal_table *keys; /* private keys in use */
 	struct oauth *oauth; /* NULL: no tokens; sasl_server_start's */
 	size_t hashes; /* that wait or run */
 	bool flooded;  /* said so, until none does */
@@ -95,9 +99,17 @@ int accounts_meta(struct accounts *a, struct arena *arena, const char *key,
 
 enum accounts_kind { KIND_ACCOUNT, KIND_ALIAS, KIND_BLOCKED };
 
+/* The key pair of an account, in its record. */
+struct seal_record {
+	bool has_key, has_recovery;
+	unsigned char public[SEAL_PUBLIC_LEN];
+	unsigned char recovery[SEAL_WRAP_LEN]; /* the private key */
+};
+
 struct name_record {
 	enum accounts_kind kind;
 	struct accounts_account account; /* address not set */
+	struct seal_record seal;
 	struct accounts_address alias;   /* address not set */
 };
 struct credential_record {
@@ -106,6 +118,7 @@ struct credential_record {
 	bool has_scram[SCRAM_DIGESTS];
 	struct scram_keys scram[SCRAM_DIGESTS];
 	struct slice sealed; /* the password (secret.h), or "" */
+	struct unlock unlock;
 	struct slice raw; /* the row, for the cache */
 };
 
@@ -119,7 +132,8 @@ int record_credential_decode(
 
 /*
  * `old` is the row in place ("" for none): fields of it that we do not know
- * are kept. 0, -EIO (old is damaged), -ENOMEM, -E2BIG.
+ * are kept, and the key pair is (record_seal_put changes it). 0, -EIO (old is
+ * damaged), -ENOMEM, -E2BIG.
  */
 int record_domain_encode(
     struct slice old, const struct accounts_domain *d, struct buf *out);
@@ -127,6 +141,17 @@ int record_name_encode(
     struct slice old, const struct name_record *r, struct buf *out);
 int
 record_credential_encode(const struct credential_record *r, struct buf *out);
+/* The record `old` of an account with this key pair. */
+int record_seal_put(
+    struct slice old, const struct seal_record *seal, struct buf *out);
+
+/* Fields of records, for accounts_record.c: accounts_record_seal.c. False:
+ * damaged; absent is fine, and *out zeros. */
+struct json_t;
+bool record_seal_read(const struct json_t *o, struct seal_record *out);
+bool record_unlock_read(const struct json_t *o, struct unlock *out);
+/* NULL: out of memory. */
+struct json_t *record_unlock_json(const struct unlock *u);
 
 /* Scopes as text and back: "imap,pop3"; "" is all. */
 extern const struct accounts_scope_name {
@@ -147,6 +172,8 @@ struct accounts_login {
 	bool enabled; /* it exists, and neither it nor the domain is disabled */
 	bool domain_is_ours, is_account;
 	bool keeps_secrets; /* accounts_account.cram_md5 */
+	enum accounts_encryption encryption;
+	struct seal_record seal;
 	struct credential_record *credentials;
 	size_t n;
 };
@@ -177,6 +204,42 @@ struct slice accounts_attempt_key(
 int accounts_secret_key(struct accounts *a, bool make);
 struct slice accounts_secret_about(
     struct arena *arena, struct slice address, struct slice credential);
+/* Run what takes long on the thread pool, in turn. 0, or -EAGAIN: too many wait.
+ */
+int accounts_work(struct accounts *a, void (*fn)(void *), void *arg);
+
+/* --- the private key at a sign-in (accounts_unlock.c) --- */
+
+/* What a wrapping of this account's key is about (unlock.h). */
+struct slice accounts_unlock_about(struct arena *arena,
+    const struct accounts_login *l, struct slice credential);
+/* Does this credential open the account's key? */
+bool accounts_opens(
+    const struct accounts_login *l, const struct credential_record *r);
+/* May passwords of these scopes read mail, and so open the key? */
+bool accounts_scopes_read(unsigned scopes);
+/* Does any credential but `except` (NULL: none) open it? */
+bool accounts_is_opened(const struct accounts_login *l, const char *except);
+/* The key, if somebody has it in use already. */
+struct seal_key *accounts_unlock_live(
+    struct accounts *a, const struct accounts_login *l);
+/* The key of an account from octets that were unwrapped; NULL, logged: it is
+ * not the account's. */
+struct seal_key *accounts_unlock_take(struct accounts *a,
+    const struct accounts_login *l,
+    const unsigned char octets[static SEAL_KEY_LEN]);
+/*
+ * By a password or ClientKey that was right, of a credential that opens it. 0,
+ * with *key NULL (logged) where it does not after all; -EAGAIN, -ENOMEM.
+ */
+int accounts_unlock_password(struct accounts *a, struct arena *arena,
+    const struct accounts_login *l, const struct credential_record *r,
+    const struct password *password, struct seal_key **key);
+int accounts_unlock_client_key(struct accounts *a, struct arena *arena,
+    const struct accounts_login *l, const struct credential_record *r,
+    enum scram_digest digest, const unsigned char *client_key,
+    struct seal_key **key);
+
 /* Log and trace a refusal; names nobody who is not ours. */
 void accounts_log_refused(const struct accounts_login *l,
     const struct accounts_attempt *at, const char *why);

@@ -22,6 +22,8 @@ struct check {
 	const struct credential_record *match; /* in scope, if any is */
 	bool prepared; /* else no password can be this */
 	struct password password;
+	bool wants_key;
+	struct seal_key *key; /* of `match`, if it opens one */
 	/* The job on the thread pool. */
 	char setting[PASSWORD_HASH_MAX], hash[PASSWORD_HASH_MAX];
 	int rc;
@@ -35,6 +37,19 @@ is_in_scope(const struct check *c, const struct credential_record *r)
 }
 
 /* --- the cache --- */
+
+/* Apply the mask of this password, which is its own inverse. */
+static bool
+mask_key(const struct check *c, const unsigned char *in,
+    unsigned char out[static AUTH_CACHE_KEY_LEN])
+{
+	if (!auth_cache_mask(c->a->cache, c->login.name.address, c->match->raw,
+		slice(c->password.text, c->password.n), out))
+		return false;
+	for (size_t i = 0; i < AUTH_CACHE_KEY_LEN; i++)
+		out[i] ^= in[i];
+	return true;
+}
 
 static bool
 cache_mac(const struct check *c, const struct credential_record *r,
@@ -70,10 +85,29 @@ is_cached(struct check *c)
 static void
 cache(const struct check *c)
 {
-	unsigned char mac[AUTH_CACHE_MAC_LEN];
+	unsigned char mac[AUTH_CACHE_MAC_LEN], masked[AUTH_CACHE_KEY_LEN];
+	bool has_key = c->key != NULL &&
+	    mask_key(c, seal_key_private(c->key), masked);
 
 	if (cache_mac(c, c->match, mac))
-		auth_cache_put(c->a->cache, mac, clock_mono_ms());
+		auth_cache_put(c->a->cache, mac, has_key ? masked : NULL,
+		    clock_mono_ms());
+}
+
+/* The key out of the cache: true if it is there. */
+static bool
+key_is_cached(struct check *c)
+{
+	unsigned char mac[AUTH_CACHE_MAC_LEN], octets[SEAL_KEY_LEN];
+	const unsigned char *masked = NULL;
+
+	if (cache_mac(c, c->match, mac))
+		masked = auth_cache_key(c->a->cache, mac, clock_mono_ms());
+	if (masked == NULL || !mask_key(c, masked, octets))
+		return false;
+	c->key = accounts_unlock_take(c->a, &c->login, octets);
+	OPENSSL_cleanse(octets, sizeof(octets));
+	return c->key != NULL;
 }
 
 /* --- hashing --- */
@@ -86,11 +120,9 @@ hash_work(void *arg)
 	c->rc = password_hash(&c->password, c->setting, c->hash);
 }
 
-/* Hash with c->setting, in turn. 0, or -EAGAIN. */
-static int
-hash_in_turn(struct check *c)
+int
+accounts_work(struct accounts *a, void (*fn)(void *), void *arg)
 {
-	struct accounts *a = c->a;
 	int rc;
 
 	if (a->hashes >= ACCOUNTS_HASHES_MAX) {
@@ -102,14 +134,21 @@ hash_in_turn(struct check *c)
 	}
 	a->hashes++;
 	if ((rc = co_semaphore_take(&a->hashers, -1)) == 0) {
-		rc = co_work(hash_work, c);
+		rc = co_work(fn, arg);
 		co_semaphore_give(&a->hashers);
 	}
 	if (--a->hashes == 0)
 		a->flooded = false;
-	if (rc == 0)
-		rc = c->rc;
 	return rc == 0 ? 0 : -EAGAIN;
+}
+
+/* Hash with c->setting, in turn. 0, or -EAGAIN. */
+static int
+hash_in_turn(struct check *c)
+{
+	int rc = accounts_work(c->a, hash_work, c);
+
+	return rc == 0 && c->rc == 0 ? 0 : -EAGAIN;
 }
 
 /* The part of a hash that makes others with its salt (crypt(5)). */
@@ -183,15 +222,29 @@ hash_all(struct check *c)
 
 /* --- the verdict --- */
 
+/*
+ * The password is right: the private key that it opens, for who wants it. Only
+ * now, so that it costs nobody else anything, and tells nothing more than that.
+ */
+static int
+unlock(struct check *c, struct arena *arena)
+{
+	if (!c->wants_key || !accounts_opens(&c->login, c->match) ||
+	    key_is_cached(c))
+		return 0;
+	return accounts_unlock_password(
+	    c->a, arena, &c->login, c->match, &c->password, &c->key);
+}
+
 /* 0 with *why NULL for right, or words; -EAGAIN. */
 static int
-verdict(struct check *c, const char **why)
+verdict(struct check *c, struct arena *arena, const char **why)
 {
 	int rc;
 
 	*why = NULL;
 	if (is_cached(c))
-		return 0;
+		return unlock(c, arena);
 	if ((rc = hash_all(c)) != 0)
 		return rc;
 	if (c->match == NULL || !c->prepared)
@@ -200,9 +253,9 @@ verdict(struct check *c, const char **why)
 		*why = "disabled";
 	else if (!is_in_scope(c, c->match))
 		*why = "password not for this";
-	else
+	else if ((rc = unlock(c, arena)) == 0)
 		cache(c);
-	return 0;
+	return rc;
 }
 
 static int
@@ -219,7 +272,7 @@ check_run(struct check *c, struct arena *arena, struct slice user,
 		c->password.n = 1;
 		memcpy(c->password.text, "x", 2);
 	}
-	return verdict(c, why);
+	return verdict(c, arena, why);
 }
 
 /* --- around any check --- */
@@ -334,14 +387,31 @@ accounts_authenticate(struct accounts *a, struct arena *arena,
     struct slice user, struct slice password, enum accounts_scope scope,
     const char *peer, const char **account)
 {
+	return accounts_authenticate_key(
+	    a, arena, user, password, scope, peer, account, NULL);
+}
+
+int
+accounts_authenticate_key(struct accounts *a, struct arena *arena,
+    struct slice user, struct slice password, enum accounts_scope scope,
+    const char *peer, const char **account, struct seal_key **key)
+{
 	struct check *c = calloc(1, sizeof(*c));
 	int rc;
 
+	if (key != NULL)
+		*key = NULL;
 	if (c == NULL)
 		return -EAGAIN;
 	c->a = a;
 	c->scope = scope;
+	c->wants_key = key != NULL;
 	rc = authenticate(c, arena, user, password, peer, account);
+	if (rc == 0 && key != NULL) {
+		*key = c->key;
+		c->key = NULL;
+	}
+	seal_key_unref(&c->key);
 	OPENSSL_cleanse(c, sizeof(*c));
 	free(c);
 	return rc;

@@ -373,20 +373,25 @@ int
 accounts_credential_list(struct accounts *a, struct arena *arena,
     struct slice account, struct accounts_credential **out, size_t *n)
 {
-	struct accounts_account record;
+	struct accounts_login l = { .credentials = NULL };
 	struct credential_record *v = NULL;
 	struct accounts_name name;
 	int rc;
 
 	*n = 0;
-	if ((rc = accounts_account_get(a, arena, account, &record)) != 0 ||
-	    (rc = accounts_name(arena, account, &name)) != 0 ||
-	    (rc = credentials(a, arena, &name, &v, n)) != 0)
+	if ((rc = accounts_name(arena, account, &name)) != 0)
+		return rc == -EINVAL ? -ENOENT : rc;
+	if ((rc = accounts_login_load(a, arena, name.address, &l)) != 0)
 		return rc;
+	if (!l.is_account)
+		return -ENOENT;
+	v = l.credentials;
+	*n = l.n;
 	if ((*out = arena_array(arena, *n + 1, sizeof(**out))) == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < *n; i++) {
 		(*out)[i] = v[i].public;
+		(*out)[i].opens = accounts_opens(&l, &v[i]);
 		(*out)[i].used_s = throttle_last_used(a->throttle, name.address,
 		    v[i].public.name, v[i].public.created_s);
 	}
@@ -420,6 +425,8 @@ accounts_login_load(struct accounts *a, struct arena *arena, struct slice user,
 		return 0;
 	out->is_account = true;
 	out->keeps_secrets = record.account.cram_md5;
+	out->encryption = record.account.encryption;
+	out->seal = record.seal;
 	out->enabled = !domain.disabled && !record.account.disabled;
 	return credentials(a, arena, &out->name, &out->credentials, &out->n);
 }

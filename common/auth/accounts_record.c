@@ -205,6 +205,20 @@ record_domain_decode(
 	return r.rc;
 }
 
+static const char *const encryptions[] = { "", "none", "server", "account" };
+
+/* One that is not known here is the strongest that is. */
+static enum accounts_encryption
+field_encryption(struct reader *r, const char *name)
+{
+	const char *text = field_text(r, name);
+
+	for (size_t i = 0; text != NULL && i < 4; i++)
+		if (strcmp(text, encryptions[i]) == 0)
+			return (enum accounts_encryption)i;
+	return ACCOUNTS_ENCRYPTION_ACCOUNT;
+}
+
 static void
 decode_account(struct reader *r, struct accounts_account *out)
 {
@@ -219,6 +233,7 @@ decode_account(struct reader *r, struct accounts_account *out)
 		.quota_messages = field_u64(r, "quota_messages"),
 		.created_s = (int64_t)field_u64(r, "created"),
 	};
+	out->encryption = field_encryption(r, "encryption");
 	out->send_as = field_texts(r, "send_as", &out->n_send_as);
 	for (size_t i = 0; i < SENT_LIMITS; i++)
 		out->sent_limits[i] = field_limit(r, sent_limit_names[i].key);
@@ -240,6 +255,10 @@ record_name_decode(
 	} else if (strcmp(kind, "account") == 0) {
 		out->kind = KIND_ACCOUNT;
 		decode_account(&r, &out->account);
+		if (!record_seal_read(r.o, &out->seal))
+			r.rc = -EIO;
+		out->account.has_key = out->seal.has_key;
+		out->account.has_recovery = out->seal.has_recovery;
 	} else if (strcmp(kind, "alias") == 0) {
 		out->kind = KIND_ALIAS;
 		out->alias.targets =
@@ -336,6 +355,8 @@ record_credential_decode(
 		out->has_scram[d] =
 		    decode_scram(&r, (enum scram_digest)d, &out->scram[d]);
 	out->sealed = decode_sealed(&r);
+	if (!record_unlock_read(r.o, &out->unlock))
+		r.rc = -EIO;
 	out->raw = json;
 	json_decref(r.o);
 	return r.rc;
@@ -453,6 +474,11 @@ encode_account(json_t *o, const struct accounts_account *c, bool *ok)
 	set_flag(o, "reply_as", c->reply_as, ok);
 	set_number(o, "quota_octets", c->quota_octets, ok);
 	set_number(o, "quota_messages", c->quota_messages, ok);
+	if (c->encryption == ACCOUNTS_ENCRYPTION_DEFAULT)
+		json_object_del(o, "encryption");
+	else
+		set(o, "encryption", json_string(encryptions[c->encryption]),
+		    ok);
 	set_texts(o, "send_as", c->send_as, c->n_send_as, ok);
 	if (c->n_send_as == 0)
 		json_object_del(o, "send_as");
@@ -519,6 +545,8 @@ record_credential_encode(const struct credential_record *r, struct buf *out)
 	if (r->sealed.n > 0)
 		set_octets(o, "sealed", (const unsigned char *)r->sealed.p,
 		    r->sealed.n, &ok);
+	if (r->unlock.any)
+		set(o, "unlock", record_unlock_json(&r->unlock), &ok);
 	for (size_t d = 0; d < SCRAM_DIGESTS; d++)
 		if (r->has_scram[d])
 			set(o, scram_fields[d], encode_scram(&r->scram[d], &ok),

@@ -13,6 +13,8 @@
 
 struct entry {
 	unsigned char mac[AUTH_CACHE_MAC_LEN];
+	unsigned char key[AUTH_CACHE_KEY_LEN]; /* masked */
+	bool has_key;
 	int64_t until_ms; /* 0: free */
 };
 struct auth_cache {
@@ -74,9 +76,10 @@ mac_put(EVP_MAC_CTX *ctx, struct slice s)
 	    EVP_MAC_update(ctx, (const unsigned char *)s.p, s.n) == 1;
 }
 
-bool
-auth_cache_mac(struct auth_cache *c, struct slice account, struct slice record,
-    struct slice password, unsigned char out[static AUTH_CACHE_MAC_LEN])
+/* `use` tells one output from the other; "" adds nothing. */
+static bool
+mac_of(struct auth_cache *c, struct slice account, struct slice record,
+    struct slice password, const char *use, unsigned char *out)
 {
 	EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(c->keyed);
 	size_t n = 0;
@@ -84,6 +87,7 @@ auth_cache_mac(struct auth_cache *c, struct slice account, struct slice record,
 
 	ok = ctx != NULL && mac_put(ctx, account) && mac_put(ctx, record) &&
 	    mac_put(ctx, password) &&
+	    (*use == '\0' || mac_put(ctx, slice_str(use))) &&
 	    EVP_MAC_final(ctx, out, &n, AUTH_CACHE_MAC_LEN) == 1 &&
 	    n == AUTH_CACHE_MAC_LEN;
 	EVP_MAC_CTX_free(ctx);
@@ -91,7 +95,21 @@ auth_cache_mac(struct auth_cache *c, struct slice account, struct slice record,
 }
 
 bool
-auth_cache_has(const struct auth_cache *c,
+auth_cache_mac(struct auth_cache *c, struct slice account, struct slice record,
+    struct slice password, unsigned char out[static AUTH_CACHE_MAC_LEN])
+{
+	return mac_of(c, account, record, password, "", out);
+}
+
+bool
+auth_cache_mask(struct auth_cache *c, struct slice account, struct slice record,
+    struct slice password, unsigned char out[static AUTH_CACHE_KEY_LEN])
+{
+	return mac_of(c, account, record, password, "private key", out);
+}
+
+static const struct entry *
+find(const struct auth_cache *c,
     const unsigned char mac[static AUTH_CACHE_MAC_LEN], int64_t now_ms)
 {
 	const struct entry *set = c->entries[get_be32(mac) % SETS];
@@ -99,13 +117,30 @@ auth_cache_has(const struct auth_cache *c,
 	for (size_t i = 0; i < WAYS; i++)
 		if (set[i].until_ms > now_ms &&
 		    CRYPTO_memcmp(set[i].mac, mac, AUTH_CACHE_MAC_LEN) == 0)
-			return true;
-	return false;
+			return &set[i];
+	return NULL;
+}
+
+bool
+auth_cache_has(const struct auth_cache *c,
+    const unsigned char mac[static AUTH_CACHE_MAC_LEN], int64_t now_ms)
+{
+	return find(c, mac, now_ms) != NULL;
+}
+
+const unsigned char *
+auth_cache_key(const struct auth_cache *c,
+    const unsigned char mac[static AUTH_CACHE_MAC_LEN], int64_t now_ms)
+{
+	const struct entry *e = find(c, mac, now_ms);
+
+	return e != NULL && e->has_key ? e->key : NULL;
 }
 
 void
 auth_cache_put(struct auth_cache *c,
-    const unsigned char mac[static AUTH_CACHE_MAC_LEN], int64_t now_ms)
+    const unsigned char mac[static AUTH_CACHE_MAC_LEN],
+    const unsigned char *masked, int64_t now_ms)
 {
 	struct entry *set = c->entries[get_be32(mac) % SETS];
 	struct entry *oldest = &set[0];
@@ -114,5 +149,10 @@ auth_cache_put(struct auth_cache *c,
 		if (set[i].until_ms < oldest->until_ms)
 			oldest = &set[i];
 	memcpy(oldest->mac, mac, AUTH_CACHE_MAC_LEN);
+	oldest->has_key = masked != NULL;
+	if (masked != NULL)
+		memcpy(oldest->key, masked, AUTH_CACHE_KEY_LEN);
+	else
+		memset(oldest->key, 0, AUTH_CACHE_KEY_LEN);
 	oldest->until_ms = now_ms + AUTH_CACHE_MS;
 }

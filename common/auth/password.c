@@ -160,6 +160,23 @@ scram_keys_derive(const struct password *p, struct scram_keys *k)
 	return ok ? 0 : -EIO;
 }
 
+int
+scram_client_key_derive(const struct password *p, const struct scram_keys *k,
+    unsigned char out[static SCRAM_KEY_LEN])
+{
+	unsigned char salted[SCRAM_KEY_LEN];
+	const EVP_MD *md =
+	    k->digest == SCRAM_SHA_1 ? EVP_sha1() : EVP_sha256();
+	bool ok;
+
+	ok = PKCS5_PBKDF2_HMAC(p->text, (int)p->n, k->salt, (int)k->salt_n,
+		 (int)k->iterations, md, (int)scram_key_len(k->digest),
+		 salted) == 1 &&
+	    hmac(md, salted, "Client Key", out);
+	OPENSSL_cleanse(salted, sizeof(salted));
+	return ok ? 0 : -EIO;
+}
+
 /* --- making one --- */
 
 void

@@ -60,6 +60,10 @@ struct scram_keys {
 size_t scram_key_len(enum scram_digest digest);
 /* Slow. From digest, salt and iterations, make the rest. 0 or -EIO. */
 int scram_keys_derive(const struct password *p, struct scram_keys *k);
+/* Slow. ClientKey, by which a client signs in: stored nowhere. Wipe it. 0 or
+ * -EIO. */
+int scram_client_key_derive(const struct password *p,
+    const struct scram_keys *k, unsigned char out[static SCRAM_KEY_LEN]);
 
 /* A password that nobody can guess and a person can type: 100 bits, as
  * "4kq7x-9mzfh-t2wcd-r8npb". */

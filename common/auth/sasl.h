@@ -47,6 +47,10 @@ int sasl_server_step(struct sasl_server *s, struct slice in, struct buf *out);
 /* After SASL_OK: the canonical account, and the mechanism used. */
 const char *sasl_server_account(const struct sasl_server *s);
 const char *sasl_server_mechanism(const struct sasl_server *s);
+/* And the account's private key, with its reference, where the scope is one of
+ * reading mail and the mechanism shows a secret that opens it (not EXTERNAL,
+ * OAUTHBEARER, XOAUTH2); else NULL. */
+struct seal_key *sasl_server_take_key(struct sasl_server *s);
 
 /* --- client, for smarthosts and outside accounts --- */
 

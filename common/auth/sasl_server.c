@@ -31,6 +31,7 @@ struct sasl_server {
 	struct slice user; /* LOGIN: the first answer; CRAM-MD5: challenge */
 	struct scram scram;
 	const char *account;
+	struct seal_key *key; /* of the account, if the mechanism opens it */
 };
 
 struct mechanism {
@@ -43,11 +44,19 @@ struct mechanism {
 
 /* --- PLAIN and LOGIN --- */
 
+/* Where the account's private key goes; NULL: nowhere. */
+static struct seal_key **
+wanted_key(struct sasl_server *s)
+{
+	return (s->scope & (ACCOUNTS_IMAP | ACCOUNTS_POP3)) != 0 ? &s->key
+								 : NULL;
+}
+
 static int
 check_password(struct sasl_server *s, struct slice user, struct slice password)
 {
-	return accounts_authenticate(s->accounts, &s->arena, user, password,
-	    s->scope, s->peer, &s->account);
+	return accounts_authenticate_key(s->accounts, &s->arena, user, password,
+	    s->scope, s->peer, &s->account, wanted_key(s));
 }
 
 /* Acting as somebody else is granted to nobody. 0, -EACCES, -EAGAIN. */
@@ -116,7 +125,8 @@ step_cram(struct sasl_server *s, struct slice in, struct buf *out)
 		return -EBADMSG;
 	rc = accounts_authenticate_digest(s->accounts, &s->arena,
 	    slice_head(in, (size_t)space), ACCOUNTS_CRAM_MD5, s->user,
-	    slice_from(in, (size_t)space + 1), s->scope, s->peer, &s->account);
+	    slice_from(in, (size_t)space + 1), s->scope, s->peer, &s->account,
+	    wanted_key(s));
 	return rc == 0 ? SASL_OK : rc;
 }
 
@@ -406,6 +416,26 @@ record_of_keys(const struct accounts_login *l, const struct scram_keys *k)
 	return NULL;
 }
 
+/* The proof was right: ClientKey, which is in it, opens the private key. */
+static int
+scram_unlock(struct sasl_server *s, struct arena *arena,
+    const struct accounts_login *l, const struct credential_record *r)
+{
+	unsigned char client_key[SCRAM_KEY_LEN];
+	enum scram_digest d = s->scram.digest;
+	int rc = 0;
+
+	if (wanted_key(s) == NULL || !accounts_opens(l, r))
+		return 0;
+	if (!scram_client_key(&s->scram, &r->scram[d], client_key))
+		rc = -EAGAIN;
+	if (rc == 0)
+		rc = accounts_unlock_client_key(s->accounts, arena, l, r, d,
+		    client_key, &s->key);
+	OPENSSL_cleanse(client_key, sizeof(client_key));
+	return rc;
+}
+
 /* 0 with *why NULL for right, or words. */
 static int
 scram_verdict(struct sasl_server *s, struct arena *arena,
@@ -434,6 +464,8 @@ scram_verdict(struct sasl_server *s, struct arena *arena,
 		rc = scram_server_final(&s->scram, keys[match], out);
 	if (match >= 0)
 		*record = record_of_keys(l, keys[match]);
+	if (rc == 0 && *why == NULL && *record != NULL)
+		rc = scram_unlock(s, arena, l, *record);
 	return rc;
 }
 
@@ -580,6 +612,7 @@ sasl_server_free(struct sasl_server **s)
 {
 	if (*s == NULL)
 		return;
+	seal_key_unref(&(*s)->key);
 	arena_reset(&(*s)->arena);
 	OPENSSL_cleanse(*s, sizeof(**s));
 	free(*s);
@@ -620,4 +653,14 @@ const char *
 sasl_server_mechanism(const struct sasl_server *s)
 {
 	return s->mechanism->name;
+}
+
+struct seal_key *
+sasl_server_take_key(struct sasl_server *s)
+{
+	struct seal_key *k = s->account != NULL ? s->key : NULL;
+
+	if (k != NULL)
+		s->key = NULL;
+	return k;
 }

@@ -267,15 +267,24 @@ sign(const struct scram *s, const unsigned char key[static SCRAM_KEY_LEN],
 		   out, NULL) != NULL;
 }
 
+bool
+scram_client_key(const struct scram *s, const struct scram_keys *k,
+    unsigned char out[static SCRAM_KEY_LEN])
+{
+	bool ok = sign(s, k->stored_key, out);
+
+	for (size_t i = 0; ok && i < scram_key_len(s->digest); i++)
+		out[i] ^= s->proof[i];
+	return ok;
+}
+
 static bool
 proves(const struct scram *s, const struct scram_keys *k)
 {
 	unsigned char client_key[SCRAM_KEY_LEN], stored_key[SCRAM_KEY_LEN];
 	size_t n = scram_key_len(s->digest);
-	bool ok = sign(s, k->stored_key, client_key);
+	bool ok = scram_client_key(s, k, client_key);
 
-	for (size_t i = 0; ok && i < n; i++)
-		client_key[i] ^= s->proof[i];
 	ok = ok &&
 	    EVP_Digest(client_key, n, stored_key, NULL, digest_of(s), NULL) ==
 		1;

@@ -53,6 +53,10 @@ int scram_client_final(struct scram *s, struct slice in);
  * Its index, or -1. */
 ssize_t scram_verify(
     const struct scram *s, const struct scram_keys *const *k, size_t n);
+/* ClientKey (RFC 5802 3) of the one that it shows: with it one could sign in,
+ * so wipe it. False on failure of the library. */
+bool scram_client_key(const struct scram *s, const struct scram_keys *k,
+    unsigned char out[static SCRAM_KEY_LEN]);
 /* The server's final message, which proves that we have the key. */
 int scram_server_final(
     const struct scram *s, const struct scram_keys *k, struct buf *out);

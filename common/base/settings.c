@@ -179,6 +179,11 @@ const struct conf_setting conf_settings[] = {
 	    "Folder of the mail store" },
 	{ "mailbox.compression", CONF_INT, "1", 0, 9, NULL,
 	    "Level of zstd for messages that come in; 0: none" },
+	{ "mailbox.encryption", CONF_ENUM, "none", 0, 0,
+	    "none|server|account",
+	    "How mail that comes in is sealed, where the account does not say "
+	    "it: by a key of the server, or by one of the account that only "
+	    "its passwords open (docs/sealing.md)" },
 	{ "mailbox.lmtp", CONF_LIST, "unix:mailbox.sock", 0, 0, NULL,
 	    "Where mail is delivered by LMTP" },
 	{ "mailbox.imap", CONF_LIST, "*:143", 0, 0, NULL,

@@ -86,8 +86,8 @@ cmd_login(struct imap_session *s)
 	    (rc = imap_parse_end(&s->p)) != 0)
 		return rc;
 	net_addr_prefix(conn_peer(s->c), peer);
-	rc = accounts_authenticate(s->env->accounts, &s->a, user, password,
-	    ACCOUNTS_IMAP, peer, &account);
+	rc = accounts_authenticate_key(s->env->accounts, &s->a, user, password,
+	    ACCOUNTS_IMAP, peer, &account, &s->key);
 	slice_wipe(password);
 	if (rc != 0)
 		return reply_failed(s, rc);
@@ -153,6 +153,7 @@ run_sasl(struct imap_session *s, struct sasl_server *sasl, struct slice first)
 	buf_clear(&out);
 	switch (rc) {
 	case 0:
+		s->key = sasl_server_take_key(sasl);
 		return reply_authenticated(
 		    s, sasl_server_account(sasl), sasl_server_mechanism(sasl));
 	case -EPROTO:

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/auth/seal.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/trace.h"
@@ -439,6 +440,7 @@ imap_serve(const struct imap_env *env, struct conn *c)
 	log_info("imap session ended", "account=%s reason=\"%s\"",
 	    log_qs(s.account), end_in_words(rc));
 	free(s.account);
+	seal_key_unref(&s.key);
 	buf_clear(&s.out);
 	arena_reset(&s.a);
 }

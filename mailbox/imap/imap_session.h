@@ -30,6 +30,7 @@ struct imap_session {
 	struct conn *c;
 	enum imap_state state;
 	char *account;           /* canonical; set when authenticated */
+	struct seal_key *key;    /* the account's, if the sign-in opened it */
 	struct mails_view *view; /* set in IMAP_SELECTED only */
 	bool read_only;          /* EXAMINE */
 	bool condstore;          /* the client knows CONDSTORE */

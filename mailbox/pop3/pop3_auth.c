@@ -101,8 +101,8 @@ pop3_pass(struct pop3_session *s, struct slice args)
 	/* Spaces belong to the password (RFC 1939 7). */
 	s->user = NULL;
 	net_addr_prefix(conn_peer(s->c), peer);
-	rc = accounts_authenticate(s->env->accounts, &s->a, slice_str(user),
-	    args, ACCOUNTS_POP3, peer, &account);
+	rc = accounts_authenticate_key(s->env->accounts, &s->a,
+	    slice_str(user), args, ACCOUNTS_POP3, peer, &account, &s->key);
 	slice_wipe(args);
 	free(user);
 	return rc != 0 ? reply_failed(s, rc) : pop3_login(s, account, "USER");
@@ -127,7 +127,7 @@ pop3_apop(struct pop3_session *s, struct slice args)
 	rc = accounts_authenticate_digest(s->env->accounts, &s->a,
 	    slice_head(args, (size_t)space), ACCOUNTS_APOP,
 	    slice_str(s->challenge), slice_from(args, (size_t)space + 1),
-	    ACCOUNTS_POP3, peer, &account);
+	    ACCOUNTS_POP3, peer, &account, &s->key);
 	return rc != 0 ? reply_failed(s, rc) : pop3_login(s, account, "APOP");
 }
 
@@ -188,6 +188,7 @@ run_sasl(
 	buf_clear(&out);
 	switch (rc) {
 	case 0:
+		s->key = sasl_server_take_key(sasl);
 		return pop3_login(
 		    s, sasl_server_account(sasl), sasl_server_mechanism(sasl));
 	case -EPROTO:

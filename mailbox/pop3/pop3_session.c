@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/auth/seal.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/trace.h"
@@ -196,6 +197,7 @@ pop3_login(struct pop3_session *s, const char *account, const char *mechanism)
 		rc = pop3_err_errno(s, rc == -ENOENT ? -EAGAIN : rc);
 		free(s->account);
 		s->account = NULL;
+		seal_key_unref(&s->key);
 		return rc;
 	}
 	net_addr_text(conn_peer(s->c), peer);
@@ -312,6 +314,7 @@ pop3_serve(const struct pop3_env *env, struct conn *c)
 	free(s.challenge);
 	free(s.user);
 	free(s.account);
+	seal_key_unref(&s.key);
 	buf_clear(&s.out);
 	arena_reset(&s.a);
 }

@@ -21,6 +21,7 @@ struct pop3_session {
 	char *challenge; /* of APOP, in the greeting; NULL: not offered */
 	char *user;    /* of USER, until PASS */
 	char *account; /* in POP3_TRANSACTION */
+	struct seal_key *key; /* the account's, if the sign-in opened it */
 	int64_t began_us; /* of the running command */
 	int64_t login_until_ms; /* signed in by then, or gone */
 	/*

@@ -70,8 +70,29 @@ fuzz_name(struct arena *a, struct slice in)
 		need_same(one.account.name, two.account.name);
 		need(one.account.quota_octets == two.account.quota_octets);
 		need(one.account.disabled == two.account.disabled);
+		need(one.account.encryption == two.account.encryption);
+		/* The writer of accounts leaves the key pair alone. */
+		need(memcmp(&one.seal, &two.seal, sizeof(one.seal)) == 0);
 		need_same_list(one.alias.targets, one.alias.n_targets,
 		    two.alias.targets, two.alias.n_targets);
+	}
+	buf_clear(&out);
+}
+
+static void
+fuzz_seal(struct arena *a, struct slice in)
+{
+	struct name_record one, two;
+	struct seal_record seal = { .has_key = true, .public = { 1, 2 } };
+	struct buf out = BUF_INIT;
+
+	if (record_name_decode(a, in, &one) != 0 || one.kind != KIND_ACCOUNT)
+		return;
+	seal.has_recovery = !one.seal.has_recovery;
+	if (is_written(record_seal_put(in, &seal, &out))) {
+		need(record_name_decode(a, buf_slice(&out), &two) == 0);
+		need(memcmp(&seal, &two.seal, sizeof(seal)) == 0);
+		need_same(one.account.name, two.account.name);
 	}
 	buf_clear(&out);
 }
@@ -84,6 +105,7 @@ fuzz_credential(struct arena *a, struct slice in)
 
 	if (record_credential_decode(a, in, &one) != 0)
 		return;
+	need(!one.unlock.any || unlock_scrypt_is_fit(&one.unlock.scrypt));
 	need(!one.has_scram[0] ||
 	    (one.scram[0].iterations >= SCRAM_ITERATIONS_MIN &&
 		one.scram[0].salt_n <= SCRAM_SALT_MAX));
@@ -93,6 +115,7 @@ fuzz_credential(struct arena *a, struct slice in)
 		need(one.public.scopes == two.public.scopes);
 		need(memcmp(one.has_scram, two.has_scram, sizeof(one.has_scram)) == 0);
 		need(memcmp(&one.scram, &two.scram, sizeof(one.scram)) == 0);
+		need(memcmp(&one.unlock, &two.unlock, sizeof(one.unlock)) == 0);
 		need_same(one.hash, two.hash);
 	}
 	buf_clear(&out);
@@ -107,8 +130,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (data[0] % 3 == 0)
 		fuzz_domain(&a, slice(data + 1, size - 1));
-	else if (data[0] % 3 == 1)
+	else if (data[0] % 3 == 1) {
 		fuzz_name(&a, slice(data + 1, size - 1));
+		fuzz_seal(&a, slice(data + 1, size - 1));
+	}
 	else
 		fuzz_credential(&a, slice(data + 1, size - 1));
 	arena_reset(&a);

@@ -183,7 +183,7 @@ the_cache_forgets_and_tells_apart(void **state)
 	assert_non_null(c);
 	assert_true(auth_cache_mac(c, user, record, SLICE_LIT("p"), a));
 	assert_false(auth_cache_has(c, a, 1000));
-	auth_cache_put(c, a, 1000);
+	auth_cache_put(c, a, NULL, 1000);
 	assert_true(auth_cache_has(c, a, 1000));
 	assert_true(auth_cache_has(c, a, 1000 + AUTH_CACHE_MS - 1));
 	assert_false(auth_cache_has(c, a, 1000 + AUTH_CACHE_MS));
@@ -196,7 +196,7 @@ the_cache_forgets_and_tells_apart(void **state)
 
 		snprintf(text, sizeof(text), "%d", i);
 		auth_cache_mac(c, user, record, slice_str(text), b);
-		auth_cache_put(c, b, 1000);
+		auth_cache_put(c, b, NULL, 1000);
 		assert_true(auth_cache_has(c, b, 1000));
 	}
 	auth_cache_free(&c);

@@ -1027,7 +1027,8 @@ apop(const char *user, const char *digest)
 	const char *account;
 	int rc = accounts_authenticate_digest(a, &arena, slice_str(user),
 	    ACCOUNTS_APOP, SLICE_LIT("<1896.697170952@dbc.mtview.ca.us>"),
-	    slice_str(digest), ACCOUNTS_POP3, "127.0.0.1", &account);
+	    slice_str(digest), ACCOUNTS_POP3, "127.0.0.1", &account,
+	    NULL);
 
 	arena_reset(&arena);
 	return rc;
