@@ -20,6 +20,7 @@
 #include "mailbox/commands_kept.h"
 #include "mailbox/commands_store.h"
 #include "mailbox/mails/mails.h"
+#include "mailbox/sealing_conf.h"
 
 #define CHUNK ((size_t)64 << 10)
 
@@ -320,7 +321,7 @@ run_main(void *arg)
 		.compression =
 		    (int)conf_int(r->conf, "mailbox.compression") };
 	struct buf err = BUF_INIT;
-	int rc = mails_open(&r->mails, &conf, &err);
+	int rc = sealing_mails_open(&r->mails, r->conf, &conf, false, &err);
 
 	if (rc != 0) {
 		fprintf(stderr, "pneu mail: %s: %s %s\n", conf.store.dir,

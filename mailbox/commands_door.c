@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 #include "mailbox/door/give.h"
 #include "mailbox/door/source.h"
+#include "mailbox/sealing_conf.h"
 
 /* --- arguments --- */
 
@@ -366,7 +367,8 @@ open_all(struct door *d)
 
 	if (rc == 0) {
 		what = conf.store.dir;
-		rc = mails_open(&d->mails, &conf, &err);
+		rc = sealing_mails_open(
+		    &d->mails, d->conf, &conf, false, &err);
 	}
 	if (rc != 0)
 		door_warn(&d->report, "%s: %s %s", what, strerror(-rc),

@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include "mailbox/mails/index.h"
+#include "mailbox/sealing_conf.h"
 
 struct run {
+	const struct conf *conf;
 	const char *dir, *account;
 	bool json, status_only, rebuild;
 	struct mails *mails;
@@ -119,7 +121,8 @@ run_main(void *arg)
 				       .dir = r->dir,
 				       .readonly = r->status_only } };
 	struct buf err = BUF_INIT;
-	int rc = mails_open(&r->mails, &conf, &err);
+	int rc = sealing_mails_open(&r->mails, r->conf, &conf,
+	    r->status_only, &err);
 
 	if (rc == 0)
 		rc = index_account(r);
@@ -154,7 +157,7 @@ report(struct run *r)
 int
 run_index(const struct conf *conf, int argc, char **argv)
 {
-	struct run r = { .dir = conf_file(conf, "mailbox.dir") };
+	struct run r = { .conf = conf, .dir = conf_file(conf, "mailbox.dir") };
 	int status;
 
 	for (int i = 1; i < argc; i++) {

@@ -17,6 +17,7 @@
 #include "common/base/clock.h"
 #include "mailbox/mails/envelope_read.h"
 #include "mailbox/mails/kept.h"
+#include "mailbox/sealing_conf.h"
 
 #define UIDS_MAX 10000
 
@@ -269,7 +270,7 @@ run_main(void *arg)
 		    conf_duration_ms(r->conf, "mailbox.keep_deleted") / 1000,
 	};
 	struct buf err = BUF_INIT;
-	int rc = mails_open(&r->mails, &conf, &err);
+	int rc = sealing_mails_open(&r->mails, r->conf, &conf, true, &err);
 
 	if (rc == 0)
 		rc = strcmp(r->name, "purge") == 0 ? cmd_purge(r)

@@ -16,12 +16,14 @@
 
 #include "common/base/log.h"
 #include "mailbox/mails/check.h"
+#include "mailbox/sealing_conf.h"
 
 #define COLLECT_AGE_S (24 * 3600) /* see mails_collect */
 
 /* One run of one command. */
 struct run {
 	const char *name;
+	const struct conf *conf;
 	const char *dir;    /* the store that is opened */
 	const char *target; /* where a copy goes */
 	bool readonly;
@@ -219,6 +221,7 @@ cmd_stats(struct run *r)
 static int
 cmd_backup(struct run *r)
 {
+	struct arena a = ARENA_INIT_MAX(8192);
 	int rc = store_backup(mails_store(r->mails), r->target);
 
 	if (rc == -EACCES || rc == -EPERM)
@@ -229,6 +232,11 @@ cmd_backup(struct run *r)
 	if (rc != 0)
 		return complain(r, r->target, rc);
 	printf("Done; to be sure: pneu mail verify %s\n", r->target);
+	if (mails_has_sealed(r->mails))
+		printf("The key that opens it, %s, is not in it: keep a copy "
+		       "elsewhere\n",
+		    sealing_key_path(r->conf, &a));
+	arena_reset(&a);
 	return 0;
 }
 
@@ -299,7 +307,7 @@ store_begin(struct run *r)
 	if (rc == -EIO)
 		buf_put_str(&err, "the rows are damaged, no checksum fits");
 	if (rc == 0)
-		rc = mails_open(&r->mails, &conf, &err);
+		rc = sealing_mails_open(&r->mails, r->conf, &conf, true, &err);
 
 	if (rc == -ENOENT && r->readonly && !r->must_exist)
 		rc = 0;
@@ -361,7 +369,8 @@ static int
 run_on_mail(const struct conf *conf, int argc, char **argv, bool readonly,
     int (*fn)(struct run *))
 {
-	struct run r = { .dir = conf_file(conf, "mailbox.dir"),
+	struct run r = { .conf = conf,
+		.dir = conf_file(conf, "mailbox.dir"),
 		.readonly = readonly,
 		.fn = fn };
 	int status = parse(&r, argc, argv, NULL, true);
@@ -390,7 +399,8 @@ run_stats(const struct conf *conf, int argc, char **argv)
 int
 run_backup(const struct conf *conf, int argc, char **argv)
 {
-	struct run r = { .dir = conf_file(conf, "mailbox.dir"),
+	struct run r = { .conf = conf,
+		.dir = conf_file(conf, "mailbox.dir"),
 		.readonly = true,
 		.must_exist = true,
 		.fn = cmd_backup };
@@ -402,20 +412,21 @@ run_backup(const struct conf *conf, int argc, char **argv)
 int
 run_verify(const struct conf *conf, int argc, char **argv)
 {
-	struct run r = { .readonly = true,
+	struct run r = { .conf = conf,
+		.readonly = true,
 		.must_exist = true,
 		.is_backup = true,
 		.fn = cmd_check };
 	int status = parse(&r, argc, argv, &r.dir, true);
 
-	(void)conf;
 	return status != 0 ? status : run(&r);
 }
 
 int
 run_restore(const struct conf *conf, int argc, char **argv)
 {
-	struct run r = { .target = conf_file(conf, "mailbox.dir"),
+	struct run r = { .conf = conf,
+		.target = conf_file(conf, "mailbox.dir"),
 		.readonly = true,
 		.must_exist = true,
 		.is_backup = true,

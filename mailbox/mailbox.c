@@ -14,6 +14,7 @@
 #include "mailbox/mails/kept.h"
 #include "mailbox/mails/mails.h"
 #include "mailbox/pop3/pop3.h"
+#include "mailbox/sealing_conf.h"
 
 static struct accounts *accounts;
 static struct mails *mails;
@@ -33,7 +34,7 @@ start_sessions(const struct conf *conf)
 int
 mailbox_start(const struct conf *conf)
 {
-	const struct mails_conf mc = {
+	struct mails_conf mc = {
 		.store = { .engine = "embedded",
 		    .dir = conf_file(conf, "mailbox.dir") },
 		.keep_s = conf_duration_ms(conf, "mailbox.keep_deleted") / 1000,
@@ -46,7 +47,7 @@ mailbox_start(const struct conf *conf)
 	if (rc == 0)
 		rc = sasl_server_start(accounts, conf, &err);
 	if (rc == 0)
-		rc = mails_open(&mails, &mc, &err);
+		rc = sealing_mails_open(&mails, conf, &mc, false, &err);
 	if (rc == 0)
 		rc = mails_index_start(mails);
 	if (rc == 0)
@@ -88,5 +89,9 @@ mailbox_paths(const struct conf *conf, struct service_path *out, size_t max)
 	for (; n < sizeof(names) / sizeof(names[0]) && n < max; n++)
 		out[n] =
 		    (struct service_path){ conf_file(conf, names[n]), true };
+	if (n < max && *conf_str(conf, "mailbox.sealing_key") != '\0')
+		out[n++] = (struct service_path){
+			conf_file(conf, "mailbox.sealing_key"), false
+		};
 	return n;
 }

@@ -184,6 +184,10 @@ const struct conf_setting conf_settings[] = {
 	    "How mail that comes in is sealed, where the account does not say "
 	    "it: by a key of the server, or by one of the account that only "
 	    "its passwords open (docs/sealing.md)" },
+	{ "mailbox.sealing_key", CONF_STRING, "", 0, 0, NULL,
+	    "File of the server's key; made when first needed; default: "
+	    "sealing.key in mailbox.dir, which no backup takes along: keep a "
+	    "copy, nothing opens sealed mail without it" },
 	{ "mailbox.lmtp", CONF_LIST, "unix:mailbox.sock", 0, 0, NULL,
 	    "Where mail is delivered by LMTP" },
 	{ "mailbox.imap", CONF_LIST, "*:143", 0, 0, NULL,

@@ -154,6 +154,8 @@ reply_fetched(struct imap_session *s, const struct imap_fetch *f)
 {
 	if (f->failed == -ENOMEM)
 		return imap_no(s, "LIMIT", "Some messages are too complex");
+	if (f->failed == -ENOKEY)
+		return imap_no_errno(s, f->failed);
 	if (f->failed != 0)
 		return imap_no_trouble(
 		    s, f->failed, "Some messages could not be read");

@@ -91,6 +91,8 @@ static void
 note_unreadable(struct work *w, uint32_t seq, int rc)
 {
 	w->f->failed = rc;
+	if (rc == -ENOKEY)
+		return; /* nothing is wrong with it */
 	log_error("message not readable",
 	    "account=%s mailbox=\"%s\" uid=%u "
 	    "error=%s",

@@ -259,6 +259,9 @@ imap_no_errno(struct imap_session *s, int rc)
 		return imap_no(s, "CANNOT", "Not possible with INBOX");
 	case -EACCES: /* RFC 5530 3 */
 		return imap_no(s, "NOPERM", "What is kept can only be read");
+	case -ENOKEY:
+		return imap_no(s, "NOPERM",
+		    "This mail is sealed, and this sign-in brings no key");
 	case -ENOTEMPTY:
 		return imap_no(s, "CANNOT", "Name has inferior names");
 	case -EDQUOT:

@@ -42,6 +42,7 @@ box_put(struct box **out)
 	for (at = &x->m->boxes[x->id % BOXES]; *at != x; at = &(*at)->next)
 		;
 	*at = x->next;
+	free(x->account);
 	free(x);
 }
 
@@ -73,6 +74,23 @@ box_know(struct box *x)
 		x->known = true;
 	}
 	return 0;
+}
+
+int
+box_account(struct box *x, const char **out)
+{
+	struct buf name = BUF_INIT;
+	int rc = 0;
+
+	if (x->account == NULL)
+		rc = store_get(x->m->s, box_part(x), KEY_OWNER, &name);
+	/* While we waited, another may have read it. */
+	if (rc == 0 && x->account == NULL &&
+	    (x->account = slice_strdup(buf_slice(&name))) == NULL)
+		rc = -ENOMEM;
+	*out = x->account;
+	buf_clear(&name);
+	return rc;
 }
 
 int
@@ -171,20 +189,20 @@ void
 put_row(struct store_batch *b, uint32_t uid, const struct row *r)
 {
 	struct key k = key_uid('u', uid);
-	char row[MESSAGE_ROW];
+	char row[MESSAGE_ROW_MAX];
+	size_t n = row_encode(row, r);
 
-	row_encode(row, r);
-	store_put(b, key_slice(&k), slice(row, sizeof(row)));
+	store_put(b, key_slice(&k), slice(row, n));
 }
 
 void
 guard_row(struct store_batch *b, uint32_t uid, const struct row *r)
 {
 	struct key k = key_uid('u', uid);
-	char row[MESSAGE_ROW];
+	char row[MESSAGE_ROW_MAX];
+	size_t n = row_encode(row, r);
 
-	row_encode(row, r);
-	store_guard(b, key_slice(&k), slice(row, sizeof(row)));
+	store_guard(b, key_slice(&k), slice(row, n));
 }
 
 void

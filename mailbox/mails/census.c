@@ -85,6 +85,7 @@ mark_add(struct census *c, const struct row *r, uint64_t mailbox, uint32_t uid)
 		.token = r->token,
 		.size = r->size,
 		.framed = r->framed,
+		.sealed = r->wrap.kind != WRAP_NONE,
 		.mailbox = mailbox,
 		.uid = uid,
 	};
@@ -166,6 +167,7 @@ count_row(void *arg, struct slice key, struct slice val)
 	struct box_count *b = arg;
 	bool intent = key.p[0] == 'x';
 	struct row r;
+	size_t used = 0;
 	int rc;
 
 	if (key.n + 1 > sizeof(b->next))
@@ -175,9 +177,9 @@ count_row(void *arg, struct slice key, struct slice val)
 	b->next_n = key.n + 1;
 	if (intent && key.n == 11 && key.p[9] == 0 && key.p[10] == 0)
 		return 0; /* the head of an intent */
-	if (intent)
-		val = slice_head(val, MESSAGE_ROW);
-	if (key.n != (intent ? 11 : 5) || row_decode(val, &r) != 0) {
+	if (key.n != (intent ? 11 : 5) ||
+	    row_decode_head(val, &r, &used) != 0 ||
+	    (!intent && used != val.n)) {
 		census_fault(b->c, b->x->id,
 		    !intent && key.n == 5 ? get_be32(key.p + 1) : 0,
 		    "its row is damaged, so the message cannot be shown");

@@ -14,7 +14,7 @@ struct mark {
 	uint32_t kept; /* number of its kept row; 0: it is a message */
 	bool stored;  /* its blob was seen */
 	bool listed;  /* its ref was seen */
-	bool framed;
+	bool framed, sealed;
 };
 
 struct census_box {

@@ -178,6 +178,28 @@ check_marks(struct census *c)
 	return 0;
 }
 
+/* With the server's key all of it is verified; what is sealed to an account,
+ * as far as can be seen from outside. */
+static int
+check_sealed(struct census *c, const struct mark *m)
+{
+	struct box *x = box_get(c->m, m->mailbox);
+	const struct frames_seal *seal = NULL;
+	struct opened o = { .wrap.kind = WRAP_NONE };
+	struct kept k;
+	int rc = x == NULL      ? -ENOMEM
+	    : m->kept != 0      ? kept_get(x, m->kept, &k, NULL)
+				: row_get(x, m->uid, &k.row);
+
+	if (rc == 0 && (rc = row_unseal(x, &k.row, NULL, &o, &seal)) == -ENOKEY)
+		rc = 0;
+	if (rc == 0)
+		rc = octets_check(c->m, &k.row, seal);
+	opened_wipe(&o);
+	box_put(&x);
+	return rc;
+}
+
 /* What the engine cannot know: whether a blob is laid out as its row wants. */
 static int
 check_frames(struct census *c)
@@ -190,7 +212,8 @@ check_frames(struct census *c)
 
 		if (m->uid == 0 || !m->framed)
 			continue;
-		rc = octets_check(c->m, &r);
+		rc = m->sealed ? check_sealed(c, m)
+			       : octets_check(c->m, &r, NULL);
 		if (rc == -EBADMSG && is_still_there(c, m))
 			census_fault(c, m->mailbox, m->uid,
 			    "its octets (blob %s) are not what its row says",

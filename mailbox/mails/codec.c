@@ -7,6 +7,8 @@
 #define HEADER_VERSION_KEPT 2 /* with kept_next, once it is not 0 */
 #define ROW_VERSION 1
 #define ROW_FRAMED 2 /* the same, the blob in frames */
+#define ROW_SERVER 3 /* and sealed, the key behind it: wrap.h */
+#define ROW_ACCOUNT 4
 
 /* Writing and reading in turn. */
 struct cursor {
@@ -91,12 +93,27 @@ header_decode(struct slice in, struct header *h)
 	return 0;
 }
 
-void
-row_encode(char out[static MESSAGE_ROW], const struct row *r)
+static const enum wrap_kind row_wraps[] = { [ROW_VERSION] = WRAP_NONE,
+	[ROW_FRAMED] = WRAP_NONE,
+	[ROW_SERVER] = WRAP_SERVER,
+	[ROW_ACCOUNT] = WRAP_ACCOUNT };
+
+static char
+row_version(const struct row *r)
+{
+	return r->wrap.kind == WRAP_SERVER   ? ROW_SERVER
+	    : r->wrap.kind == WRAP_ACCOUNT   ? ROW_ACCOUNT
+	    : r->framed                      ? ROW_FRAMED
+					     : ROW_VERSION;
+}
+
+size_t
+row_encode(char out[static MESSAGE_ROW_MAX], const struct row *r)
 {
 	struct cursor c = { .out = out + 1 };
+	size_t n = wrap_octets(r->wrap.kind);
 
-	out[0] = r->framed ? ROW_FRAMED : ROW_VERSION;
+	out[0] = row_version(r);
 	w32(&c, r->flags.system);
 	w64(&c, r->flags.keywords);
 	w64(&c, r->modseq);
@@ -106,17 +123,24 @@ row_encode(char out[static MESSAGE_ROW], const struct row *r)
 	memcpy(c.out, r->blob.octets, sizeof(r->blob.octets));
 	c.out += sizeof(r->blob.octets);
 	w64(&c, r->token);
+	memcpy(c.out, r->wrap.octets, n);
+	return MESSAGE_ROW + n;
 }
 
 int
-row_decode(struct slice in, struct row *r)
+row_decode_head(struct slice in, struct row *r, size_t *used)
 {
 	struct cursor c = { .in = in.p + 1 };
+	size_t n;
 
-	if (in.n != MESSAGE_ROW ||
-	    (in.p[0] != ROW_VERSION && in.p[0] != ROW_FRAMED))
+	if (in.n < MESSAGE_ROW || in.p[0] < ROW_VERSION ||
+	    in.p[0] > ROW_ACCOUNT)
 		return -EIO;
-	r->framed = in.p[0] == ROW_FRAMED;
+	r->framed = in.p[0] != ROW_VERSION;
+	r->wrap = (struct wrap){ .kind = row_wraps[(int)in.p[0]] };
+	n = wrap_octets(r->wrap.kind);
+	if (in.n < MESSAGE_ROW + n)
+		return -EIO;
 	r->flags.system = r32(&c);
 	r->flags.keywords = r64(&c);
 	r->modseq = r64(&c);
@@ -126,7 +150,18 @@ row_decode(struct slice in, struct row *r)
 	memcpy(r->blob.octets, c.in, sizeof(r->blob.octets));
 	c.in += sizeof(r->blob.octets);
 	r->token = r64(&c);
+	memcpy(r->wrap.octets, c.in, n);
+	*used = MESSAGE_ROW + n;
 	return 0;
+}
+
+int
+row_decode(struct slice in, struct row *r)
+{
+	size_t used;
+	int rc = row_decode_head(in, r, &used);
+
+	return rc == 0 && used != in.n ? -EIO : rc;
 }
 
 struct key

@@ -236,7 +236,7 @@ step_load(struct copy *c, size_t at, size_t *n)
 		    c->m->s, box_part(c->source), key_slice(&k), &i->summary);
 		if (rc != 0 && rc != -ENOENT)
 			return rc;
-		octets += i->summary.n + MESSAGE_ROW;
+		octets += i->summary.n + MESSAGE_ROW_MAX;
 	}
 	return 0;
 }

@@ -35,6 +35,11 @@ mails_message_begin(struct mails *m, struct mails_message **out)
 	msg->m = m;
 	store_blob_id_new(&msg->blob);
 	frames_writer_init(&msg->frames, m->packer, blob_put, msg);
+	if ((msg->sealed = m->seal)) {
+		random_octets(msg->seal.key, sizeof(msg->seal.key));
+		memcpy(msg->seal.id, msg->blob.octets, FRAMES_ID);
+		msg->frames.seal = &msg->seal;
+	}
 	if ((rc = store_blob_begin(m->s, &msg->blob, &msg->w)) == 0)
 		rc = summary_maker_new(&msg->maker);
 	if (rc != 0)
@@ -66,8 +71,8 @@ mails_message_end(struct mails_message *msg)
 	if (msg->rc == 0)
 		msg->rc = mails_error(store_blob_seal(msg->w));
 	if (msg->rc == 0 && msg->maker != NULL)
-		msg->rc = summary_maker_end(
-		    msg->maker, msg->m->packer, &msg->summary);
+		msg->rc = summary_maker_end(msg->maker, msg->m->packer,
+		    msg->frames.seal, &msg->summary);
 	summary_maker_free(&msg->maker);
 	msg->ended = msg->rc == 0;
 	return msg->rc;
@@ -91,6 +96,7 @@ mails_message_free(struct mails_message **out)
 	frames_writer_clear(&msg->frames);
 	store_blob_writer_free(&msg->w);
 	buf_clear(&msg->summary);
+	explicit_bzero(&msg->seal, sizeof(msg->seal));
 	free(msg);
 }
 
@@ -408,13 +414,31 @@ deliveries_refs(
  * STORE_ECONFLICT: to be done. */
 #define NO_ROOM_YET (-EBUSY)
 
+/* The key of the message, for this account. Once: every attempt has the same
+ * row. */
+static int
+delivery_wrap(struct delivery *d)
+{
+	const struct mails_message *msg = d->msg;
+
+	return !msg->sealed
+	    ? 0
+	    : wrap_make(msg->m, d->t->account,
+		  slice(msg->blob.octets, sizeof(msg->blob.octets)),
+		  msg->seal.key, &d->row.wrap);
+}
+
 static void
 delivery_begin(struct delivery *d, bool shared)
 {
+	int rc;
+
 	d->t->rc = delivery_find(d->msg->m, d);
-	if (d->t->rc == 0 || d->t->rc == -EAGAIN)
-		d->t->rc = NO_ROOM_YET;
 	delivery_row(d, shared);
+	if (d->t->rc != 0 && d->t->rc != -EAGAIN)
+		return;
+	rc = delivery_wrap(d);
+	d->t->rc = rc == 0 ? NO_ROOM_YET : rc;
 }
 
 /* `hands_full`: room for others was taken, so there is no waiting for it. */

@@ -5,10 +5,18 @@
  * is read by unpacking the frames that it touches. Numbers are big-endian:
  *
  *   header, 8:   0x8e "PNM", version 1, dictionary (0: none, else its number),
- *                flags (0), binary logarithm of FRAME_OCTETS (16)
+ *                flags (1: sealed), binary logarithm of FRAME_OCTETS (16)
  *   frames:      a zstd frame, or the octets as they are where that gains little
  *   index, 8 each: bit 63: as they are; else the end of the frame in the blob
  *   trailer, 8:  octets of the message
+ *
+ * Sealed, flags are 1. Then each frame has a tag of 16 octets behind it, and so
+ * has the trailer. The key is the message's own, the nonce of a frame its
+ * number, of the trailer the one with its second bit set. What a frame's tag
+ * covers beside the frame: id of the blob, header, number and length of the
+ * frame, whether it is as it was, and the last. The trailer's: id, header, size.
+ * So each frame stands where it was written, none is missing, and the index
+ * can only say what is so.
  *
  * Where frames lie follows from the index alone, so a reader of any size of
  * message holds one frame. Nothing here waits or knows of the store.
@@ -18,12 +26,20 @@
 
 #include "common/base/buf.h"
 #include "common/base/slice.h"
+#include "mailbox/mails/aead.h"
 
 #define FRAME_OCTETS ((size_t)64 << 10)
 #define FRAMES_HEAD 8
 #define FRAMES_TAIL 8  /* the trailer */
 #define FRAMES_ENTRY 8 /* of the index */
 #define FRAMES_LEVEL_MAX 9
+#define FRAMES_ID 16
+
+/* What a message is sealed with. Wipe it. */
+struct frames_seal {
+	unsigned char key[AEAD_KEY];
+	char id[FRAMES_ID]; /* of the blob */
+};
 
 /* --- compressing; one for all messages of a process --- */
 
@@ -36,6 +52,7 @@ void packer_free(struct packer **p);
 
 struct frames_writer {
 	struct packer *packer;
+	const struct frames_seal *seal; /* NULL: none; else to be set at once */
 	/* Takes what goes into the blob, in order; may wait. 0 or an error. */
 	int (*put)(void *arg, struct slice octets);
 	void *arg;
@@ -65,13 +82,20 @@ struct frames_source {
 
 struct frames {
 	const struct frames_source *source;
+	const struct frames_seal *seal;
+	bool sealed;
 	unsigned dictionary;
 	uint64_t size;	/* of the message */
 	uint64_t count; /* frames */
 	uint64_t index; /* where it lies */
 };
-/* 0; -EBADMSG: not a blob of frames, or damaged; or what `read` says. */
-int frames_open(struct frames *f, const struct frames_source *source);
+/*
+ * 0; -EBADMSG: not a blob of frames, or damaged, or sealed with something else
+ * than `seal`, or not sealed though it is to be; or what `read` says. Without
+ * `seal` and yet sealed: -ENOKEY, and *f can be looked at.
+ */
+int frames_open(struct frames *f, const struct frames_source *source,
+    const struct frames_seal *seal);
 /* Octets of frame i of the message. */
 size_t frames_octets(const struct frames *f, uint64_t i);
 /* Unpack frame i, which is there, into `plain`, which has room. 0, -EBADMSG,
@@ -81,6 +105,6 @@ int frames_read(const struct frames *f, struct packer *p, uint64_t i,
 
 /* What a blob of one frame takes at most. */
 #define FRAMES_SMALL(size)                                                     \
-	(FRAMES_HEAD + (size) + FRAMES_ENTRY + FRAMES_TAIL)
+	(FRAMES_HEAD + (size) + FRAMES_ENTRY + FRAMES_TAIL + 2 * AEAD_TAG)
 
 #endif

@@ -28,6 +28,8 @@
  *
  * Partition "w<account>": for which addresses its mail came in (origins.c).
  *
+ * Partition "s", row "k": which server's key is in use (sealing.c).
+ *
  * Partition "r<first octet of the blob id>": who shares a blob (refs.c).
  *
  * A message row without a token is its blob's only one: row and blob go in
@@ -40,6 +42,7 @@
 #include "mailbox/mails/frames.h"
 #include "mailbox/mails/mails.h"
 #include "mailbox/mails/roll.h"
+#include "mailbox/mails/wrap.h"
 
 /* --- rows (codec.c) --- */
 
@@ -66,16 +69,21 @@ struct row {
 	struct store_blob_id blob;
 	uint64_t token; /* 0: the blob is this row's alone */
 	bool framed;	/* how its octets lie in the blob: frames.h; else as is */
+	struct wrap wrap; /* the key that they are sealed with */
 };
-#define MESSAGE_ROW 69
+#define MESSAGE_ROW 69 /* not sealed */
+#define MESSAGE_ROW_MAX (MESSAGE_ROW + SEAL_BOX_LEN)
 
 enum change_kind { CHANGE_FLAGS = 1, CHANGE_EXPUNGE = 2 };
 
 /* A header encodes as it was stored. Octets used. */
 size_t header_encode(char out[static HEADER_ROW_MAX], const struct header *h);
 int header_decode(struct slice in, struct header *h); /* 0, -EIO */
-void row_encode(char out[static MESSAGE_ROW], const struct row *r);
+/* Octets used. */
+size_t row_encode(char out[static MESSAGE_ROW_MAX], const struct row *r);
 int row_decode(struct slice in, struct row *r);
+/* The same, more may follow: *used says where. */
+int row_decode_head(struct slice in, struct row *r, size_t *used);
 
 /* Keys are built in place; a slice of the struct is the key. */
 struct key {
@@ -115,6 +123,7 @@ struct box {
 	struct mails_view *master;
 	struct co_mutex opening;
 	char part[17 + 1];
+	char *account; /* whose it is, once it was asked for */
 };
 
 #define BOXES 64
@@ -128,6 +137,14 @@ struct mails {
 	struct packer *packer;
 	struct frame_cache *frames; /* octets.c; NULL: nothing in it yet */
 	struct purger *purger;   /* kept_upkeep.c; NULL: none */
+	struct mails_view *unlocked; /* that have a key: sealing.c */
+	bool seal;    /* what comes in */
+	bool sealing; /* there may be sealed mail that can be read */
+	bool has_server_key;
+	unsigned char server_key[SEAL_KEY_LEN]; /* Mails' own, made of it */
+	int (*public_key)(
+	    void *arg, const char *account, unsigned char *public);
+	void *public_key_arg;
 };
 
 static inline struct slice
@@ -141,6 +158,8 @@ void box_put(struct box **x);
 int box_read(struct box *x, struct header *h);
 /* Make `known` true. May wait. */
 int box_know(struct box *x);
+/* The account, valid as long as x. May wait. 0, -ENOENT. */
+int box_account(struct box *x, const char **out);
 
 /*
  * One guarded change of a mailbox. Between change_begin (which may wait) and
@@ -233,25 +252,52 @@ uint64_t token_new(void);
 struct summary_maker;
 int summary_maker_new(struct summary_maker **out);
 int summary_maker_feed(struct summary_maker *s, struct slice octets);
-/* The row's octets, into `row` (emptied first). */
-int summary_maker_end(
-    struct summary_maker *s, struct packer *p, struct buf *row);
+/* The row's octets, into `row` (emptied first); sealed if `seal`. */
+int summary_maker_end(struct summary_maker *s, struct packer *p,
+    const struct frames_seal *seal, struct buf *row);
 void summary_maker_free(struct summary_maker **s);
-/* -EBADMSG: damaged, or too large for a row: make it from the blob. */
-int summary_decode(struct packer *p, struct slice row, struct arena *a,
-    struct mails_summary *out);
+/* -EBADMSG: damaged, or not by `seal`, or too large for a row: make it from the
+ * blob. */
+int summary_decode(struct packer *p, const struct frames_seal *seal,
+    struct slice row, struct arena *a, struct mails_summary *out);
+bool summary_is_sealed(struct slice row);
 /* By reading the whole message. */
-int summary_compute(struct mails *m, const struct row *r, struct buf *row);
+int summary_compute(struct mails *m, const struct row *r,
+    const struct frames_seal *seal, struct buf *row);
 
-/* --- octets (octets.c) --- */
+/* --- octets (octets.c, sealing.c) --- */
 
-/* As store_blob_read, of the message's own octets. */
-int octets_read(struct mails *m, const struct row *r, uint64_t at, void *p,
-    size_t n, size_t *got);
-/* Is what the blob says of itself what the row says? -EBADMSG: no. Unpacks
- * nothing. */
-int octets_check(struct mails *m, const struct row *r);
+/* At the open: the keys of conf, and whether they are those of the store. */
+int sealing_open(
+    struct mails *m, const struct mails_conf *conf, struct buf *err);
+/* What the message that was read last is sealed with. */
+struct opened {
+	struct wrap wrap; /* kind NONE: there is none */
+	struct frames_seal seal;
+};
+/*
+ * What the message of a row is sealed with, into `o`, where *out points; NULL
+ * when it is not sealed. `k`: the account's private key, or NULL. May wait. 0,
+ * -ENOKEY, -EBADMSG.
+ */
+int row_unseal(struct box *x, const struct row *r, const struct seal_key *k,
+    struct opened *o, const struct frames_seal **out);
+void opened_wipe(struct opened *o);
+/* As store_blob_read, of the message's own octets. `seal`: what it is sealed
+ * with; NULL: not. */
+int octets_read(struct mails *m, const struct row *r,
+    const struct frames_seal *seal, uint64_t at, void *p, size_t n,
+    size_t *got);
+/*
+ * Is what the blob says of itself what the row says? -EBADMSG: no. Unpacks
+ * nothing, but of what is sealed, where `seal` says with what, every octet is
+ * verified; without it (-ENOKEY) only what can be seen.
+ */
+int octets_check(struct mails *m, const struct row *r,
+    const struct frames_seal *seal);
 void octets_cache_free(struct mails *m);
+/* Wipe what is in it of sealed messages. */
+void octets_cache_wipe(struct mails *m);
 
 /* --- messages (deliver.c, flags.c, copy.c) --- */
 
@@ -260,6 +306,8 @@ struct mails_message {
 	struct store_blob_writer *w;
 	struct store_blob_id blob;
 	struct frames_writer frames;
+	bool sealed;
+	struct frames_seal seal;
 	struct summary_maker *maker;
 	struct buf summary; /* the row */
 	bool ended, delivered;
@@ -315,6 +363,9 @@ struct mails_view {
 	struct keywords keywords;
 	struct store_watch watch;
 	struct co_event *event;
+	struct seal_key *key;	/* of mails_view_unlock; or NULL */
+	struct mails_view *next_unlocked;
+	struct opened opened;
 };
 
 /* At most `max` messages, from <= UID < to, that nothing is told of: for
@@ -324,6 +375,15 @@ int view_part_open(struct box *x, uint32_t from, uint32_t to, uint32_t max,
 
 /* The list only, of now, shared with the others. */
 int view_list_open(struct box *x, struct mails_view **out);
+
+/* row_unseal for one of the view; wipe *o. */
+int view_unseal(struct mails_view *v, const struct row *r, struct opened *o,
+    const struct frames_seal **out);
+/* The key and what was opened with it are forgotten. */
+void view_unseal_end(struct mails_view *v);
+/* The account's private key, while a view of it has it, with a reference; or
+ * NULL. */
+struct seal_key *unlocked_find(struct mails *m, const char *account);
 
 static inline const struct entry *
 view_entry(const struct mails_view *v, uint32_t seq)

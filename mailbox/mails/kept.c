@@ -26,7 +26,8 @@ kept_put(
 {
 	uint32_t number = c->h.kept_next == 0 ? 1 : c->h.kept_next;
 	struct key k = key_uid('e', number);
-	char row[KEPT_ROW];
+	char row[KEPT_ROW_MAX];
+	size_t n;
 
 	if (number == UINT32_MAX)
 		return; /* four thousand million later */
@@ -34,15 +35,15 @@ kept_put(
 	row[1] = (char)kind;
 	put_be64(row + 2, (uint64_t)clock_wall_s());
 	put_be32(row + 10, uid);
-	row_encode(row + 14, r);
-	store_put(c->b, key_slice(&k), slice(row, sizeof(row)));
+	n = 14 + row_encode(row + 14, r);
+	store_put(c->b, key_slice(&k), slice(row, n));
 	c->h.kept_next = number + 1;
 }
 
 int
 kept_decode(struct slice in, struct kept *k)
 {
-	if (in.n != KEPT_ROW || in.p[0] != KEPT_VERSION)
+	if (in.n < 14 || in.p[0] != KEPT_VERSION)
 		return -EIO;
 	k->kind = (enum kept_kind)in.p[1];
 	k->expunged_s = (int64_t)get_be64(in.p + 2);
@@ -179,6 +180,20 @@ kept_purge(struct box *x, int64_t before_s, uint64_t *removed)
 
 /* --- and back --- */
 
+/* Without the account's key there is none. */
+static int
+kept_summary(struct box *x, const struct row *r, struct buf *row)
+{
+	const struct frames_seal *seal;
+	struct opened o = { .wrap.kind = WRAP_NONE };
+	int rc = row_unseal(x, r, NULL, &o, &seal);
+
+	if (rc == 0)
+		rc = summary_compute(x->m, r, seal, row);
+	opened_wipe(&o);
+	return rc;
+}
+
 struct revived {
 	uint32_t number;
 	struct kept kept;
@@ -195,7 +210,7 @@ revived_read(struct box *x, struct revived *r)
 	if (rc != 0)
 		return rc == -ENOENT ? 0 : rc;
 	if (r->there && r->summary.n == 0 &&
-	    summary_compute(x->m, &r->kept.row, &r->summary) != 0)
+	    kept_summary(x, &r->kept.row, &r->summary) != 0)
 		buf_reset(&r->summary); /* made when it is asked for */
 	return 0;
 }
@@ -258,7 +273,7 @@ revive_step(
 	     k++) {
 		r[k].number = numbers[k];
 		rc = revived_read(x, &r[k]);
-		octets += r[k].summary.n + MESSAGE_ROW + KEPT_ROW;
+		octets += r[k].summary.n + MESSAGE_ROW_MAX + KEPT_ROW_MAX;
 	}
 	if (rc == 0)
 		do {
@@ -380,12 +395,28 @@ listing_note(void *arg, uint32_t number, const struct kept *k)
 	return l->n == sizeof(l->v) / sizeof(l->v[0]);
 }
 
+/* Empty: it cannot be read. */
+static struct slice
+kept_envelope(
+    struct box *x, const struct row *r, struct buf *row, struct arena *a)
+{
+	const struct frames_seal *seal;
+	struct opened o = { .wrap.kind = WRAP_NONE };
+	struct mails_summary sum = { .n_parts = 0 };
+	int rc = row_unseal(x, r, NULL, &o, &seal);
+
+	if (rc == 0 && (rc = summary_compute(x->m, r, seal, row)) == 0)
+		rc = summary_decode(
+		    x->m->packer, seal, buf_slice(row), a, &sum);
+	opened_wipe(&o);
+	return rc == 0 ? sum.envelope : SLICE_EMPTY;
+}
+
 static int
 listing_tell(
     struct listing *l, int (*fn)(void *, const struct mails_kept *), void *arg)
 {
 	struct arena a = ARENA_INIT_MAX((size_t)8 << 20);
-	struct mails_summary sum;
 	struct buf row = BUF_INIT;
 	int rc = 0;
 
@@ -393,18 +424,13 @@ listing_tell(
 		const struct row *r = &l->v[i].kept.row;
 
 		arena_reset(&a);
-		sum.envelope = SLICE_EMPTY;
-		if (summary_compute(l->x->m, r, &row) != 0 ||
-		    summary_decode(
-			l->x->m->packer, buf_slice(&row), &a, &sum) != 0)
-			sum.envelope = SLICE_EMPTY;
 		rc = fn(arg,
 		    &(struct mails_kept){
 			.uid = l->v[i].number,
 			.expunged_s = l->v[i].kept.expunged_s,
 			.internaldate = r->internaldate,
 			.size = r->size,
-			.envelope = sum.envelope,
+			.envelope = kept_envelope(l->x, r, &row, &a),
 		    });
 	}
 	arena_reset(&a);

@@ -21,7 +21,7 @@ struct kept {
 	uint32_t uid; /* that it had */
 	struct row row;
 };
-#define KEPT_ROW (14 + MESSAGE_ROW)
+#define KEPT_ROW_MAX (14 + MESSAGE_ROW_MAX)
 
 /* In the batch that takes the message's row out. */
 void kept_put(

@@ -27,9 +27,10 @@ mails_open(struct mails **out, const struct mails_conf *conf, struct buf *err)
 		return rc;
 	}
 	m->rooms = rooms_new(conf->store.readonly ? NULL : conf->store.dir);
-	if (m->rooms == NULL) {
+	rc = m->rooms == NULL ? -ENOMEM : sealing_open(m, conf, err);
+	if (rc != 0) {
 		mails_close(&m);
-		return -ENOMEM;
+		return rc;
 	}
 	*out = m;
 	return 0;
@@ -49,6 +50,7 @@ mails_close(struct mails **out)
 	rooms_free(&m->rooms);
 	octets_cache_free(m);
 	packer_free(&m->packer);
+	explicit_bzero(m->server_key, sizeof(m->server_key));
 	free(m);
 }
 

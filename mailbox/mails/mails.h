@@ -13,7 +13,7 @@
  * Errors: -ENOENT no such mailbox or message, -EEXIST, -EINVAL bad name,
  * -ENOSPC disk full, -EDQUOT over quota, -EIO damaged, -EAGAIN try later,
  * -ENOTEMPTY, -EPERM (INBOX cannot be deleted), -EACCES (kept mail can only be
- * read).
+ * read), -ENOKEY (sealed, and what opens it is not here).
  */
 #ifndef PNEU_MAILBOX_MAILS_MAILS_H
 #define PNEU_MAILBOX_MAILS_MAILS_H
@@ -25,6 +25,7 @@
 #include "common/store/store.h"
 
 struct mails;
+struct seal_key;
 
 struct mails_conf {
 	struct store_conf store;
@@ -36,11 +37,26 @@ struct mails_conf {
 	/* Seconds that expunged messages and deleted mailboxes are kept, see
 	 * kept.h; 0: they go at once. */
 	int64_t keep_s;
+	/*
+	 * Sealing (docs/sealing.md). `server_key`: opens what was sealed with
+	 * it; NULL: none is there. `seal`: what comes in is sealed, to the
+	 * public key of its account, or where that has none with the server's.
+	 * public_key: 0, -ENOENT (it has none), or an error, and then nothing
+	 * comes in; must not wait; NULL: nobody has one.
+	 */
+	const struct seal_key *server_key; /* used in mails_open only */
+	bool seal;
+	int (*public_key)(
+	    void *arg, const char *account, unsigned char public[static 32]);
+	void *public_key_arg;
 };
+/* -EKEYREJECTED: the store was sealed with another server's key. */
 int mails_open(struct mails **out, const struct mails_conf *conf,
     struct buf *err);
 void mails_close(struct mails **m);
 struct store *mails_store(struct mails *m);
+/* Was anything ever sealed with the server's key here? */
+bool mails_has_sealed(struct mails *m);
 
 /* --- mailboxes --- */
 
@@ -245,6 +261,11 @@ int mails_view_open(struct mails *m, const char *account, struct slice name,
 int mails_view_examine(struct mails *m, const char *account, struct slice name,
     struct mails_view **out);
 void mails_view_close(struct mails_view **v);
+/*
+ * The account's private key, for mail that is sealed to the account; NULL:
+ * none any more. The view holds a reference until it is closed. Does not wait.
+ */
+void mails_view_unlock(struct mails_view *v, struct seal_key *k);
 /* Of what is kept ("#deleted/INBOX", see kept.h): changes give -EACCES. */
 bool mails_view_is_read_only(const struct mails_view *v);
 const char *mails_view_name(const struct mails_view *v);

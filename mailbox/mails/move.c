@@ -61,8 +61,9 @@ intent_put(struct store_batch *b, uint64_t token, uint64_t target,
 {
 	struct key k = intent_key(token, 0);
 	struct buf val = BUF_INIT;
-	char row[MESSAGE_ROW];
+	char row[MESSAGE_ROW_MAX];
 	uint16_t index = 0;
+	size_t row_n;
 
 	for (size_t i = 0; i < n; i++)
 		index = (uint16_t)(index + ms[i].there);
@@ -74,11 +75,11 @@ intent_put(struct store_batch *b, uint64_t token, uint64_t target,
 		if (!ms[i].there)
 			continue;
 		k = intent_key(token, ++index);
-		row_encode(row, &ms[i].row);
+		row_n = row_encode(row, &ms[i].row);
 		buf_reset(&val);
-		buf_put(&val, row, sizeof(row));
+		buf_put(&val, row, row_n);
 		/* A summary that does not fit is made again when asked for. */
-		if (ms[i].summary.n + sizeof(row) <= STORE_VALUE_MAX)
+		if (ms[i].summary.n + row_n <= STORE_VALUE_MAX)
 			buf_put_slice(&val, buf_slice(&ms[i].summary));
 		store_put(b, key_slice(&k), buf_slice(&val));
 	}
@@ -188,6 +189,7 @@ intent_row(void *arg, struct slice key, struct slice val)
 {
 	struct intent *in = arg;
 	struct moving *ms;
+	size_t used;
 
 	if (key.n != 11)
 		return -EIO;
@@ -204,11 +206,9 @@ intent_row(void *arg, struct slice key, struct slice val)
 	if (in->ms == NULL || in->have == in->n)
 		return -EIO;
 	ms = &in->ms[in->have++];
-	if (row_decode(slice_head(val, MESSAGE_ROW), &ms->row) != 0)
+	if (row_decode_head(val, &ms->row, &used) != 0)
 		return -EIO;
-	return buf_put_slice(&ms->summary, slice_from(val, MESSAGE_ROW))
-	    ? 0
-	    : -ENOMEM;
+	return buf_put_slice(&ms->summary, slice_from(val, used)) ? 0 : -ENOMEM;
 }
 
 /* -ENOENT: somebody has finished it. */
@@ -432,7 +432,7 @@ step_size(struct box *x, struct moving *ms, size_t n)
 		buf_reset(&ms[i].summary);
 		(void)store_get(
 		    x->m->s, box_part(x), key_slice(&k), &ms[i].summary);
-		octets += ms[i].summary.n + MESSAGE_ROW;
+		octets += ms[i].summary.n + MESSAGE_ROW_MAX;
 	}
 	return i;
 }

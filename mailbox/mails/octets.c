@@ -18,6 +18,8 @@ struct slot {
 	struct store_blob_id blob;
 	uint64_t frame;
 	char *plain; /* NULL: free */
+	size_t n;
+	bool sealed; /* to be wiped */
 	uint64_t used; /* when, by the cache's count */
 };
 
@@ -42,21 +44,23 @@ slot_find(struct mails *m, const struct store_blob_id *blob, uint64_t frame)
 static void
 slot_drop(struct slot *s)
 {
+	if (s->plain != NULL && s->sealed)
+		explicit_bzero(s->plain, s->n);
 	free(s->plain);
 	s->plain = NULL;
 }
 
-/* Takes `plain`. */
+/* Takes what is in `new`. */
 static void
-cache_put(struct mails *m, const struct store_blob_id *blob, uint64_t frame,
-    char *plain)
+cache_put(struct mails *m, const struct slot *new)
 {
-	struct slot *s = slot_find(m, blob, frame);
+	struct slot *s = slot_find(m, &new->blob, new->frame);
+	struct slot drop = *new;
 
 	if (m->frames == NULL)
 		m->frames = calloc(1, sizeof(*m->frames));
 	if (m->frames == NULL) {
-		free(plain);
+		slot_drop(&drop);
 		return;
 	}
 	if (s == NULL)
@@ -66,7 +70,16 @@ cache_put(struct mails *m, const struct store_blob_id *blob, uint64_t frame,
 		    m->frames->slots[i].used < s->used)
 			s = &m->frames->slots[i];
 	slot_drop(s);
-	*s = (struct slot){ *blob, frame, plain, ++m->frames->count };
+	*s = *new;
+	s->used = ++m->frames->count;
+}
+
+void
+octets_cache_wipe(struct mails *m)
+{
+	for (size_t i = 0; m->frames != NULL && i < SLOTS; i++)
+		if (m->frames->slots[i].sealed)
+			slot_drop(&m->frames->slots[i]);
 }
 
 void
@@ -130,7 +143,8 @@ blob_read_whole(struct blob *b)
 
 /* Closed by the caller, also after an error. */
 static int
-blob_open(struct blob *b, struct mails *m, const struct row *r)
+blob_open(struct blob *b, struct mails *m, const struct row *r,
+    const struct frames_seal *seal)
 {
 	int rc;
 
@@ -141,18 +155,36 @@ blob_open(struct blob *b, struct mails *m, const struct row *r)
 	else
 		rc = store_blob_size(m->s, &r->blob, &b->source.stored);
 	if (rc == 0)
-		rc = frames_open(&b->frames, &b->source);
-	if (rc == 0 && b->frames.size != r->size)
+		rc = frames_open(&b->frames, &b->source, seal);
+	if ((rc == 0 || rc == -ENOKEY) && b->frames.size != r->size)
 		rc = -EBADMSG;
 	return rc;
 }
 
+/* Every frame, for its tag. */
+static int
+blob_verify(const struct blob *b)
+{
+	char *plain = malloc(FRAME_OCTETS);
+	int rc = plain == NULL ? -ENOMEM : 0;
+
+	for (uint64_t i = 0; rc == 0 && i < b->frames.count; i++)
+		rc = frames_read(&b->frames, b->m->packer, i, plain);
+	if (plain != NULL)
+		explicit_bzero(plain, FRAME_OCTETS);
+	free(plain);
+	return rc;
+}
+
 int
-octets_check(struct mails *m, const struct row *r)
+octets_check(
+    struct mails *m, const struct row *r, const struct frames_seal *seal)
 {
 	struct blob b;
-	int rc = blob_open(&b, m, r);
+	int rc = blob_open(&b, m, r, seal);
 
+	if (rc == 0 && seal != NULL)
+		rc = blob_verify(&b);
 	blob_close(&b);
 	return rc;
 }
@@ -161,10 +193,11 @@ octets_check(struct mails *m, const struct row *r)
 
 /* All of frame i; the caller's. */
 static int
-frame_read(struct mails *m, const struct row *r, uint64_t i, char **out)
+frame_read(struct mails *m, const struct row *r,
+    const struct frames_seal *seal, uint64_t i, char **out)
 {
 	struct blob b;
-	int rc = blob_open(&b, m, r);
+	int rc = blob_open(&b, m, r, seal);
 
 	*out = NULL;
 	if (rc == 0 &&
@@ -182,34 +215,38 @@ frame_read(struct mails *m, const struct row *r, uint64_t i, char **out)
 
 /* Up to n octets from `at`, as far as its frame goes; to_end: all of that. */
 static int
-part_read(struct mails *m, const struct row *r, uint64_t at, char *p, size_t n,
-    bool to_end)
+part_read(struct mails *m, const struct row *r, const struct frames_seal *seal,
+    uint64_t at, char *p, size_t n, bool to_end)
 {
-	uint64_t i = at / FRAME_OCTETS;
+	uint64_t i = at / FRAME_OCTETS, rest = r->size - i * FRAME_OCTETS;
 	struct slot *s = slot_find(m, &r->blob, i);
-	char *plain = s == NULL ? NULL : s->plain;
+	struct slot new = { .blob = r->blob,
+		.frame = i,
+		.sealed = seal != NULL,
+		.n = rest < FRAME_OCTETS ? (size_t)rest : FRAME_OCTETS };
 	int rc;
 
 	if (s != NULL) {
 		s->used = ++m->frames->count;
-		memcpy(p, plain + at % FRAME_OCTETS, n);
+		memcpy(p, s->plain + at % FRAME_OCTETS, n);
 		if (to_end)
 			slot_drop(s);
 		return 0;
 	}
-	if ((rc = frame_read(m, r, i, &plain)) != 0)
+	if ((rc = frame_read(m, r, seal, i, &new.plain)) != 0)
 		return rc;
-	memcpy(p, plain + at % FRAME_OCTETS, n);
+	memcpy(p, new.plain + at % FRAME_OCTETS, n);
 	if (to_end)
-		free(plain);
+		slot_drop(&new);
 	else
-		cache_put(m, &r->blob, i, plain);
+		cache_put(m, &new);
 	return 0;
 }
 
 int
-octets_read(struct mails *m, const struct row *r, uint64_t at, void *p,
-    size_t n, size_t *got)
+octets_read(struct mails *m, const struct row *r,
+    const struct frames_seal *seal, uint64_t at, void *p, size_t n,
+    size_t *got)
 {
 	char *out = p;
 	size_t part;
@@ -223,8 +260,8 @@ octets_read(struct mails *m, const struct row *r, uint64_t at, void *p,
 		if (part > r->size - at)
 			part = (size_t)(r->size - at);
 		rc = part <= n
-		    ? part_read(m, r, at, out + *got, part, true)
-		    : part_read(m, r, at, out + *got, n, false);
+		    ? part_read(m, r, seal, at, out + *got, part, true)
+		    : part_read(m, r, seal, at, out + *got, n, false);
 		if (rc != 0)
 			return rc == -EBADMSG ? -EIO : rc;
 		part = part < n ? part : n;

@@ -6,7 +6,9 @@
  * is made from the blob when somebody asks.
  *
  *	0  kind: NONE, PLAIN, ZSTD (4 octets length, then the frame), PACKED
- *	   (1 octet dictionary, 4 octets length, then the frame)
+ *	   (1 octet dictionary, 4 octets length, then the frame), SEALED (12
+ *	   octets nonce, then another kind with what follows it, sealed with the
+ *	   message's key, 16 octets tag)
  *
  * ZSTD is of before there was a dictionary, and is only read.
  */
@@ -25,6 +27,7 @@
 #define KIND_PLAIN 1
 #define KIND_ZSTD 2
 #define KIND_PACKED 3
+#define KIND_SEALED 4
 
 #define UNPACKED_MAX ((size_t)4 << 20)
 #define TEXT_KEPT ((size_t)16 << 10) /* of the body, for the preview */
@@ -219,6 +222,40 @@ row_pack(struct buf *row, struct packer *p, struct slice plain)
 	return row->failed ? -ENOMEM : 0;
 }
 
+/* What is authenticated with it: that it is a summary, and of which message. */
+#define ABOUT (FRAMES_ID + 7)
+
+static struct slice
+about_make(char out[static ABOUT], const struct frames_seal *seal)
+{
+	memcpy(out, seal->id, FRAMES_ID);
+	memcpy(out + FRAMES_ID, "summary", 7);
+	return slice(out, ABOUT);
+}
+
+/* The row as it is made becomes one that is sealed. */
+static int
+row_seal(struct buf *row, const struct frames_seal *seal)
+{
+	struct aead_nonce nonce = aead_nonce_new();
+	struct buf plain = *row;
+	char about[ABOUT];
+	int rc;
+
+	*row = BUF_INIT;
+	buf_put_char(row, KIND_SEALED);
+	buf_put(row, nonce.octets, AEAD_NONCE);
+	rc = buf_reserve(row, plain.n + AEAD_TAG) ? 0 : -ENOMEM;
+	if (rc == 0)
+		rc = aead_seal(seal->key, &nonce, about_make(about, seal),
+		    buf_slice(&plain), row->p + row->n);
+	row->n += rc == 0 ? plain.n + AEAD_TAG : 0;
+	buf_wipe(&plain);
+	if (rc == 0 && row->n > STORE_VALUE_MAX)
+		row_none(row);
+	return rc;
+}
+
 /* The message's octets, summed up, in `plain`. */
 static int
 maker_plain(struct summary_maker *s, struct buf *plain)
@@ -230,8 +267,8 @@ maker_plain(struct summary_maker *s, struct buf *plain)
 }
 
 int
-summary_maker_end(
-    struct summary_maker *s, struct packer *p, struct buf *row)
+summary_maker_end(struct summary_maker *s, struct packer *p,
+    const struct frames_seal *seal, struct buf *row)
 {
 	struct buf plain = BUF_INIT;
 	int rc = maker_plain(s, &plain);
@@ -242,14 +279,16 @@ summary_maker_end(
 		rc = row->failed ? -ENOMEM : 0;
 	} else {
 		rc = row_pack(row, p, buf_slice(&plain));
+		if (rc == 0 && seal != NULL && row->p[0] != KIND_NONE)
+			rc = row_seal(row, seal);
 	}
-	buf_clear(&plain);
+	(seal == NULL ? buf_clear : buf_wipe)(&plain);
 	return rc;
 }
 
 static int
-maker_feed_blob(
-    struct summary_maker *s, struct mails *m, const struct row *r)
+maker_feed_blob(struct summary_maker *s, struct mails *m, const struct row *r,
+    const struct frames_seal *seal)
 {
 	char *p = malloc(COMPUTE_CHUNK);
 	uint64_t at = 0;
@@ -257,7 +296,7 @@ maker_feed_blob(
 	int rc = p == NULL ? -ENOMEM : 0;
 
 	while (rc == 0) {
-		rc = octets_read(m, r, at, p, COMPUTE_CHUNK, &got);
+		rc = octets_read(m, r, seal, at, p, COMPUTE_CHUNK, &got);
 		if (rc != 0 || got == 0)
 			break;
 		at += got;
@@ -268,7 +307,8 @@ maker_feed_blob(
 }
 
 int
-summary_compute(struct mails *m, const struct row *r, struct buf *row)
+summary_compute(struct mails *m, const struct row *r,
+    const struct frames_seal *seal, struct buf *row)
 {
 	struct buf plain = BUF_INIT;
 	struct summary_maker *s;
@@ -277,13 +317,15 @@ summary_compute(struct mails *m, const struct row *r, struct buf *row)
 	buf_reset(row);
 	if ((rc = summary_maker_new(&s)) != 0)
 		return rc;
-	if ((rc = maker_feed_blob(s, m, r)) == 0 &&
+	if ((rc = maker_feed_blob(s, m, r, seal)) == 0 &&
 	    (rc = maker_plain(s, &plain)) == 0) {
 		buf_put_char(row, KIND_PLAIN);
 		buf_put_slice(row, buf_slice(&plain));
 		rc = row->failed ? -ENOMEM : 0;
 	}
-	buf_clear(&plain);
+	if (rc == 0 && seal != NULL)
+		rc = row_seal(row, seal);
+	(seal == NULL ? buf_clear : buf_wipe)(&plain);
 	summary_maker_free(&s);
 	return rc;
 }
@@ -433,14 +475,13 @@ packed_unpack(
 	return rc;
 }
 
-int
-summary_decode(struct packer *p, struct slice row, struct arena *a,
+static int
+plain_row_decode(struct packer *p, struct slice row, struct arena *a,
     struct mails_summary *out)
 {
 	struct slice plain = slice_from(row, 1);
 	int rc;
 
-	*out = (struct mails_summary){ .n_parts = 0 };
 	if (row.n == 0)
 		return -EBADMSG;
 	switch (row.p[0]) {
@@ -460,4 +501,44 @@ summary_decode(struct packer *p, struct slice row, struct arena *a,
 		return -EBADMSG;
 	}
 	return plain_decode(plain, a, out);
+}
+
+static int
+sealed_decode(struct packer *p, const struct frames_seal *seal,
+    struct slice row, struct arena *a, struct mails_summary *out)
+{
+	char about[ABOUT], *plain;
+	struct aead_nonce nonce;
+	size_t n;
+	int rc;
+
+	if (row.n < 1 + AEAD_NONCE + AEAD_TAG || row.p[0] != KIND_SEALED)
+		return -EBADMSG; /* also one that is not sealed: not ours */
+	memcpy(nonce.octets, row.p + 1, AEAD_NONCE);
+	row = slice_from(row, 1 + AEAD_NONCE);
+	n = row.n - AEAD_TAG;
+	if ((plain = malloc(n + 1)) == NULL)
+		return -ENOMEM;
+	rc = aead_open(
+	    seal->key, &nonce, about_make(about, seal), row, plain);
+	if (rc == 0)
+		rc = plain_row_decode(p, slice(plain, n), a, out);
+	explicit_bzero(plain, n);
+	free(plain);
+	return rc;
+}
+
+int
+summary_decode(struct packer *p, const struct frames_seal *seal,
+    struct slice row, struct arena *a, struct mails_summary *out)
+{
+	*out = (struct mails_summary){ .n_parts = 0 };
+	return seal == NULL ? plain_row_decode(p, row, a, out)
+			    : sealed_decode(p, seal, row, a, out);
+}
+
+bool
+summary_is_sealed(struct slice row)
+{
+	return row.n > 0 && row.p[0] == KIND_SEALED;
 }

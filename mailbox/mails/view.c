@@ -325,6 +325,7 @@ mails_view_close(struct mails_view **out)
 	if (v == NULL)
 		return;
 	store_unwatch(v->m->s, &v->watch);
+	view_unseal_end(v);
 	if (v->shares && --v->x->views == 0)
 		mails_view_close(&v->x->master);
 	keywords_clear(&v->keywords);
@@ -715,43 +716,104 @@ mails_row(struct mails_view *v, uint32_t seq, struct mails_row *out)
 	return mails_error(rc);
 }
 
+/* A row whose blob is not there: damaged, unless the message went, or was
+ * sealed into another blob, just now. */
+static int
+gone_or_moved(struct mails_view *v, uint32_t seq, struct row *r)
+{
+	struct row now;
+	int rc = view_row(v, seq, &now);
+
+	if (rc != 0 || v->kind == VIEW_PAST)
+		return -ENOENT;
+	if (memcmp(&now.blob, &r->blob, sizeof(r->blob)) == 0)
+		return -EIO;
+	*r = now;
+	return 0;
+}
+
+static int
+summary_from_octets(struct mails_view *v, uint32_t seq, struct row *r,
+    struct arena *a, struct mails_summary *out)
+{
+	struct opened o = { .wrap.kind = WRAP_NONE };
+	const struct frames_seal *seal;
+	struct buf row = BUF_INIT;
+	int rc;
+
+	do {
+		rc = view_unseal(v, r, &o, &seal);
+		if (rc == 0)
+			rc = summary_compute(v->m, r, seal, &row);
+	} while (rc == -ENOENT && (rc = gone_or_moved(v, seq, r)) == 0);
+	if (rc == 0)
+		rc = summary_decode(v->m->packer, seal, buf_slice(&row), a, out);
+	opened_wipe(&o);
+	buf_clear(&row);
+	return rc == -EBADMSG ? -EIO : rc;
+}
+
+/* As it is kept. -ENOENT or -EBADMSG: it must be made; the row is read.
+ * -ESTALE: the message is gone. */
+static int
+summary_from_row(struct mails_view *v, uint32_t seq, struct row *r,
+    struct arena *a, struct mails_summary *out)
+{
+	struct key k = key_uid('s', mails_view_uid(v, seq));
+	struct opened o = { .wrap.kind = WRAP_NONE };
+	const struct frames_seal *seal = NULL;
+	struct buf row = BUF_INIT;
+	bool sealing;
+	int found, rc = v->kind == VIEW_KEPT
+	    ? -ENOENT
+	    : store_get(v->m->s, box_part(v->x), key_slice(&k), &row);
+
+	sealing = v->m->sealing || summary_is_sealed(buf_slice(&row));
+	if (rc == 0 && sealing && (rc = view_row(v, seq, r)) == 0 &&
+	    (rc = view_unseal(v, r, &o, &seal)) == -EBADMSG)
+		rc = -EIO;
+	if (rc == 0)
+		rc = summary_decode(v->m->packer, seal, buf_slice(&row), a, out);
+	opened_wipe(&o);
+	buf_clear(&row);
+	if (rc != -ENOENT && rc != -EBADMSG)
+		return rc;
+	/* The message itself may be gone. */
+	if ((found = view_row(v, seq, r)) != 0)
+		return found == -ENOENT ? -ESTALE : found;
+	return rc;
+}
+
 int
 mails_summary(struct mails_view *v, uint32_t seq, struct arena *a,
     struct mails_summary *out)
 {
-	struct key k = key_uid('s', mails_view_uid(v, seq));
-	struct buf row = BUF_INIT;
 	struct row r;
-	int rc = v->kind == VIEW_KEPT
-	    ? -ENOENT
-	    : store_get(v->m->s, box_part(v->x), key_slice(&k), &row);
+	int rc = summary_from_row(v, seq, &r, a, out);
 
-	if (rc == 0)
-		rc = summary_decode(v->m->packer, buf_slice(&row), a, out);
-	if (rc == -EBADMSG || rc == -ENOENT) {
-		/* None, or damaged: the message itself has all of it. */
-		if ((rc = view_row(v, seq, &r)) == 0 &&
-		    (rc = summary_compute(v->m, &r, &row)) == 0)
-			rc = summary_decode(v->m->packer, buf_slice(&row), a, out);
-		if (rc == -EBADMSG)
-			rc = -EIO;
-	}
-	buf_clear(&row);
-	return mails_error(rc);
+	/* None, or damaged: the message itself has all of it. */
+	if (rc == -EBADMSG || rc == -ENOENT)
+		rc = summary_from_octets(v, seq, &r, a, out);
+	return rc == -ESTALE ? -ENOENT : mails_error(rc);
 }
 
 int
 mails_read(struct mails_view *v, uint32_t seq, uint64_t at, void *p, size_t n,
     size_t *got)
 {
+	struct opened o = { .wrap.kind = WRAP_NONE };
+	const struct frames_seal *seal;
 	struct row r;
 	int rc = view_row(v, seq, &r);
 
 	*got = 0;
-	if (rc == 0)
-		rc = octets_read(v->m, &r, at, p, n, got);
-	/* A row whose blob is not there: damaged, unless it went just now. */
-	if (rc == -ENOENT && v->kind != VIEW_PAST && view_row(v, seq, &r) == 0)
-		rc = -EIO;
-	return mails_error(rc);
+	if (rc != 0)
+		return mails_error(rc);
+	do {
+		rc = view_unseal(v, &r, &o, &seal);
+		if (rc == 0)
+			rc = octets_read(v->m, &r, seal, at, p, n, got);
+	} while (rc == -ENOENT && (rc = gone_or_moved(v, seq, &r)) == 0);
+	opened_wipe(&o);
+	return rc == -EBADMSG ? -EIO : mails_error(rc);
 }

@@ -122,6 +122,10 @@ pop3_err_errno(struct pop3_session *s, int rc)
 		return pop3_err(s, "[AUTH] Authentication failed");
 	if (rc == -ENOENT)
 		return pop3_err(s, "No such message any more");
+	if (rc == -ENOKEY)
+		return pop3_err(s,
+		    "[SYS/PERM] This mail is sealed, and this sign-in brings "
+		    "no key");
 	log_error("store failed", "account=%s error=\"%s\"", log_qs(s->account),
 	    strerror(-rc));
 	return pop3_err_trouble(s, rc, "[SYS/TEMP] Try again later");

@@ -2,7 +2,8 @@
 /*
  * A blob as it is stored. Properties: reads lie within it; what is read has the
  * length that was announced, and is the same a second time, backwards. And
- * octets that are written are read.
+ * octets that are written are read, sealed or not; what comes from outside
+ * opens with no key.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,21 +33,26 @@ to_buf(void *arg, struct slice octets)
 	return buf_put_slice(arg, octets) ? 0 : -ENOMEM;
 }
 
-static void
-read_blob(struct packer *p, struct slice blob, struct buf *out)
+static const struct frames_seal seal = { { 1 }, "blob" };
+
+static int
+read_blob(struct packer *p, const struct frames_seal *with, struct slice blob,
+    struct buf *out)
 {
 	struct frames_source s = { from_slice, &blob, blob.n };
 	char *again = malloc(FRAME_OCTETS);
 	struct frames f;
 	size_t n;
+	int rc = frames_open(&f, &s, with);
 
 	buf_reset(out);
-	if (frames_open(&f, &s) == 0 && f.count < 16) {
+	if (rc == 0 && f.count < 16) {
 		for (uint64_t i = 0; i < f.count; i++) {
 			n = frames_octets(&f, i);
 			need(n > 0 && n <= FRAME_OCTETS);
 			need(buf_reserve(out, n));
-			if (frames_read(&f, p, i, out->p + out->n) != 0)
+			rc = frames_read(&f, p, i, out->p + out->n);
+			if (rc != 0)
 				goto out;
 			out->n += n;
 		}
@@ -59,20 +65,23 @@ read_blob(struct packer *p, struct slice blob, struct buf *out)
 	}
 out:
 	free(again);
+	return rc;
 }
 
 static void
-write_blob(struct packer *p, struct slice in, struct buf *out)
+write_blob(struct packer *p, const struct frames_seal *with, struct slice in,
+    struct buf *out)
 {
 	struct buf blob = BUF_INIT;
 	struct frames_writer w;
 
 	frames_writer_init(&w, p, to_buf, &blob);
+	w.seal = with;
 	for (size_t at = 0; at < in.n; at++)
 		need(frames_write(&w, slice(in.p + at, 1)) == 0);
 	need(frames_end(&w) == 0);
 	frames_writer_clear(&w);
-	read_blob(p, buf_slice(&blob), out);
+	need(read_blob(p, with, buf_slice(&blob), out) == 0);
 	need(slice_eq(buf_slice(out), in));
 	buf_clear(&blob);
 }
@@ -87,8 +96,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (p == NULL)
 		p = packer_new(3);
 	need(p != NULL);
-	read_blob(p, slice(data, size), &out);
-	write_blob(p, slice(data, size), &out);
+	(void)read_blob(p, NULL, slice(data, size), &out);
+	need(read_blob(p, &seal, slice(data, size), &out) != 0);
+	write_blob(p, NULL, slice(data, size), &out);
+	write_blob(p, &seal, slice(data, size), &out);
 	buf_clear(&out);
 	return 0;
 }

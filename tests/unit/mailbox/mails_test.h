@@ -3,23 +3,56 @@
 #ifndef PNEU_TESTS_MAILS_TEST_H
 #define PNEU_TESTS_MAILS_TEST_H
 
+#include "common/auth/seal.h"
 #include "mailbox/mails/mails.h"
 #include "tests/unit/common/store_test.h"
 
 static struct mails *mm;
 static int64_t test_keep_s; /* of mails_conf */
 
+/* How what comes in is sealed; the keys are the same in every process. */
+enum test_seal { TEST_NONE, TEST_SERVER, TEST_ACCOUNT, TEST_SEALS };
+static enum test_seal test_seal;
+static struct seal_key *test_server_key, *test_account_key;
+
 #define ALICE "alice@example.test"
 #define BOB "bob@example.test"
+
+static inline int
+test_public_key(void *arg, const char *account, unsigned char public[static 32])
+{
+	(void)arg;
+	(void)account;
+	if (test_seal != TEST_ACCOUNT)
+		return -ENOENT;
+	memcpy(public, seal_key_public(test_account_key), 32);
+	return 0;
+}
+
+static inline void
+test_keys_make(void)
+{
+	unsigned char octets[SEAL_KEY_LEN] = { 's' };
+
+	if (test_server_key != NULL)
+		return;
+	assert_int_equal(seal_key_new(&test_server_key, octets), 0);
+	octets[0] = 'a';
+	assert_int_equal(seal_key_new(&test_account_key, octets), 0);
+}
 
 static inline void
 mails_test_open(void)
 {
 	struct mails_conf conf = { .store = test_conf(),
 		.keep_s = test_keep_s,
+		.seal = test_seal != TEST_NONE,
+		.public_key = test_public_key,
 		.compression = 1 };
 	struct buf err = BUF_INIT;
 
+	test_keys_make();
+	conf.server_key = test_server_key;
 	CHECK_INT(mails_open(&mm, &conf, &err), 0);
 	buf_clear(&err);
 	st = mm == NULL ? NULL : mails_store(mm);
@@ -53,7 +86,25 @@ mails_run_on_all(void (*body)(void))
 		mails_run_on(&test_engines[i], body);
 }
 
+/* The same, and sealed in each way, where no disk makes it slow. */
+static inline void
+mails_run_sealed_too(void (*body)(void))
+{
+	mails_run_on_all(body);
+	test_seal = TEST_SERVER;
+	mails_run_on(&test_engines[0], body);
+	test_seal = TEST_ACCOUNT;
+	mails_run_on(&test_engines[1], body);
+	test_seal = TEST_NONE;
+}
+
 #define MAILS_ON_ALL(body)                                                     \
+	static void on_all_##body(void **state)                                \
+	{                                                                      \
+		(void)state;                                                   \
+		mails_run_sealed_too(body);                                    \
+	}
+#define MAILS_ON_ALL_PLAIN(body)                                               \
 	static void on_all_##body(void **state)                                \
 	{                                                                      \
 		(void)state;                                                   \
@@ -94,6 +145,8 @@ view_of(const char *account, const char *mailbox)
 	struct mails_view *v = NULL;
 
 	CHECK_INT(mails_view_open(mm, account, slice_str(mailbox), &v), 0);
+	if (v != NULL)
+		mails_view_unlock(v, test_account_key);
 	return v;
 }
 

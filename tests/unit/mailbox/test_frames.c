@@ -46,6 +46,10 @@ content(struct buf *out, enum kind kind, size_t n)
 	buf_truncate(out, n);
 }
 
+/* What write_all and read_all seal with; NULL: nothing. */
+static const struct frames_seal *seal;
+static const struct frames_seal a_seal = { { 1, 2, 3 }, "id of a blob" };
+
 static void
 write_all(struct packer *p, struct slice plain, size_t step, struct buf *blob)
 {
@@ -53,6 +57,7 @@ write_all(struct packer *p, struct slice plain, size_t step, struct buf *blob)
 
 	buf_reset(blob);
 	frames_writer_init(&w, p, to_buf, blob);
+	w.seal = seal;
 	for (size_t at = 0; at < plain.n; at += step)
 		assert_int_equal(
 		    frames_write(&w, slice_head(slice_from(plain, at), step)),
@@ -68,7 +73,7 @@ read_all(struct packer *p, struct slice blob, struct buf *out)
 {
 	struct frames_source s = { from_slice, &blob, blob.n };
 	struct frames f;
-	int rc = frames_open(&f, &s);
+	int rc = frames_open(&f, &s, seal);
 
 	buf_reset(out);
 	for (uint64_t i = 0; rc == 0 && i < f.count; i++) {
@@ -84,13 +89,13 @@ static const size_t sizes[] = { 0, 1, 63, 64, 4096, FRAME_OCTETS - 1,
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
 static void
-written_is_read(void **state)
+check_written_is_read(void)
 {
 	static const size_t steps[] = { 1000, 70000, 1000000 };
 	struct buf plain = BUF_INIT, blob = BUF_INIT, first = BUF_INIT,
 		   got = BUF_INIT;
+	size_t tags = seal == NULL ? 0 : AEAD_TAG;
 
-	(void)state;
 	for (int level = 0; level <= FRAMES_LEVEL_MAX; level += 3) {
 		struct packer *p = packer_new(level), *other = packer_new(0);
 
@@ -110,8 +115,9 @@ written_is_read(void **state)
 				    buf_slice(&got), buf_slice(&plain)));
 			}
 			assert_true(blob.n <= FRAMES_HEAD + plain.n +
-				FRAMES_ENTRY * (plain.n / FRAME_OCTETS + 1) +
-				FRAMES_TAIL);
+				(FRAMES_ENTRY + tags) *
+				    (plain.n / FRAME_OCTETS + 1) +
+				FRAMES_TAIL + tags);
 			if (level > 0 && i % 3 == TEXT && plain.n >= 4096)
 				assert_true(blob.n < plain.n / 3);
 			buf_reset(&first);
@@ -123,6 +129,99 @@ written_is_read(void **state)
 	buf_clear(&blob);
 	buf_clear(&first);
 	buf_clear(&got);
+}
+
+static void
+written_is_read(void **state)
+{
+	(void)state;
+	check_written_is_read();
+	seal = &a_seal;
+	check_written_is_read();
+	seal = NULL;
+}
+
+/* --- sealed --- */
+
+/* Written with one seal, read with another: 0 or the error. */
+static int
+read_with(struct packer *p, const struct frames_seal *other, struct slice blob)
+{
+	struct buf got = BUF_INIT;
+	int rc;
+
+	seal = other;
+	rc = read_all(p, blob, &got);
+	seal = NULL;
+	buf_clear(&got);
+	return rc;
+}
+
+static void
+seal_is_needed(void **state)
+{
+	struct frames_seal other_key = a_seal, other_id = a_seal;
+	struct packer *p = packer_new(1);
+	struct buf plain = BUF_INIT, blob = BUF_INIT;
+
+	(void)state;
+	other_key.key[31] ^= 1;
+	other_id.id[0] = 'x';
+	for (unsigned i = 0; i < SIZES; i++) {
+		content(&plain, TEXT, sizes[i]);
+		seal = &a_seal;
+		write_all(p, buf_slice(&plain), 70000, &blob);
+		assert_int_equal(read_with(p, &a_seal, buf_slice(&blob)), 0);
+		assert_int_equal(read_with(p, NULL, buf_slice(&blob)), -ENOKEY);
+		assert_int_equal(
+		    read_with(p, &other_key, buf_slice(&blob)), -EBADMSG);
+		assert_int_equal(
+		    read_with(p, &other_id, buf_slice(&blob)), -EBADMSG);
+		if (plain.n >= 64)
+			assert_null(
+			    memmem(blob.p, blob.n, plain.p, 20));
+		/* What is not sealed does not pass for what is. */
+		write_all(p, buf_slice(&plain), 70000, &blob);
+		assert_int_equal(
+		    read_with(p, &a_seal, buf_slice(&blob)), -EBADMSG);
+	}
+	packer_free(&p);
+	buf_clear(&plain);
+	buf_clear(&blob);
+}
+
+/* Each bit, and every cut, wherever: what is read is right, or an error. */
+static void
+sealed_damage_is_seen(void **state)
+{
+	struct packer *p = packer_new(3);
+	struct buf plain = BUF_INIT, blob = BUF_INIT, longer = BUF_INIT;
+	size_t step;
+
+	(void)state;
+	content(&plain, BOTH, 2 * FRAME_OCTETS + 3000);
+	seal = &a_seal;
+	write_all(p, buf_slice(&plain), 4096, &blob);
+	for (size_t at = 0; at < blob.n; at += step) {
+		step = at < 60 || at + 90 > blob.n ? 1 : 997;
+		blob.p[at] = (char)(blob.p[at] ^ 1 << at % 8);
+		assert_int_equal(
+		    read_with(p, &a_seal, buf_slice(&blob)), -EBADMSG);
+		blob.p[at] = (char)(blob.p[at] ^ 1 << at % 8);
+		assert_int_equal(
+		    read_with(p, &a_seal, slice(blob.p, at)), -EBADMSG);
+		buf_reset(&longer);
+		buf_put(&longer, blob.p, at);
+		buf_put_char(&longer, 0);
+		buf_put(&longer, blob.p + at, blob.n - at);
+		assert_int_equal(
+		    read_with(p, &a_seal, buf_slice(&longer)), -EBADMSG);
+	}
+	assert_int_equal(read_with(p, &a_seal, buf_slice(&blob)), 0);
+	packer_free(&p);
+	buf_clear(&plain);
+	buf_clear(&blob);
+	buf_clear(&longer);
 }
 
 /*
@@ -309,7 +408,7 @@ old_summary(void)
 	buf_clear(&old);
 	buf_clear(&plain);
 }
-MAILS_ON_ALL(old_summary)
+MAILS_ON_ALL_PLAIN(old_summary)
 
 /* A message of before: the row of version 1, the blob as it came. */
 static void
@@ -346,13 +445,15 @@ old_blobs(void)
 	mails_view_close(&v);
 	buf_clear(&row);
 }
-MAILS_ON_ALL(old_blobs)
+MAILS_ON_ALL_PLAIN(old_blobs)
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(written_is_read),
+		cmocka_unit_test(seal_is_needed),
+		cmocka_unit_test(sealed_damage_is_seen),
 		cmocka_unit_test(damage_is_bounded),
 		cmocka_unit_test(golden),
 		cmocka_unit_test(on_all_ranges),

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What sealed messages are opened with. Of the server's key Mails uses one made
+ * of it, and keeps a check value, so that a store is never sealed with two keys
+ * because a file was lost or another was named.
+ */
+#include "mailbox/mails/impl.h"
+
+#define CHECK 16
+#define PARTITION SLICE_LIT("s")
+#define KEY_CHECK SLICE_LIT("k")
+
+/* --- the server's key --- */
+
+/* -ENOENT: no key was used yet. */
+static int
+check_compare(struct mails *m, const unsigned char check[static CHECK])
+{
+	struct buf row = BUF_INIT;
+	int rc = store_get(m->s, PARTITION, KEY_CHECK, &row);
+
+	if (rc == 0 &&
+	    !slice_eq(buf_slice(&row), slice((const char *)check, CHECK)))
+		rc = -EKEYREJECTED;
+	buf_clear(&row);
+	return rc;
+}
+
+static int
+check_put(struct mails *m, const unsigned char check[static CHECK])
+{
+	struct store_batch *b = store_batch_new(m->s, PARTITION);
+	int rc = b == NULL ? -ENOMEM : 0;
+
+	if (rc == 0) {
+		store_guard_absent(b, KEY_CHECK);
+		store_put(b, KEY_CHECK, slice((const char *)check, CHECK));
+		rc = store_commit_one(m->s, b);
+	}
+	store_batch_free(&b);
+	/* Another was first, or it may be ours after all. */
+	if (rc == STORE_ECONFLICT || rc == STORE_EUNKNOWN)
+		rc = check_compare(m, check);
+	return rc;
+}
+
+static int
+server_key_take(struct mails *m, const struct mails_conf *conf)
+{
+	unsigned char check[SEAL_KEY_LEN];
+	int rc = seal_key_subkey(conf->server_key, "mails", m->server_key);
+
+	if (rc == 0)
+		rc = seal_key_subkey(conf->server_key, "mails check", check);
+	if (rc == 0)
+		rc = check_compare(m, check);
+	if (rc == -ENOENT)
+		rc = !conf->seal || conf->store.readonly ? 0
+							 : check_put(m, check);
+	m->has_server_key = rc == 0;
+	return rc;
+}
+
+int
+sealing_open(struct mails *m, const struct mails_conf *conf, struct buf *err)
+{
+	int rc = conf->server_key == NULL ? 0 : server_key_take(m, conf);
+
+	m->seal = conf->seal;
+	m->sealing = m->seal || m->has_server_key || conf->public_key != NULL;
+	m->public_key = conf->public_key;
+	m->public_key_arg = conf->public_key_arg;
+	if (rc == -EKEYREJECTED)
+		buf_put_str(err,
+		    "the mail was sealed with another key than that of "
+		    "mailbox.sealing_key");
+	return rc;
+}
+
+bool
+mails_has_sealed(struct mails *m)
+{
+	struct buf row = BUF_INIT;
+	int rc = store_get(m->s, PARTITION, KEY_CHECK, &row);
+
+	buf_clear(&row);
+	return rc == 0;
+}
+
+/* --- messages --- */
+
+static bool
+is_opened(const struct opened *o, const struct row *r)
+{
+	return o->wrap.kind == r->wrap.kind &&
+	    memcmp(o->wrap.octets, r->wrap.octets,
+		wrap_octets(r->wrap.kind)) == 0 &&
+	    memcmp(o->seal.id, r->blob.octets, FRAMES_ID) == 0;
+}
+
+void
+opened_wipe(struct opened *o)
+{
+	explicit_bzero(o, sizeof(*o));
+}
+
+int
+row_unseal(struct box *x, const struct row *r, const struct seal_key *k,
+    struct opened *o, const struct frames_seal **out)
+{
+	const char *account;
+	int rc;
+
+	*out = NULL;
+	if (r->wrap.kind == WRAP_NONE)
+		return 0;
+	if (!is_opened(o, r)) {
+		opened_wipe(o);
+		if ((rc = box_account(x, &account)) != 0 ||
+		    (rc = wrap_open(x->m, account, k,
+			 slice(r->blob.octets, sizeof(r->blob.octets)),
+			 &r->wrap, o->seal.key)) != 0)
+			return rc;
+		o->wrap = r->wrap;
+		memcpy(o->seal.id, r->blob.octets, FRAMES_ID);
+	}
+	*out = &o->seal;
+	return 0;
+}
+
+/* --- views --- */
+
+void
+mails_view_unlock(struct mails_view *v, struct seal_key *k)
+{
+	struct mails_view **at = &v->m->unlocked;
+
+	if (v->key == NULL && k != NULL) {
+		v->next_unlocked = *at;
+		*at = v;
+	} else if (v->key != NULL && k == NULL) {
+		for (; *at != v; at = &(*at)->next_unlocked)
+			;
+		*at = v->next_unlocked;
+	}
+	k = seal_key_ref(k);
+	seal_key_unref(&v->key);
+	v->key = k;
+}
+
+int
+view_unseal(struct mails_view *v, const struct row *r, struct opened *o,
+    const struct frames_seal **out)
+{
+	int rc;
+
+	/* A copy: another coroutine may use the view while this one waits. */
+	*o = v->opened;
+	rc = row_unseal(v->x, r, v->key, o, out);
+	v->opened = *o;
+	return rc;
+}
+
+void
+view_unseal_end(struct mails_view *v)
+{
+	if (v->opened.wrap.kind != WRAP_NONE)
+		octets_cache_wipe(v->m);
+	opened_wipe(&v->opened);
+	mails_view_unlock(v, NULL);
+}
+
+struct seal_key *
+unlocked_find(struct mails *m, const char *account)
+{
+	for (struct mails_view *v = m->unlocked; v; v = v->next_unlocked)
+		if (v->account != NULL && strcmp(v->account, account) == 0)
+			return seal_key_ref(v->key);
+	return NULL;
+}

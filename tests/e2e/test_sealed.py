@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: ISC
+"""Mail that is sealed at rest: read by every protocol and tool as any other,
+and not to be found in the files."""
+import glob
+import os
+import shutil
+import subprocess
+import unittest
+
+from imapraw import Imap
+from pneu import PASSWORD, System
+
+ALICE = "alice@example.test"
+MARK = "quicksilver"
+PROGRAMS = ("guard", "mailbox", "qm", "mta")
+SERVER = {"mailbox": {"encryption": "server", "compression": 0}}
+
+
+def message(i, size=0):
+    body = "Body %d of %s.\r\n" % (i, MARK)
+    body += (MARK + "\r\n") * (size // (len(MARK) + 2))
+    return ("From: <%s@else.test>\r\nSubject: %s %d\r\n\r\n%s" % (
+        MARK, MARK, i, body)).encode()
+
+
+def in_files(directory, text):
+    """The files below that have the text, in whatever case."""
+    found = []
+    for path in glob.glob(os.path.join(directory, "**"), recursive=True):
+        if os.path.isfile(path):
+            with open(path, "rb") as f:
+                if text.encode() in f.read().lower():
+                    found.append(path)
+    return found
+
+
+class Sealed(unittest.TestCase):
+    def start(self, conf, **kw):
+        s = System(programs=PROGRAMS, conf=conf, **kw)
+        s.__enter__()
+        self.addCleanup(s.__exit__, None, None, None)
+        self.store = os.path.join(s.dir, "data", "mails")
+        return s
+
+    def login(self, s, account=ALICE):
+        c = Imap(s.port["imaps"], tls=True)
+        self.addCleanup(c.close)
+        c.ok("LOGIN %s %s" % (account, PASSWORD))
+        return c
+
+    def assert_all_there(self, s, account, mailbox, numbers):
+        """By IMAP: ENVELOPE and all of each message."""
+        c = self.login(s, account)
+        c.ok('SELECT "%s"' % mailbox)
+        r = c.ok("FETCH 1:* (ENVELOPE BODY.PEEK[])")
+        text = b"".join(r.untagged)
+        for i in numbers:
+            self.assertIn(b'"%s %d"' % (MARK.encode(), i), text)
+            self.assertIn(b"Body %d of %s." % (i, MARK.encode()), text)
+        r = c.ok("SEARCH BODY \"body %d of\"" % numbers[0])
+        self.assertEqual(len(r.search()), 1, r.untagged)
+        c.close()
+
+    def test_server_end_to_end(self):
+        s = self.start(SERVER)
+        s.send("x@else.test", ["alice"], message(1))
+        s.send("x@else.test", ["alice", "bob"], message(2))
+        s.send("x@else.test", ["alice"], message(3, 400000))
+        c = self.login(s)
+        c.append("INBOX", message(4))
+        c.ok("SELECT INBOX")
+        c.ok("COPY 1:4 Archive")
+        c.ok("MOVE 3 Trash")
+        for mailbox, numbers in (("INBOX", [1, 2, 4]), ("Trash", [3]),
+                                 ("Archive", [1, 2, 3, 4])):
+            self.assert_all_there(s, ALICE, mailbox, numbers)
+        self.assert_all_there(s, "bob@example.test", "INBOX", [2])
+        p = s.pop3("alice")
+        self.assertIn(b"Body 2 of " + MARK.encode() + b".", p.retr(2)[1])
+        p.quit()
+        # Expunged, brought back; under #deleted in between.
+        c.ok("SELECT INBOX")
+        c.ok("STORE 1 +FLAGS (\\Deleted)")
+        c.ok("EXPUNGE")
+        self.assert_all_there(s, ALICE, "#deleted/INBOX", [1])
+        s.pneu("mail", "undelete", ALICE)
+        self.assert_all_there(s, ALICE, "INBOX", [1, 2, 4])
+        self.assertIn("no faults", s.pneu("mail", "check"))
+        # Out and in again.
+        tar = os.path.join(s.dir, "out.tar")
+        s.pneu("mail", "export", ALICE, tar)
+        self.assertEqual(in_files(s.dir, MARK), [tar])
+        s.pneu("mail", "import", "bob@example.test", tar)
+        self.assert_all_there(s, "bob@example.test", "Archive", [1, 2, 3, 4])
+        os.unlink(tar)
+        self.backup(s)
+        s.stop("mailbox")
+        self.assertEqual(in_files(s.dir, MARK), [])
+        self.key_is_needed(s)
+
+    def backup(self, s):
+        copy = os.path.join(s.dir, "copy")
+        said = s.pneu("mail", "backup", copy)
+        self.assertIn("sealing.key, is not in it: keep a copy", said)
+        self.assertIn("no faults", s.pneu("mail", "verify", copy))
+        self.assertEqual(in_files(copy, MARK), [])
+        self.assertFalse(os.path.exists(os.path.join(copy, "sealing.key")))
+        s.stop("mailbox")
+        key = os.path.join(self.store, "sealing.key")
+        kept = os.path.join(s.dir, "kept.key")
+        self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+        shutil.move(key, kept)
+        shutil.rmtree(self.store)
+        s.pneu("mail", "restore", copy)
+        shutil.rmtree(copy)
+        shutil.move(kept, key)
+        s.start("mailbox")
+        self.assert_all_there(s, ALICE, "INBOX", [1, 2, 4])
+
+    def key_is_needed(self, s):
+        """Another key, or none: said, and no second one is made."""
+        key = os.path.join(self.store, "sealing.key")
+        os.rename(key, key + ".old")
+        r = s.pneu("mail", "messages", ALICE, check=False)
+        self.assertNotEqual(r.returncode, 0)
+        self.assertIn("it is gone, and there is mail that was sealed with it",
+                      r.stderr)
+        self.assertFalse(os.path.exists(key))
+        with open(key, "wb") as f:
+            f.write(bytes(32))
+        r = s.pneu("mail", "messages", ALICE, check=False)
+        self.assertIn("sealed with another key", r.stderr)
+        os.rename(key + ".old", key)
+        self.assertIn("no faults", s.pneu("mail", "check"))
+        s.start("mailbox")
+
+    def test_modes_mixed(self):
+        """What is there stays as it is, whatever the mode is."""
+        s = self.start({"mailbox": {"compression": 0}})
+        s.send("x@else.test", ["alice"], message(1))
+        self.assertTrue(in_files(self.store, MARK))
+        s.write_conf(SERVER)
+        s.restart("mailbox")
+        s.send("x@else.test", ["alice", "bob"], message(2))
+        self.assert_all_there(s, ALICE, "INBOX", [1, 2])
+        s.write_conf({"mailbox": {"compression": 0}})
+        s.restart("mailbox")
+        s.send("x@else.test", ["alice"], message(3))
+        self.assert_all_there(s, ALICE, "INBOX", [1, 2, 3])
+        c = self.login(s)
+        c.ok("SELECT INBOX")
+        c.ok("COPY 1:3 Archive")
+        self.assert_all_there(s, ALICE, "Archive", [1, 2, 3])
+        # Without the key, what is sealed says so; the rest can be read.
+        s.stop("mailbox")
+        os.unlink(os.path.join(self.store, "sealing.key"))
+        s.start("mailbox")
+        c = self.login(s)
+        c.ok("SELECT INBOX")
+        r = c.cmd("FETCH 1:3 BODY.PEEK[TEXT]")
+        self.assertEqual((r.status, r.code), ("NO", "NOPERM"), r)
+        text = b"".join(r.untagged)
+        self.assertIn(b"Body 1 of", text)
+        self.assertNotIn(b"Body 2 of", text)
+        self.assertIn(b"Body 3 of", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
