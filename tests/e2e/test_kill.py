@@ -92,12 +92,18 @@ class Kill(unittest.TestCase):
                         found[int(match.group(1))].append((who, m))
             return found
 
-        def complete():
-            got = numbers()
-            return got if all(n in got for n in load.acknowledged) else None
+        found, missing = {}, []
 
-        found = until(complete, "all acknowledged messages: %s missing" % [
-            n for n in load.acknowledged if n not in numbers()][:10])
+        def complete():
+            nonlocal found, missing
+            found = numbers()
+            missing = [n for n in load.acknowledged if n not in found]
+            return not missing
+
+        try:
+            until(complete, "all acknowledged messages")
+        except AssertionError:
+            self.fail("acknowledged, and not there: %s" % missing)
         for n, copies in found.items():
             self.assertEqual(len(copies), 1, "message %d is there %d times"
                              % (n, len(copies)))
