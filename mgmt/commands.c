@@ -78,7 +78,7 @@ const struct command commands[] = {
 	{ "mail",
 	    "accounts|add|backup|check|collect|copy|export|import|index|list|"
 	    "messages|remove|restore|show|stats|verify",
-	    "Look after the mail store: pneu-mailbox's commands", cmd_mail,
+	    "Look after the mail store: pneu-mailbox's commands", cmd_mail_store,
 	    true },
 	{ "run",
 	    "[--set NAME=VALUE]... [--ready-fd N] [--ready-timeout SECONDS]",

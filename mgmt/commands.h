@@ -71,7 +71,7 @@ int cmd_domain_set(const struct conf *conf, int argc, char **argv);
 int cmd_domain_show(const struct conf *conf, int argc, char **argv);
 int cmd_help(const struct conf *conf, int argc, char **argv);
 int cmd_http(const struct conf *conf, int argc, char **argv);
-int cmd_mail(const struct conf *conf, int argc, char **argv);
+int cmd_mail_store(const struct conf *conf, int argc, char **argv);
 int cmd_password_list(const struct conf *conf, int argc, char **argv);
 int cmd_password_remove(const struct conf *conf, int argc, char **argv);
 int cmd_password_set(const struct conf *conf, int argc, char **argv);

@@ -82,7 +82,7 @@ cmd_queue(const struct conf *conf, int argc, char **argv)
 }
 
 int
-cmd_mail(const struct conf *conf, int argc, char **argv)
+cmd_mail_store(const struct conf *conf, int argc, char **argv)
 {
 	(void)conf;
 	return hand_over("pneu-mailbox", argc, argv);

@@ -235,7 +235,7 @@ greet(struct imap_client *c)
 		return rc;
 	if ((rc = ask_capabilities(c)) != 0 || c->preauth)
 		return rc;
-	if ((rc = client_sign_in(c)) != 0)
+	if ((rc = imap_client_sign_in(c)) != 0)
 		return rc == IMAP_REFUSED ? -EACCES : rc;
 	/* Others are offered now; many servers say so by themselves. */
 	return ask_capabilities(c);

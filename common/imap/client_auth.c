@@ -135,7 +135,7 @@ login(struct imap_client *c)
 }
 
 int
-client_sign_in(struct imap_client *c)
+imap_client_sign_in(struct imap_client *c)
 {
 	const struct imap_client_conf *conf = &c->conf;
 	bool plain_ok = conf->tls_mode == IMAP_TLS_MAY;

@@ -27,6 +27,6 @@ int client_send(struct imap_client *c, struct slice command);
 int client_wait(struct imap_client *c, const struct imap_handler *h, bool more,
     struct imap_response *r);
 /* 0, IMAP_REFUSED, -ENOTSUP, -EACCES (the server is not who it should be). */
-int client_sign_in(struct imap_client *c);
+int imap_client_sign_in(struct imap_client *c);
 
 #endif

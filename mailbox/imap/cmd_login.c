@@ -10,7 +10,7 @@
 #define RESPONSE_MAX ((size_t)16 << 10) /* octets of a SASL line */
 
 int
-cmd_starttls(struct imap_session *s)
+cmd_imap_starttls(struct imap_session *s)
 {
 	int rc;
 

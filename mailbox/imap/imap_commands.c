@@ -48,7 +48,7 @@ static const struct imap_command commands[] = {
 	{ "ID", ANY, SYNC, cmd_id }, /* RFC 2971 */
 	{ "LOGIN", NOT_AUTH, 0, cmd_login },
 	{ "AUTHENTICATE", NOT_AUTH, 0, cmd_authenticate },
-	{ "STARTTLS", NOT_AUTH, 0, cmd_starttls },
+	{ "STARTTLS", NOT_AUTH, 0, cmd_imap_starttls },
 	{ "LOGOUT", ANY, IMAP_SUBMIT, cmd_logout },
 };
 

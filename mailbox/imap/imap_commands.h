@@ -57,7 +57,7 @@ int cmd_rename(struct imap_session *s);
 int cmd_resetkey(struct imap_session *s);
 int cmd_search(struct imap_session *s);
 int cmd_select(struct imap_session *s);
-int cmd_starttls(struct imap_session *s);
+int cmd_imap_starttls(struct imap_session *s);
 int cmd_status(struct imap_session *s);
 int cmd_store(struct imap_session *s);
 int cmd_subscribe(struct imap_session *s);

@@ -135,6 +135,15 @@ class OverTcp(unittest.TestCase):
                 self.assertTrue(c.has_extn("requiretls"))
                 self.assertEqual(c.mail("a@b.test")[0], 250)
 
+    def test_starttls_at_mailbox(self):
+        """Which has a STARTTLS of IMAP too."""
+        with System(programs=("guard", "mailbox")) as s:
+            c = self.lmtp(s)
+            self.assertEqual(c.starttls(context=tls_context())[0], 220)
+            c.ehlo()
+            self.assertTrue(c.has_extn("requiretls"))
+            self.assertEqual(c.mail("a@b.test")[0], 250)
+
     def test_who_asks_them_uses_it(self):
         guard = self.start("guard")
         guard.start_all()
