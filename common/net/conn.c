@@ -486,31 +486,31 @@ conn_buffered(const struct conn *c)
 	return c->in_n + (c->ssl != NULL ? (size_t)SSL_pending(c->ssl) : 0);
 }
 
+static bool
+ends_with_cr(struct slice s)
+{
+	return s.n > 0 && s.p[s.n - 1] == '\r';
+}
+
 /* Read on to the end of a line that was too long, keeping nothing of it. */
 static int
-drop_line(struct conn *c, int64_t *until)
+drop_line(struct conn *c, int64_t *until, bool *bare_lf)
 {
+	bool cr = false;
 	ssize_t lf;
 	int rc;
 
 	while ((lf = slice_find(in_unread(c), '\n')) < 0) {
+		cr = ends_with_cr(in_unread(c));
 		in_consume(c, c->in_n);
 		if ((rc = fill(c, until)) != 0)
 			return rc;
 	}
+	if (lf > 0)
+		cr = ends_with_cr(slice_head(in_unread(c), (size_t)lf));
 	in_consume(c, (size_t)lf + 1);
+	*bare_lf = !cr;
 	return -EMSGSIZE;
-}
-
-static void
-strip_ending(struct slice *line, bool *bare_lf)
-{
-	bool cr = line->n > 0 && line->p[line->n - 1] == '\r';
-
-	if (cr)
-		line->n--;
-	if (bare_lf != NULL)
-		*bare_lf = !cr;
 }
 
 int
@@ -519,23 +519,27 @@ conn_read_line(struct conn *c, size_t max, struct slice *line, bool *bare_lf)
 	int64_t until = CONN_UNTIL_UNSET;
 	struct slice s;
 	size_t seen = 0;
+	bool unasked;
 	ssize_t lf;
 	int rc;
 
+	if (bare_lf == NULL)
+		bare_lf = &unasked;
 	for (;;) {
 		s = in_unread(c);
 		if ((lf = slice_find(slice_from(s, seen), '\n')) >= 0)
 			break;
 		/* With its CR, a line of `max` is one more than that. */
 		if (c->in_n > max && c->in_n - max > 1)
-			return drop_line(c, &until);
+			return drop_line(c, &until, bare_lf);
 		seen = c->in_n;
 		if ((rc = fill(c, &until)) != 0)
 			return rc;
 	}
 	s.n = seen + (size_t)lf;
 	in_consume(c, s.n + 1);
-	strip_ending(&s, bare_lf);
+	*bare_lf = !ends_with_cr(s);
+	s.n -= !*bare_lf;
 	if (s.n > max)
 		return -EMSGSIZE;
 	*line = s;

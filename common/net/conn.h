@@ -104,7 +104,7 @@ size_t conn_buffered(const struct conn *c);
 /*
  * Wait until a line is there and give it without its ending, consumed; valid
  * until the next read. The ending is LF or CRLF; `*bare_lf` (may be NULL) says
- * that the CR was missing. -EMSGSIZE: longer than `max` octets without its
+ * that the CR was missing, and is set for -EMSGSIZE too: longer than `max` octets without its
  * ending; the whole line has been read and dropped, the next read goes on
  * behind it. What follows the line stays buffered.
  */

@@ -28,9 +28,14 @@ static int
 read_response(struct smtp_session *s)
 {
 	struct slice line;
+	bool bare_lf;
 	int rc;
 
-	rc = conn_read_line(s->conn, AUTH_LINE_MAX, &line, NULL);
+	rc = conn_read_line(s->conn, AUTH_LINE_MAX, &line, &bare_lf);
+	if ((rc == 0 || rc == -EMSGSIZE) && bare_lf && !s->normalises) {
+		s->auth_bare_lf = true;
+		return -EBADMSG;
+	}
 	if (rc == -EMSGSIZE) {
 		s->auth_error = SMTP_REPLY(500, "5.5.6", "Line too long");
 		return -EBADMSG;
@@ -51,7 +56,7 @@ smtp_session_challenge(
 	struct buf line = BUF_INIT_MAX(AUTH_LINE_MAX + 16);
 	int rc;
 
-	if (s->auth_rc != 0 || s->auth_error.code != 0)
+	if (s->auth_rc != 0 || s->auth_error.code != 0 || s->auth_bare_lf)
 		return s->auth_rc != 0 ? s->auth_rc : -EBADMSG;
 	buf_put_str(&line, "334 ");
 	base64_encode(&line, challenge);
@@ -90,6 +95,8 @@ finish(struct smtp_session *s, int rc, struct smtp_reply *reply)
 	buf_wipe(&s->response);
 	if (s->auth_rc != 0)
 		return s->auth_rc;
+	if (s->auth_bare_lf)
+		return session_end_bare_lf(s);
 	if (s->auth_error.code != 0)
 		*reply = s->auth_error;
 	else if (rc != 0)

@@ -25,7 +25,8 @@ rcpts_reserve(struct smtp_session *s)
 static bool
 is_new_domain(const struct smtp_session *s, struct slice domain)
 {
-	if (s->srv->max_domains == 0)
+	/* <Postmaster> has none, and is always taken (RFC 5321 4.5.1). */
+	if (s->srv->max_domains == 0 || domain.n == 0)
 		return false;
 	for (size_t i = 0; i < s->n_rcpts; i++)
 		if (slice_eq_nocase(s->rcpts[i]->to.domain, domain))

@@ -141,14 +141,12 @@ serve_command(struct smtp_session *s)
 	rc = conn_read_line(s->conn, AUTH_LINE_MAX, &line, &bare_lf);
 	if (rc == 0 || rc == -EMSGSIZE)
 		session_at(s, TRACE_COMMAND, NULL);
+	if (rc != 0 && rc != -EMSGSIZE)
+		return rc;
+	if (bare_lf && !s->normalises)
+		return session_end_bare_lf(s);
 	if (rc == -EMSGSIZE)
 		return session_refuse(s, 500, "5.5.2", "Line too long");
-	if (rc != 0)
-		return rc;
-	/* RFC 5321 2.3.8: nothing but CRLF ends a line. */
-	if (bare_lf && !s->normalises)
-		return session_refuse(s, 500, "5.5.2",
-		    "A line ends with CR LF, not with LF alone");
 	return dispatch(s, line);
 }
 

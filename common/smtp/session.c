@@ -260,6 +260,15 @@ session_close(
 	return session_say(s, code, enhanced, text);
 }
 
+int
+session_end_bare_lf(struct smtp_session *s)
+{
+	log_info("bare LF in a command", "octets=%zu", conn_buffered(s->conn));
+	conn_discard_input(s->conn);
+	return session_close(
+	    s, 500, "5.5.2", "A line ends with CR LF, not with LF alone");
+}
+
 struct smtp_reply
 session_trouble(struct smtp_session *s, const char *hook, int rc)
 {
@@ -345,7 +354,9 @@ session_path_in(struct smtp_session *s, struct arena *a, struct slice args,
 	/* Not in the grammar, but common. */
 	while (args.n > 0 && *args.p == ' ')
 		args = slice_from(args, 1);
-	if (args.n > 0 && *args.p != '<' && !session_is_lmtp(s))
+	/* VRFY has it so by its grammar (RFC 5321 4.1.1.6). */
+	if (args.n > 0 && *args.p != '<' &&
+	    (!session_is_lmtp(s) || *what == '\0'))
 		rc = parse_bare_path(parse, a, args, path, &used);
 	else
 		rc = parse(a, args, path, &used);

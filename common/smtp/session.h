@@ -42,6 +42,7 @@ struct smtp_session {
 	const char *account;
 	struct buf response;	   /* decoded answer to an AUTH challenge */
 	struct smtp_reply auth_error; /* why the exchange ended; code 0: not */
+	bool auth_bare_lf;	   /* and that it ends the session */
 	int auth_rc;		   /* the same for a broken connection */
 
 	/* The transaction; what it points to is in `tx`. */
@@ -132,6 +133,12 @@ int session_refuse(struct smtp_session *s, int code, const char *enhanced,
 /* 503 (554) for a command out of order; counted, but for what may have been
  * sent before the refusal of MAIL or RCPT was read (RFC 2920). */
 int session_refuse_order(struct smtp_session *s, int code, const char *text);
+/*
+ * RFC 5321 2.3.8: nothing but CRLF ends a line. What follows a bare LF is part
+ * of the wrong line, and may be what somebody made an application put into an
+ * address: it is never looked at, and the session ends.
+ */
+int session_end_bare_lf(struct smtp_session *s);
 /* The same as the last one of the session. */
 int session_close(struct smtp_session *s, int code, const char *enhanced,
     const char *text);

@@ -286,13 +286,17 @@ set_notify(struct parse *p, struct slice value)
 		const char *word;
 		unsigned bit;
 	} words[] = {
-		{ "NEVER", SMTP_NOTIFY_NEVER },
 		{ "SUCCESS", SMTP_NOTIFY_SUCCESS },
 		{ "FAILURE", SMTP_NOTIFY_FAILURE },
 		{ "DELAY", SMTP_NOTIFY_DELAY },
 	};
 	unsigned notify = 0;
 
+	/* RFC 3461 4.1: NEVER stands by itself. */
+	if (slice_eq_str_nocase(value, "NEVER")) {
+		p->rcpt->notify = SMTP_NOTIFY_NEVER;
+		return 0;
+	}
 	/* A comma at the end would leave the rest empty: no word. */
 	if (value.n > 0 && value.p[value.n - 1] == ',')
 		return -EINVAL;
@@ -307,9 +311,6 @@ set_notify(struct parse *p, struct slice value)
 			return -EINVAL;
 		notify |= bit;
 	}
-	/* RFC 3461 4.1: NEVER stands by itself. */
-	if ((notify & SMTP_NOTIFY_NEVER) && notify != SMTP_NOTIFY_NEVER)
-		return -EINVAL;
 	p->rcpt->notify = notify;
 	return 0;
 }

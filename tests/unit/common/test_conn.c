@@ -37,8 +37,9 @@ static const struct line_case line_cases[] = {
 	{ "\r\n\n\r\n", 100, "[] []bare [] end" },
 	{ "a\rb\r\r\n", 100, "[a\rb\r] end" },
 	{ "12345\r\n123456\r\n1\r\n", 5, "[12345] long [1] end" },
-	{ "12345\n123456\n1\n", 5, "[12345]bare long [1]bare end" },
+	{ "12345\n123456\n1\n", 5, "[12345]bare longbare [1]bare end" },
 	{ "12345\r\r\nx\r\n", 5, "long [x] end" },
+	{ "1234567890\r1\nx\r\n", 5, "longbare [x] end" },
 	{ "1234567890123456789012345678901234567890\r\nok\r\n", 5,
 	    "long [ok] end" },
 	{ "1234567890", 5, "end" },
@@ -80,7 +81,7 @@ read_lines(void *arg)
 			buf_printf(&notes, "[%.*s]%s ", (int)line.n, line.p,
 			    bare ? "bare" : "");
 		else if (rc == -EMSGSIZE)
-			buf_put_str(&notes, "long ");
+			buf_printf(&notes, "long%s ", bare ? "bare" : "");
 		else
 			break;
 	}
