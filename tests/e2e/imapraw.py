@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from pneu import PATIENCE, TOP, tls_context
+from pneu import PATIENCE, TOP, free_ports, tls_context
 
 
 class Closed(Exception):
@@ -197,18 +197,6 @@ def parse(data):
 # --- the peer ---
 
 SCRIPT = os.path.join(TOP, "tests/peers/dovecot.sh")
-
-
-def free_ports(n):
-    held = []
-    for _ in range(n):
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        held.append(s)
-    ports = [s.getsockname()[1] for s in held]
-    for s in held:
-        s.close()
-    return ports
 
 
 def dovecot_is_here():

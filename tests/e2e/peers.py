@@ -9,28 +9,15 @@ import glob
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import unittest
 
-from pneu import PATIENCE, TOP, certificate
+from pneu import PATIENCE, TOP, certificate, free_ports
 from scripted import Scripted
 
 EXIM = os.environ.get("EXIM",
                       "/usr/local/lib/pneu-peers/exim/usr/sbin/exim4")
-
-
-def free_ports(n):
-    """Ports that nobody has now; the peers cannot be handed sockets."""
-    held = [socket.socket() for _ in range(n)]
-    try:
-        for s in held:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in held]
-    finally:
-        for s in held:
-            s.close()
 
 
 class Peer:

@@ -1,30 +1,18 @@
 # SPDX-License-Identifier: ISC
 """Debian's Postfix on loopback (tests/peers/postfix.sh), to ask how another
 server takes a dialogue. What it accepts stays in its queue."""
-import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 
-from pneu import TOP, certificate
+from pneu import TOP, certificate, free_ports
 
 SCRIPT = os.path.join(TOP, "tests", "peers", "postfix.sh")
 
 
 def is_here():
     return os.getuid() == 0 and shutil.which("postfix") is not None
-
-
-def free_ports(n):
-    with contextlib.ExitStack() as stack:
-        ports = []
-        for _ in range(n):
-            s = stack.enter_context(socket.socket())
-            s.bind(("127.0.0.1", 0))
-            ports.append(s.getsockname()[1])
-        return ports
 
 
 class Postfix:

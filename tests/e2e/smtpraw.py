@@ -10,9 +10,10 @@ class Raw:
     """A dialogue on any stream socket address: a port of 127.0.0.1, or the
     path of a Unix socket."""
 
-    def __init__(self, at, banner=True, tls=False):
+    def __init__(self, at, banner=True, tls=False, source=None):
         if isinstance(at, int):
-            self.s = socket.create_connection(("127.0.0.1", at), PATIENCE)
+            self.s = socket.create_connection(
+                ("127.0.0.1", at), PATIENCE, source and (source, 0))
             self.s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         else:
             self.s = socket.socket(socket.AF_UNIX)

@@ -8,7 +8,8 @@
 # goes to 127.0.0.1:$NEXT_PORT. nobody@ is refused at RCPT, picky@ after the
 # data where the client has PRDR. Everything that Exim has is offered and used:
 # CHUNKING, PRDR, DSN, SMTPUTF8, STARTTLS with $CERT and $KEY.
-# Needs: SMTP_PORT NEXT_PORT CERT KEY; DOMAIN (exim.test).
+# Needs: SMTP_PORT NEXT_PORT CERT KEY; DOMAIN (exim.test),
+# SIZE_LIMIT.
 set -eu
 CMD=${1:?start|stop|status}; DIR=${2:?directory}
 mkdir -p "$DIR"; DIR=$(cd "$DIR" && pwd)
@@ -41,7 +42,7 @@ tls_privatekey = $DIR/key.pem
 prdr_enable
 dsn_advertise_hosts = *
 smtputf8_advertise_hosts = *
-message_size_limit = 50M
+message_size_limit = ${SIZE_LIMIT:-50M}
 accept_8bitmime
 queue_run_max = 2
 acl_smtp_rcpt = rcpt
