@@ -14,6 +14,7 @@ struct account_args {
 	const char *address; /* list: the domain, or "" */
 	const char *name;
 	struct quota_option quota;
+	int encryption; /* enum accounts_encryption, or -1: as it is */
 	bool enable, disable, admin, no_admin, json;
 	bool cram, no_cram;
 	bool generate, no_password, reply_as, no_reply_as;
@@ -45,12 +46,29 @@ limit_of(const char *text, enum sent_limit limit, struct account_args *in)
 	return true;
 }
 
+static const char *const encryptions[] = { "default", "none", "server",
+	"account" };
+
+static bool
+encryption_of(const char *text, int *out)
+{
+	for (int i = 0; i < 4; i++) {
+		if (strcmp(text, encryptions[i]) == 0) {
+			*out = i;
+			return true;
+		}
+	}
+	complain("%s: not none, server, account or default", text);
+	return false;
+}
+
 static bool
 parse(struct account_args *in, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "name", required_argument, NULL, 'n' },
 		{ "quota", required_argument, NULL, 'q' },
+		{ "encryption", required_argument, NULL, 'E' },
 		{ "quota-messages", required_argument, NULL, 'm' },
 		{ "enable", no_argument, NULL, 'e' },
 		{ "disable", no_argument, NULL, 'd' },
@@ -74,10 +92,15 @@ parse(struct account_args *in, int argc, char **argv)
 	};
 	int c;
 
+	in->encryption = -1;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'n':
 			in->name = optarg;
+			break;
+		case 'E':
+			if (!encryption_of(optarg, &in->encryption))
+				return false;
 			break;
 		case 'q':
 		case 'm':
@@ -138,6 +161,8 @@ apply(const struct account_args *in, struct accounts_account *v)
 {
 	if (in->name != NULL)
 		v->name = in->name;
+	if (in->encryption >= 0)
+		v->encryption = (enum accounts_encryption)in->encryption;
 	if (in->quota.has_octets)
 		v->quota_octets = in->quota.octets;
 	if (in->quota.has_messages)
@@ -233,7 +258,7 @@ cmd_account_add(const struct conf *conf, int argc, char **argv)
 	int status;
 
 	if (!parse(&in, argc, argv) || in.enable || in.no_admin ||
-	    in.no_cram)
+	    in.no_cram || in.encryption >= 0)
 		return command_usage();
 	status = directory_run(conf, true, add, &in);
 	secret_wipe(&in.secret);
@@ -263,6 +288,12 @@ set(struct directory *d, void *arg)
 		    "passwords of %s do CRAM-MD5 and APOP once they are set "
 		    "again; next: pneu password set %s\n",
 		    v.address, v.address);
+	if (rc == 0 && in->encryption == ACCOUNTS_ENCRYPTION_ACCOUNT &&
+	    !v.has_key)
+		fprintf(stderr,
+		    "mail of %s is sealed to it once it has a key pair; next: "
+		    "pneu account seal %s\n",
+		    v.address, v.address);
 	return rc == 0 ? EX_OK : directory_failed(d, rc);
 }
 
@@ -284,7 +315,8 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 		return command_usage();
 	if (in.name == NULL && !in.quota.has_octets && !in.quota.has_messages &&
 	    !has_limits(&in) && !in.enable && !in.disable && !in.admin && !in.no_admin &&
-	    !in.cram && !in.no_cram && !in.reply_as && !in.no_reply_as)
+	    !in.cram && !in.no_cram && !in.reply_as && !in.no_reply_as &&
+	    in.encryption < 0)
 		return command_usage();
 	return directory_run(conf, true, set, &in);
 }
@@ -311,7 +343,8 @@ limits_json(const struct accounts_account *v)
 static json_t *
 account_json(const struct accounts_account *v)
 {
-	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o, "
+			 "s:o, s:s, s:b, s:b}",
 	    "address",
 	    v->address, "name", v->name, "disabled", v->disabled, "admin",
 	    v->admin, "cram_md5", v->cram_md5, "reply_as", v->reply_as,
@@ -319,7 +352,8 @@ account_json(const struct accounts_account *v)
 	    "quota_messages", (json_int_t)v->quota_messages, "send_as",
 	    json_texts(v->send_as, v->n_send_as), "limits", limits_json(v),
 	    "created",
-	    json_time(v->created_s));
+	    json_time(v->created_s), "encryption", encryptions[v->encryption],
+	    "has_key", v->has_key, "has_recovery_key", v->has_recovery);
 }
 
 static const char *
@@ -393,9 +427,15 @@ show_json(const struct accounts_account *v, json_t *aliases,
     const struct accounts_credential *c, size_t n)
 {
 	json_t *j = account_json(v), *passwords = json_array();
+	json_t *opened_by = json_array();
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		json_array_append_new(passwords, json_string(c[i].name));
+		if (c[i].opens)
+			json_array_append_new(
+			    opened_by, json_string(c[i].name));
+	}
+	json_object_set_new(j, "opened_by", opened_by);
 	json_object_set_new(j, "aliases", aliases);
 	json_object_set_new(j, "passwords", passwords);
 	return json_print(j);
@@ -415,6 +455,36 @@ show_limits(struct directory *d, const struct accounts_account *v)
 				      &d->arena, "any number of %s", words)
 				: arena_printf(&d->arena, "%u %s", n, words));
 	}
+}
+
+/* What its mail is sealed with, and who opens that. */
+static void
+show_sealed(struct directory *d, const struct accounts_account *v,
+    const struct accounts_credential *c, size_t n)
+{
+	struct accounts_sealing s;
+	bool any = false;
+
+	if (accounts_sealing_get(d->a, slice_str(v->address), &s) != 0)
+		return;
+	if (v->encryption != ACCOUNTS_ENCRYPTION_DEFAULT ||
+	    s.how != ACCOUNTS_ENCRYPTION_NONE)
+		show_line("encryption",
+		    s.how == ACCOUNTS_ENCRYPTION_ACCOUNT && !s.has_key
+			? "account, once it has a key pair"
+			: encryptions[s.how]);
+	if (!v->has_key)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (!c[i].opens)
+			continue;
+		show_line(any ? "" : "opened by", c[i].name);
+		any = true;
+	}
+	if (v->has_recovery)
+		show_line(any ? "" : "opened by", "the recovery key");
+	else
+		show_line("", "no recovery key");
 }
 
 static int
@@ -450,6 +520,7 @@ show(struct directory *d, void *arg)
 	show_limits(d, &v);
 	for (size_t i = 0; i < n; i++)
 		show_line(i == 0 ? "passwords" : "", c[i].name);
+	show_sealed(d, &v, c, n);
 	for (size_t i = 0; i < json_array_size(aliases); i++)
 		show_line(i == 0 ? "aliases" : "",
 		    json_string_value(json_array_get(aliases, i)));

@@ -34,8 +34,16 @@ const struct command commands[] = {
 	    "[--messages-per-day N|none|default] "
 	    "[--recipients-per-hour N|none|default] "
 	    "[--recipients-per-day N|none|default] "
+	    "[--encryption none|server|account|default] "
 	    "[--enable|--disable] ADDRESS",
 	    "Change an account", cmd_account_set, false },
+	{ "account seal", "[--recovery] ADDRESS",
+	    "Make an account's key pair, to which its mail is sealed and which "
+	    "only its passwords open",
+	    cmd_account_seal, false },
+	{ "account recovery", "[--recovery|--remove] ADDRESS",
+	    "Print a new recovery key, which opens an account's sealed mail",
+	    cmd_account_recovery, false },
 	{ "account grant", "ACCOUNT ADDRESS|@DOMAIN...",
 	    "Let an account send as addresses whose mail does not come to it",
 	    cmd_account_grant, false },
@@ -54,12 +62,14 @@ const struct command commands[] = {
 	    "Change an alias or a blocked address", cmd_address_set, false },
 	{ "address remove", "ADDRESS", "Remove an alias or a block",
 	    cmd_address_remove, false },
-	{ "password set", "[--name NAME] [--scope LIST] [--generate] ADDRESS",
+	{ "password set",
+	    "[--name NAME] [--scope LIST] [--generate] "
+	    "[--recovery|--lose-sealed-mail] ADDRESS",
 	    "Set an account's password, or one by name for a device",
 	    cmd_password_set, false },
 	{ "password list", "[--json] ADDRESS", "List the passwords by name",
 	    cmd_password_list, false },
-	{ "password remove", "[--name NAME] ADDRESS",
+	{ "password remove", "[--name NAME] [--lose-sealed-mail] ADDRESS",
 	    "Remove a password: what uses it can no longer sign in",
 	    cmd_password_remove, false },
 	{ "auth list", "[--json]",

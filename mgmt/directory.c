@@ -13,6 +13,7 @@
 #include "mgmt/nearest.h"
 
 #define EXIT_NOT_THERE 1 /* or there already */
+#define EXIT_REFUSED 1	 /* not the password that it needs */
 
 /* --- opening --- */
 
@@ -95,7 +96,10 @@ directory_failed(struct directory *d, int rc)
 	case -ENOENT:
 	case -EEXIST:
 	case -ENOTEMPTY:
+	case -ENOKEY: /* what would be lost is to be given up by name */
 		return EXIT_NOT_THERE;
+	case -EACCES: /* a database that may not be read is told by run_main */
+		return EXIT_REFUSED;
 	case -EAGAIN:
 		return EX_TEMPFAIL;
 	default:

@@ -150,14 +150,27 @@ ask_twice(int fd, struct secret *s, const char *account)
 }
 
 static bool
-ask(struct secret *s, const char *account)
+ask_once(int fd, struct secret *s, const char *text)
+{
+	int rc = prompt(fd, text, s);
+
+	if (rc < 0)
+		complain("terminal: %s", strerror(-rc));
+	else if (rc == 0)
+		complain("nothing was typed");
+	return rc == 1;
+}
+
+static bool
+ask(bool (*how)(int fd, struct secret *s, const char *words), struct secret *s,
+    const char *words)
 {
 	int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	bool ok;
 
 	if (fd == -1)
-		return ask_twice(STDIN_FILENO, s, account);
-	ok = ask_twice(fd, s, account);
+		return how(STDIN_FILENO, s, words);
+	ok = how(fd, s, words);
 	close(fd);
 	return ok;
 }
@@ -194,7 +207,15 @@ is_fit(const struct secret *s)
 bool
 secret_read(struct secret *s, const char *account)
 {
-	bool ok = isatty(STDIN_FILENO) ? ask(s, account) : take_line(s);
+	bool ok =
+	    isatty(STDIN_FILENO) ? ask(ask_twice, s, account) : take_line(s);
 
 	return ok && is_fit(s);
+}
+
+bool
+secret_read_once(struct secret *s, const char *prompt_text)
+{
+	return isatty(STDIN_FILENO) ? ask(ask_once, s, prompt_text)
+				    : take_line(s);
 }

@@ -19,6 +19,8 @@ struct secret {
  * standard input. True, or false after telling why. Wipe in any case.
  */
 bool secret_read(struct secret *s, const char *account);
+/* One that is there already: asked for once, with these words. */
+bool secret_read_once(struct secret *s, const char *prompt_text);
 void secret_wipe(struct secret *s);
 
 #endif

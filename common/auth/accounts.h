@@ -137,6 +137,9 @@ enum accounts_scope {
 	ACCOUNTS_SUBMISSION = 4,
 	ACCOUNTS_API = 8,
 };
+#define ACCOUNTS_READING (ACCOUNTS_IMAP | ACCOUNTS_POP3 | ACCOUNTS_API)
+/* May passwords of these scopes read mail, and so open what is sealed? */
+bool accounts_scopes_may_read(unsigned scopes);
 
 int accounts_account_get(struct accounts *a, struct arena *arena,
     struct slice address, struct accounts_account *out);

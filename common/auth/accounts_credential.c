@@ -213,7 +213,7 @@ key_choose(struct accounts *a, struct arena *arena, struct accounts_login *l,
 	ch->seen = ch->seal = l->seal;
 	ch->lose = in->lose_sealed;
 	/* What is only for sending opens nothing: it may lie on a printer. */
-	if (!accounts_scopes_read(in->scopes))
+	if (!accounts_scopes_may_read(in->scopes))
 		return 0;
 	if (wants_pair(a, l, in)) {
 		if ((rc = seal_key_make(&j->key)) != 0)

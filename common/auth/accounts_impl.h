@@ -216,8 +216,6 @@ struct slice accounts_unlock_about(struct arena *arena,
 /* Does this credential open the account's key? */
 bool accounts_opens(
     const struct accounts_login *l, const struct credential_record *r);
-/* May passwords of these scopes read mail, and so open the key? */
-bool accounts_scopes_read(unsigned scopes);
 /* Does any credential but `except` (NULL: none) open it? */
 bool accounts_is_opened(const struct accounts_login *l, const char *except);
 /* The key, if somebody has it in use already. */

@@ -254,7 +254,7 @@ make_by(struct accounts *a, struct match_job *j, struct slice password,
 	ch.password = password;
 	ch.scopes = j->match->public.scopes;
 	ch.created_s = j->match->public.created_s;
-	if (!accounts_scopes_read(ch.scopes)) {
+	if (!accounts_scopes_may_read(ch.scopes)) {
 		buf_printf(err,
 		    "the password \"%s\" is not for reading mail, and so does "
 		    "not open it",

@@ -37,9 +37,9 @@ accounts_opens(
 }
 
 bool
-accounts_scopes_read(unsigned scopes)
+accounts_scopes_may_read(unsigned scopes)
 {
-	return scopes == 0 || (scopes & (ACCOUNTS_IMAP | ACCOUNTS_POP3)) != 0;
+	return scopes == 0 || (scopes & ACCOUNTS_READING) != 0;
 }
 
 bool

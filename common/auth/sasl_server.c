@@ -48,8 +48,7 @@ struct mechanism {
 static struct seal_key **
 wanted_key(struct sasl_server *s)
 {
-	return (s->scope & (ACCOUNTS_IMAP | ACCOUNTS_POP3)) != 0 ? &s->key
-								 : NULL;
+	return (s->scope & ACCOUNTS_READING) != 0 ? &s->key : NULL;
 }
 
 static int
