@@ -17,6 +17,7 @@ static const struct service_protocol protocols[] = {
 	    .port = 465,
 	    .tls = true,
 	    .session = msa_session },
+	{ .name = "api", .setting = "msa.api", .session = msa_api_session },
 	{ 0 },
 };
 

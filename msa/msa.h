@@ -14,6 +14,8 @@ void msa_reload(const struct conf *conf);
 void msa_stop(void);
 size_t msa_paths(const struct conf *conf, struct service_path *out, size_t max);
 void msa_session(struct conn *c, const struct service_protocol *p);
+/* On msa.api: mailbox says by XCLIENT whose session it is. */
+void msa_api_session(struct conn *c, const struct service_protocol *p);
 
 /* The program; smtp_server.app of its sessions. */
 struct msa {

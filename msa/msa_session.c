@@ -376,3 +376,21 @@ msa_session(struct conn *c, const struct service_protocol *p)
 	(void)p;
 	smtp_serve(&msa.server, c);
 }
+
+void
+msa_api_session(struct conn *c, const struct service_protocol *p)
+{
+	static const char *const ours[] = { "unix", NULL };
+	struct smtp_server server = msa.server;
+
+	(void)p;
+	server.xclient_from = ours;
+	/* Nobody has a password to say here. */
+	server.extensions &=
+	    ~(unsigned)(SMTP_EXT_AUTH | SMTP_EXT_STARTTLS | SMTP_EXT_BURL);
+	if (net_addr_is_unix(conn_peer(c)))
+		smtp_serve(&server, c);
+	else
+		log_warning("msa.api is for Unix sockets only", "peer=%s",
+		    conn_id(c));
+}

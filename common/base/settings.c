@@ -204,6 +204,8 @@ const struct conf_setting conf_settings[] = {
 	{ "mailbox.http", CONF_LIST, "unix:api.sock", 0, 0, NULL,
 	    "Where the HTTP API of mail is served; pneu http passes it on from "
 	    "here" },
+	{ "mailbox.msa", CONF_STRING, "unix:msa.sock", 0, 0, NULL,
+	    "Address of msa.api, where what the API sends is handed over" },
 	{ "mailbox.http_origins", CONF_LIST, "", 0, 0, NULL,
 	    "Sites whose pages may use the API (CORS), as "
 	    "https://app.example.org" },
@@ -237,6 +239,9 @@ const struct conf_setting conf_settings[] = {
 	    "Where submission with STARTTLS is served" },
 	{ "msa.submissions", CONF_LIST, "*:465", 0, 0, NULL,
 	    "Where submission over TLS is served" },
+	{ "msa.api", CONF_LIST, "unix:msa.sock", 0, 0, NULL,
+	    "Where mailbox hands over what users send by the API; Unix sockets "
+	    "only" },
 	{ "msa.qm", CONF_STRING, "unix:qm.sock", 0, 0, NULL,
 	    "LMTP address of the queue" },
 	{ "msa.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,

@@ -243,10 +243,22 @@ parse_body(struct api_call *c, struct slice text)
 	return API_REPLIED;
 }
 
-static int
-read_body(struct api_call *c)
+int
+api_body_problem(struct api_call *c, int rc)
 {
-	struct buf b = BUF_INIT_MAX(API_JSON_MAX);
+	if (rc == -EMSGSIZE || rc == -ENOMEM)
+		api_problem(c, "too-large", NULL);
+	else if (rc == -EBADMSG)
+		api_problem(c, "bad-request", NULL);
+	else
+		return rc;
+	return API_REPLIED;
+}
+
+int
+api_read_json(struct api_call *c, size_t max)
+{
+	struct buf b = BUF_INIT_MAX(max);
 	int rc;
 
 	/* Also keeps forms of other sites out, which cannot send this type
@@ -256,13 +268,8 @@ read_body(struct api_call *c)
 		api_problem(c, "bad-type", NULL);
 		return API_REPLIED;
 	}
-	rc = http_body_all(c->x, API_JSON_MAX, &b);
-	if (rc == 0)
-		rc = parse_body(c, buf_slice(&b));
-	else if (rc == -EMSGSIZE || rc == -ENOMEM)
-		rc = (api_problem(c, "too-large", NULL), API_REPLIED);
-	else if (rc == -EBADMSG)
-		rc = (api_problem(c, "bad-request", NULL), API_REPLIED);
+	rc = http_body_all(c->x, max, &b);
+	rc = rc == 0 ? parse_body(c, buf_slice(&b)) : api_body_problem(c, rc);
 	buf_wipe(&b); /* there may be a password in it */
 	return rc;
 }
@@ -300,7 +307,7 @@ run(struct api_call *c)
 
 	if ((rc = authorize(c)) == 0 && (rc = limit_rate(c)) == 0 &&
 	    c->route->json)
-		rc = read_body(c);
+		rc = api_read_json(c, API_JSON_MAX);
 	if (rc == 0)
 		rc = c->route->run(c);
 	/* Gone, or shutting down: there is nobody to tell. */
@@ -371,6 +378,10 @@ api_start(
 		.rate = conf_int(conf, "mailbox.http_rate"),
 		.session_s =
 		    conf_duration_ms(conf, "mailbox.http_session") / 1000,
+		.msa = conf_str(conf, "mailbox.msa"),
+		.run_dir = conf_file(conf, "run_dir"),
+		.spool_dir = conf_file(conf, "mailbox.spool_dir"),
+		.max_size = conf_size(conf, "mailbox.max_size"),
 		.origins = conf_list(conf, "mailbox.http_origins", &n),
 	};
 	return 0;

@@ -12,6 +12,10 @@
  *   api_messages.c    lists of messages, and one of them
  *   api_search.c      which messages a list shows
  *   api_octets.c      /raw and /parts, with ranges
+ *   api_compose.c     a message from JSON
+ *   api_send.c        /send and /drafts: handed over to msa, or kept
+ *   api_events.c      what changes, as it does
+ *   api_html.c        the HTML of a message, made harmless
  *   api_change.c      flags, move, copy, delete, undelete
  */
 #ifndef PNEU_MAILBOX_API_API_IMPL_H
@@ -34,6 +38,9 @@ struct api_env {
 	bool plaintext_login;
 	int64_t rate; /* requests a minute; 0: any number */
 	int64_t session_s; /* how long a session lives */
+	const char *msa, *run_dir;   /* msa.api */
+	const char *spool_dir;
+	uint64_t max_size; /* octets of a message */
 	const char *const *origins; /* CORS; NULL-terminated */
 };
 
@@ -136,6 +143,11 @@ int api_in_bool(struct api_call *c, const char *name, bool *out);
 int api_in_int(
     struct api_call *c, const char *name, int64_t min, int64_t max,
     int64_t *out);
+/* The body into c->in. */
+int api_read_json(struct api_call *c, size_t max);
+/* The problem of an error of http_body_read; API_REPLIED, or the error of a
+ * connection that is gone. */
+int api_body_problem(struct api_call *c, int rc);
 #define API_REPLIED 1 /* a problem has been replied: return 0 */
 
 /* --- rate --- */
@@ -187,5 +199,9 @@ int api_messages_copy(struct api_call *c);
 int api_messages_delete(struct api_call *c);
 int api_deleted_get(struct api_call *c);
 int api_undelete(struct api_call *c);
+int api_send(struct api_call *c);
+int api_drafts_post(struct api_call *c);
+int api_events(struct api_call *c);
+int api_message_html(struct api_call *c);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/mail/charset.h"
 #include "common/mail/encoded.h"
 #include "common/mail/header.h"
+#include "common/mail/html_clean.h"
 #include "mailbox/api/api_impl.h"
 #include "mailbox/imap/imap_search.h"
 #include "mailbox/mails/envelope_read.h"
@@ -44,8 +45,8 @@ api_flag(const char *name)
 	return 0;
 }
 
-static json_t *
-flags_json(const struct mails_view *v, struct mails_flags f)
+json_t *
+api_flags_json(const struct mails_view *v, struct mails_flags f)
 {
 	json_t *list = json_array();
 	const char *keyword;
@@ -159,7 +160,7 @@ summary_json(struct mails_view *v, uint32_t seq, struct arena *a,
 	    (rc = mails_summary(v, seq, a, sum)) != 0)
 		return rc;
 	*out = json_pack("{s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:b}", "uid",
-	    (json_int_t)row.uid, "flags", flags_json(v, row.flags), "modseq",
+	    (json_int_t)row.uid, "flags", api_flags_json(v, row.flags), "modseq",
 	    (json_int_t)row.modseq, "size", (json_int_t)row.size, "received",
 	    api_time(row.internaldate), "date", api_time(sum->sent_date),
 	    "preview", api_text(sum->preview), "attachments",
@@ -168,6 +169,15 @@ summary_json(struct mails_view *v, uint32_t seq, struct arena *a,
 		return -ENOMEM;
 	put_envelope(a, sum, *out);
 	return 0;
+}
+
+int
+api_summary_json(
+    struct mails_view *v, uint32_t seq, struct arena *a, json_t **out)
+{
+	struct mails_summary sum;
+
+	return summary_json(v, seq, a, &sum, out);
 }
 
 /* --- the list --- */
@@ -401,6 +411,18 @@ api_part_text(struct mails_view *v, uint32_t seq,
 	return rc;
 }
 
+/* How many are left out when the HTML is shown. */
+static json_int_t
+remote_images(struct slice html)
+{
+	struct html_clean h = { .remote = false };
+	struct buf b = BUF_INIT;
+
+	html_clean(&h, html, &b);
+	buf_clear(&b);
+	return h.blocked;
+}
+
 static int
 put_text(struct api_call *c, struct mails_view *v, uint32_t seq,
     const struct mails_part *part, const char *name, json_t *j)
@@ -410,6 +432,9 @@ put_text(struct api_call *c, struct mails_view *v, uint32_t seq,
 	int rc = api_part_text(v, seq, part, &b, &cut);
 
 	(void)c;
+	if (rc == 0 && strcmp(name, "html") == 0)
+		json_object_set_new(j, "remote_images",
+		    json_integer(remote_images(buf_slice(&b))));
 	if (rc == 0) {
 		json_object_set_new(j, name, api_text(buf_slice(&b)));
 		if (cut)
@@ -430,6 +455,7 @@ put_parts(struct api_call *c, struct mails_view *v, uint32_t seq,
 	json_object_set_new(j, "text", json_null());
 	json_object_set_new(j, "html", json_null());
 	json_object_set_new(j, "truncated", json_false());
+	json_object_set_new(j, "remote_images", json_integer(0));
 	json_object_set_new(j, "parts", parts);
 	for (uint32_t i = 0; rc == 0 && i < sum->n_parts; i++) {
 		const struct mails_part *part = &sum->parts[i];

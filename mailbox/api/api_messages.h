@@ -15,6 +15,11 @@ uint32_t api_flag(const char *name);
 /* A header text, encoded words undone. */
 json_t *api_header_text(struct arena *a, struct slice text);
 
+json_t *api_flags_json(const struct mails_view *v, struct mails_flags f);
+/* What a list shows of a message. */
+int api_summary_json(
+    struct mails_view *v, uint32_t seq, struct arena *a, json_t **out);
+
 /* What the header of a part says; .p NULL where it says nothing. */
 struct api_part {
 	struct slice filename, disposition, content_id;

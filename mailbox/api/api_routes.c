@@ -50,6 +50,12 @@ const struct api_route api_routes[] = {
 	    api_deleted_get },
 	{ HTTP_POST, BOX "/undelete", "undeleteMessages", API_WRITE, true,
 	    api_undelete },
+	{ HTTP_GET, MSG "/html", "getHtml", API_READ, false,
+	    api_message_html },
+	{ HTTP_POST, "/send", "send", API_SEND, false, api_send },
+	{ HTTP_POST, "/drafts", "saveDraft", API_WRITE, false,
+	    api_drafts_post },
+	{ HTTP_GET, "/events", "watch", API_READ, false, api_events },
 	{ 0 },
 };
 const size_t api_n_routes = sizeof(api_routes) / sizeof(api_routes[0]) - 1;

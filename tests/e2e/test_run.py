@@ -163,7 +163,7 @@ class Starting(unittest.TestCase):
                      "mailbox": ["lmtp", "imap", "imaps", "pop3", "submit",
                                  "http"],
                      "mta": ["smtp", "smtp"],
-                     "msa": ["submission", "submissions"]}
+                     "msa": ["submission", "submissions", "api"]}
             for name in NAMES:
                 start, = s.events(name, "start")
                 self.assertEqual(start["names"], names[name])
@@ -197,7 +197,8 @@ class Starting(unittest.TestCase):
             self.assertEqual(s.process.stdout.read(), b"")
 
     def test_without_addresses_a_program_is_not_started(self):
-        with Supervisor({"msa": {"submission": [], "submissions": []}}) as s:
+        with Supervisor({"msa": {"submission": [], "submissions": [],
+                                 "api": []}}) as s:
             s.wait_ready()
             self.assertEqual(s.events("msa"), [])
             self.assertEqual(s.stop(), 0)
