@@ -13,6 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/auth/accounts.h"
 #include "common/base/log.h"
 #include "common/mail/date.h"
 #include "mailbox/commands_door.h"
@@ -32,6 +33,7 @@ struct run {
 	bool json;
 	bool yes;
 	struct mails *mails;
+	struct accounts *accounts;
 	struct arena arena;
 	int (*fn)(struct run *r); /* 0 or -errno */
 	int status;
@@ -42,6 +44,9 @@ complain(const char *what, int rc)
 {
 	fprintf(stderr, "pneu mail: %s: %s\n", what,
 	    rc == -ENOENT ? "not there; see: pneu mail accounts, pneu mail list"
+	    : rc == -ENOKEY
+			  ? "sealed to the account, whose passwords open it; "
+			    "see: pneu mail export"
 			  : strerror(-rc));
 	return rc;
 }
@@ -175,8 +180,11 @@ message_line(struct run *r, struct mails_view *v, uint32_t seq, json_t *all)
 	char flags[6];
 	int rc = mails_row(v, seq, &row);
 
-	if (rc == 0 && (rc = mails_summary(v, seq, &a, &sum)) == -EIO)
-		rc = 0; /* a damaged message has its line all the same */
+	/* One that is damaged, or sealed, has its line all the same. */
+	if (rc == 0 && (rc = mails_summary(v, seq, &a, &sum)) == -ENOKEY)
+		sum.base_subject = SLICE_LIT("(sealed to the account)");
+	if (rc == -EIO || rc == -ENOKEY)
+		rc = 0;
 	if (rc == 0) {
 		date_put_iso(&date, row.internaldate);
 		flags_text(row.flags.system, flags);
@@ -285,6 +293,8 @@ cmd_add(struct run *r)
 	int rc = mails_message_begin(r->mails, &msg);
 
 	if (rc == 0)
+		rc = mails_message_for(msg, t.account);
+	if (rc == 0)
 		rc = take_input(msg);
 	if (rc == 0)
 		rc = mails_message_end(msg);
@@ -321,8 +331,11 @@ run_main(void *arg)
 		.compression =
 		    (int)conf_int(r->conf, "mailbox.compression") };
 	struct buf err = BUF_INIT;
-	int rc = sealing_mails_open(&r->mails, r->conf, &conf, false, &err);
+	int rc = accounts_open(&r->accounts, r->conf, false, &err);
 
+	if (rc == 0)
+		rc = sealing_mails_open(
+		    &r->mails, r->conf, &conf, r->accounts, &err);
 	if (rc != 0) {
 		fprintf(stderr, "pneu mail: %s: %s %s\n", conf.store.dir,
 		    strerror(-rc), buf_str(&err));
@@ -333,6 +346,7 @@ run_main(void *arg)
 		r->status = 1;
 	}
 	mails_close(&r->mails);
+	accounts_close(&r->accounts);
 	arena_reset(&r->arena);
 	buf_clear(&err);
 }

@@ -92,75 +92,6 @@ url_parse(struct arena *a, const char *text, struct url *out)
 	    out->host[0] != '\0' && (out->port == NULL || *out->port != '\0');
 }
 
-/* --- the password --- */
-
-static int
-read_line(int fd, char *out, size_t max)
-{
-	size_t n = 0;
-	ssize_t got;
-
-	while (n < max && (got = read(fd, out + n, 1)) != 0) {
-		if (got == -1 && errno == EINTR)
-			continue;
-		if (got == -1)
-			return -errno;
-		if (out[n] == '\n')
-			break;
-		n++;
-	}
-	if (n == max)
-		return -E2BIG;
-	out[n] = '\0';
-	if (n > 0 && out[n - 1] == '\r')
-		out[n - 1] = '\0';
-	return out[0] == '\0' ? -ENODATA : 0;
-}
-
-static int
-read_secret(const char *file, char *out, size_t max)
-{
-	int fd, rc;
-
-	if (file == NULL || strcmp(file, "-") == 0)
-		return read_line(STDIN_FILENO, out, max);
-	if ((fd = open(file, O_RDONLY | O_CLOEXEC)) == -1)
-		return -errno;
-	rc = read_line(fd, out, max);
-	close(fd);
-	return rc;
-}
-
-/* Of a file, of standard input, or typed. */
-static int
-get_secret(struct door *d, const struct url *u, char *out, size_t max)
-{
-	const char *file =
-	    d->token_file != NULL ? d->token_file : d->password_file;
-	char prompt[400], *typed;
-	int rc;
-
-	if (file == NULL && isatty(STDIN_FILENO)) {
-		snprintf(prompt, sizeof(prompt),
-		    "Password for %s at %s: ", log_qs(u->user),
-		    log_qs(u->host));
-		if ((typed = getpass(prompt)) == NULL)
-			return -errno;
-		rc = *typed == '\0' || strlen(typed) >= max ? -ENODATA : 0;
-		if (rc == 0)
-			memcpy(out, typed, strlen(typed) + 1);
-		explicit_bzero(typed, strlen(typed));
-	} else {
-		rc = read_secret(file, out, max);
-	}
-	if (rc != 0)
-		door_warn(&d->report, "no password: %s",
-		    rc == -ENODATA ? "give it on standard input or by "
-				     "--password-file"
-				   : strerror(-rc));
-	return rc;
-}
-
 /* --- the server --- */
 
 struct lookup {
@@ -282,7 +213,7 @@ copy_from(struct door *d, const struct url *u, char *secret)
 static int
 do_copy(struct door *d)
 {
-	char secret[SECRET_MAX];
+	char secret[SECRET_MAX], prompt[400];
 	struct url u;
 	int rc;
 
@@ -294,8 +225,10 @@ do_copy(struct door *d)
 		    log_qs(d->operands[0]));
 		return -EINVAL;
 	}
+	snprintf(prompt, sizeof(prompt), "Password for %s at %s: ",
+	    log_qs(u.user), log_qs(u.host));
 	if ((rc = door_account(d, d->operands[1], false)) == 0 &&
-	    (rc = get_secret(d, &u, secret, sizeof(secret))) == 0)
+	    (rc = door_secret(d, prompt, secret, sizeof(secret))) == 0)
 		rc = copy_from(d, &u, secret);
 	explicit_bzero(secret, sizeof(secret));
 	return rc;

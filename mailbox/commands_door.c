@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/auth/seal.h"
 #include "common/base/log.h"
 #include "mailbox/door/give.h"
 #include "mailbox/door/source.h"
@@ -324,6 +325,48 @@ export_format(const struct door *d)
 	return slice_ends_nocase(slice_str(dest), ".mbox") ? "mbox" : "maildir";
 }
 
+/* Of mail that is sealed to the account: by one of its passwords, or by its
+ * recovery key. */
+static int
+export_key(struct door *d, struct seal_key **out)
+{
+	struct slice address = slice_str(d->account.address), secret;
+	struct buf why = BUF_INIT;
+	char text[512], prompt[400];
+	int rc;
+
+	if (!d->account.has_key)
+		return 0;
+	snprintf(prompt, sizeof(prompt), "Password or recovery key of %s: ",
+	    log_qs(d->account.address));
+	if ((rc = door_secret(d, prompt, text, sizeof(text))) != 0)
+		return rc;
+	secret = slice_str(text);
+	rc = accounts_key_open(d->accounts, address, secret, out, &why);
+	if (rc == -EACCES)
+		rc = accounts_key_recover(
+		    d->accounts, address, secret, out, &why);
+	explicit_bzero(text, sizeof(text));
+	if (rc != 0)
+		door_warn(&d->report, "%s: %s", log_qs(d->account.address),
+		    rc == -EACCES ? "this opens no sealed mail"
+				  : strerror(-rc));
+	buf_clear(&why);
+	return rc;
+}
+
+static int
+do_export_as(struct door *d, const struct give_conf *conf, const char *format)
+{
+	for (size_t i = 0; i < N_EXPORT; i++)
+		if (strcmp(format, export_formats[i].name) == 0)
+			return export_formats[i].give(conf, d->operands[1]);
+	door_warn(&d->report,
+	    "%s: no such format; there are: maildir tar mbox mboxes",
+	    log_qs(format));
+	return -EINVAL;
+}
+
 static int
 do_export(struct door *d)
 {
@@ -342,13 +385,10 @@ do_export(struct door *d)
 		door_warn(&d->report, "standard output takes a tar only");
 		return -EINVAL;
 	}
-	for (size_t i = 0; i < N_EXPORT; i++)
-		if (strcmp(format, export_formats[i].name) == 0)
-			return export_formats[i].give(&conf, d->operands[1]);
-	door_warn(&d->report,
-	    "%s: no such format; there are: maildir tar mbox mboxes",
-	    log_qs(format));
-	return -EINVAL;
+	if ((rc = export_key(d, &conf.key)) == 0)
+		rc = do_export_as(d, &conf, format);
+	seal_key_unref(&conf.key);
+	return rc;
 }
 
 /* --- the frame --- */
@@ -368,7 +408,7 @@ open_all(struct door *d)
 	if (rc == 0) {
 		what = conf.store.dir;
 		rc = sealing_mails_open(
-		    &d->mails, d->conf, &conf, false, &err);
+		    &d->mails, d->conf, &conf, d->accounts, &err);
 	}
 	if (rc != 0)
 		door_warn(&d->report, "%s: %s %s", what, strerror(-rc),

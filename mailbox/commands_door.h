@@ -13,8 +13,8 @@
 	"[--format FORMAT] [--mailbox NAME] [--except NAME] [--into NAME] "    \
 	"[--ignore-quota] [--dry-run] [--json] ACCOUNT SOURCE|-"
 #define DOOR_EXPORT_ARGS                                                       \
-	"[--format FORMAT] [--mailbox NAME] [--except NAME] [--dry-run] "      \
-	"[--json] ACCOUNT DEST|-"
+	"[--format FORMAT] [--mailbox NAME] [--except NAME] "                  \
+	"[--password-file FILE] [--dry-run] [--json] ACCOUNT DEST|-"
 #define DOOR_COPY_ARGS                                                         \
 	"[--mailbox NAME] [--except NAME] [--into NAME] "                      \
 	"[--password-file FILE] [--token-file FILE] [--ca FILE] [--insecure] " \

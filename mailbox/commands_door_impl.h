@@ -39,6 +39,9 @@ int door_run(struct door *d, int argc, char **argv);
 /* The account, as the command means it, into d->account; with_mail: also one
  * that was removed and whose mail is still there. 0 or -errno, said. */
 int door_account(struct door *d, const char *address, bool with_mail);
+/* A password: of the option's file, of standard input, or typed. 0, or an error,
+ * said. Wipe it. */
+int door_secret(struct door *d, const char *prompt, char *out, size_t max);
 /* What take is told of the options and the account. */
 struct take_conf door_take_conf(struct door *d);
 

@@ -121,8 +121,7 @@ run_main(void *arg)
 				       .dir = r->dir,
 				       .readonly = r->status_only } };
 	struct buf err = BUF_INIT;
-	int rc = sealing_mails_open(&r->mails, r->conf, &conf,
-	    r->status_only, &err);
+	int rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
 
 	if (rc == 0)
 		rc = index_account(r);

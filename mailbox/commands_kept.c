@@ -270,7 +270,7 @@ run_main(void *arg)
 		    conf_duration_ms(r->conf, "mailbox.keep_deleted") / 1000,
 	};
 	struct buf err = BUF_INIT;
-	int rc = sealing_mails_open(&r->mails, r->conf, &conf, true, &err);
+	int rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
 
 	if (rc == 0)
 		rc = strcmp(r->name, "purge") == 0 ? cmd_purge(r)

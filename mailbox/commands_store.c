@@ -307,7 +307,7 @@ store_begin(struct run *r)
 	if (rc == -EIO)
 		buf_put_str(&err, "the rows are damaged, no checksum fits");
 	if (rc == 0)
-		rc = sealing_mails_open(&r->mails, r->conf, &conf, true, &err);
+		rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
 
 	if (rc == -ENOENT && r->readonly && !r->must_exist)
 		rc = 0;

@@ -47,7 +47,7 @@ mailbox_start(const struct conf *conf)
 	if (rc == 0)
 		rc = sasl_server_start(accounts, conf, &err);
 	if (rc == 0)
-		rc = sealing_mails_open(&mails, conf, &mc, false, &err);
+		rc = sealing_mails_open(&mails, conf, &mc, accounts, &err);
 	if (rc == 0)
 		rc = mails_index_start(mails);
 	if (rc == 0)

@@ -210,6 +210,7 @@ give_mailbox(struct giving *g, const char *name)
 
 	if (rc != 0)
 		return rc == -ENOENT ? 0 : rc; /* deleted meanwhile */
+	mails_view_unlock(v, g->conf->key);
 	door_report_mailbox(r, slice_str(name));
 	rc = keywords_of(g, v, &b);
 	if (rc == 0 && !r->dry_run)

@@ -13,6 +13,7 @@
 struct give_conf {
 	struct mails *m;
 	const char *account;
+	struct seal_key *key; /* the account's private one, or NULL */
 	const char *const *only;  /* mailboxes; NULL: all */
 	const char *const * not ; /* but for these; both end with NULL */
 	struct door_report *report;

@@ -311,13 +311,16 @@ take_is_known(struct take *t, const struct take_origin *origin,
 int
 take_begin(struct take *t)
 {
+	int rc;
+
 	take_drop(t);
 	t->begun = true;
 	t->octets = 0;
 	t->crlf = (struct crlf_maker){ 0 };
 	if (t->report->dry_run)
 		return 0;
-	return mails_message_begin(t->conf.m, &t->msg);
+	rc = mails_message_begin(t->conf.m, &t->msg);
+	return rc == 0 ? mails_message_for(t->msg, t->conf.account) : rc;
 }
 
 int

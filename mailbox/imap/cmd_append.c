@@ -191,7 +191,10 @@ cmd_append(struct imap_session *s)
 		return reply_append_error(s, rc);
 	if ((rc = mails_message_begin(s->env->mails, &msg)) != 0)
 		return imap_no_errno(s, rc);
-	rc = append_message(s, msg, &t);
+	if ((rc = mails_message_for(msg, t.account)) == 0)
+		rc = append_message(s, msg, &t);
+	else
+		rc = reply_append_error(s, rc);
 	mails_message_free(&msg);
 	return rc;
 }

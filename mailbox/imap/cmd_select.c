@@ -89,6 +89,7 @@ select_mailbox(struct imap_session *s, bool read_only)
 	    s->env->mails, s->account, name, &v);
 	if (rc != 0)
 		return imap_no_errno(s, rc);
+	mails_view_unlock(v, s->key);
 	s->view = v;
 	s->read_only = read_only |= mails_view_is_read_only(v);
 	s->condstore |= condstore;

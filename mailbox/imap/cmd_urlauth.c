@@ -310,6 +310,9 @@ put_fetched(struct imap_session *s, struct slice url)
 	if (rc == 0)
 		rc = mails_view_examine(
 		    s->env->mails, owner, u.mailbox, &v);
+	/* Another's sealed mail stays so, and that of who sends by BURL. */
+	if (rc == 0 && s->account != NULL && strcmp(owner, s->account) == 0)
+		mails_view_unlock(v, s->key);
 	if (rc == 0)
 		rc = put_octets_of(s, v, &u, &section);
 	if (v != NULL)

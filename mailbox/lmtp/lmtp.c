@@ -290,6 +290,8 @@ store_copies(struct smtp_session *s, struct spool *body, struct slice extra,
 	put_trace_fields(s, &head);
 	buf_put_slice(&head, extra);
 	rc = head.failed ? -ENOMEM : mails_message_begin(lmtp.mails, &msg);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = mails_message_for(msg, targets[i].account);
 	if (rc == 0)
 		rc = mails_message_write(msg, buf_slice(&head));
 	if (rc == 0)

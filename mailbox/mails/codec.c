@@ -9,6 +9,7 @@
 #define ROW_FRAMED 2 /* the same, the blob in frames */
 #define ROW_SERVER 3 /* and sealed, the key behind it: wrap.h */
 #define ROW_ACCOUNT 4
+#define ROW_CLEAR 5
 
 /* Writing and reading in turn. */
 struct cursor {
@@ -96,13 +97,15 @@ header_decode(struct slice in, struct header *h)
 static const enum wrap_kind row_wraps[] = { [ROW_VERSION] = WRAP_NONE,
 	[ROW_FRAMED] = WRAP_NONE,
 	[ROW_SERVER] = WRAP_SERVER,
-	[ROW_ACCOUNT] = WRAP_ACCOUNT };
+	[ROW_ACCOUNT] = WRAP_ACCOUNT,
+	[ROW_CLEAR] = WRAP_CLEAR };
 
 static char
 row_version(const struct row *r)
 {
 	return r->wrap.kind == WRAP_SERVER   ? ROW_SERVER
 	    : r->wrap.kind == WRAP_ACCOUNT   ? ROW_ACCOUNT
+	    : r->wrap.kind == WRAP_CLEAR     ? ROW_CLEAR
 	    : r->framed                      ? ROW_FRAMED
 					     : ROW_VERSION;
 }
@@ -134,7 +137,7 @@ row_decode_head(struct slice in, struct row *r, size_t *used)
 	size_t n;
 
 	if (in.n < MESSAGE_ROW || in.p[0] < ROW_VERSION ||
-	    in.p[0] > ROW_ACCOUNT)
+	    in.p[0] > ROW_CLEAR)
 		return -EIO;
 	r->framed = in.p[0] != ROW_VERSION;
 	r->wrap = (struct wrap){ .kind = row_wraps[(int)in.p[0]] };

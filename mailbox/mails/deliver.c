@@ -35,17 +35,29 @@ mails_message_begin(struct mails *m, struct mails_message **out)
 	msg->m = m;
 	store_blob_id_new(&msg->blob);
 	frames_writer_init(&msg->frames, m->packer, blob_put, msg);
-	if ((msg->sealed = m->seal)) {
-		random_octets(msg->seal.key, sizeof(msg->seal.key));
-		memcpy(msg->seal.id, msg->blob.octets, FRAMES_ID);
-		msg->frames.seal = &msg->seal;
-	}
 	if ((rc = store_blob_begin(m->s, &msg->blob, &msg->w)) == 0)
 		rc = summary_maker_new(&msg->maker);
 	if (rc != 0)
 		mails_message_free(&msg);
 	*out = msg;
 	return mails_error(rc);
+}
+
+int
+mails_message_for(struct mails_message *msg, const char *account)
+{
+	unsigned char public[SEAL_PUBLIC_LEN];
+	enum mails_sealing how;
+	int rc = sealing_of(msg->m, account, &how, public);
+
+	assert(msg->size == 0);
+	if (rc != 0 || how == MAILS_SEAL_NONE || msg->sealed)
+		return rc;
+	msg->sealed = true;
+	random_octets(msg->seal.key, sizeof(msg->seal.key));
+	memcpy(msg->seal.id, msg->blob.octets, FRAMES_ID);
+	msg->frames.seal = &msg->seal;
+	return 0;
 }
 
 int

@@ -138,13 +138,15 @@ struct mails {
 	struct frame_cache *frames; /* octets.c; NULL: nothing in it yet */
 	struct purger *purger;   /* kept_upkeep.c; NULL: none */
 	struct mails_view *unlocked; /* that have a key: sealing.c */
-	bool seal;    /* what comes in */
 	bool sealing; /* there may be sealed mail that can be read */
+	bool readonly;
 	bool has_server_key;
 	unsigned char server_key[SEAL_KEY_LEN]; /* Mails' own, made of it */
-	int (*public_key)(
-	    void *arg, const char *account, unsigned char *public);
-	void *public_key_arg;
+	enum mails_sealing seal; /* this and the rest: of mails_conf */
+	int (*account_sealing)(void *arg, const char *account,
+	    enum mails_sealing *how, unsigned char *public);
+	int (*server_key_make)(void *arg, struct seal_key **out);
+	void *sealing_arg;
 };
 
 static inline struct slice
@@ -270,6 +272,12 @@ int summary_compute(struct mails *m, const struct row *r,
 /* At the open: the keys of conf, and whether they are those of the store. */
 int sealing_open(
     struct mails *m, const struct mails_conf *conf, struct buf *err);
+/* How mail of the account is sealed, as it is now. */
+int sealing_of(struct mails *m, const char *account, enum mails_sealing *how,
+    unsigned char public[static SEAL_PUBLIC_LEN]);
+/* Where there is no server's key yet, it is made. May wait. -ENOKEY: it cannot
+ * be. */
+int server_key_need(struct mails *m);
 /* What the message that was read last is sealed with. */
 struct opened {
 	struct wrap wrap; /* kind NONE: there is none */

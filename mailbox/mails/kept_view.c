@@ -346,6 +346,8 @@ copy_octets(struct mails_view *v, uint32_t seq, struct mails_message **out)
 	size_t got = 0;
 	int rc = p == NULL ? -ENOMEM : mails_message_begin(v->m, out);
 
+	if (rc == 0)
+		rc = mails_message_for(*out, v->account);
 	while (rc == 0) {
 		rc = mails_read(v, seq, at, p, COPY_CHUNK, &got);
 		if (rc != 0 || got == 0)

@@ -27,6 +27,12 @@
 struct mails;
 struct seal_key;
 
+enum mails_sealing {
+	MAILS_SEAL_NONE,
+	MAILS_SEAL_SERVER,  /* with the server's key */
+	MAILS_SEAL_ACCOUNT, /* to the account's public key */
+};
+
 struct mails_conf {
 	struct store_conf store;
 	/* Mailboxes that a new account gets: Drafts, Sent, Trash, Junk,
@@ -37,18 +43,21 @@ struct mails_conf {
 	/* Seconds that expunged messages and deleted mailboxes are kept, see
 	 * kept.h; 0: they go at once. */
 	int64_t keep_s;
-	/*
-	 * Sealing (docs/sealing.md). `server_key`: opens what was sealed with
-	 * it; NULL: none is there. `seal`: what comes in is sealed, to the
-	 * public key of its account, or where that has none with the server's.
-	 * public_key: 0, -ENOENT (it has none), or an error, and then nothing
-	 * comes in; must not wait; NULL: nobody has one.
-	 */
+	/* Sealing (docs/sealing.md). How it is done where `sealing` is NULL or
+	 * says -ENOENT. */
+	enum mails_sealing seal;
+	/* Opens what was sealed with it; NULL: none is there. */
 	const struct seal_key *server_key; /* used in mails_open only */
-	bool seal;
-	int (*public_key)(
-	    void *arg, const char *account, unsigned char public[static 32]);
-	void *public_key_arg;
+	/*
+	 * How mail of an account is sealed, and to which public key. -ENOENT: no
+	 * such account; other errors: then nothing comes in. And the server's
+	 * key, made where an account needs it for the first time. Neither may
+	 * wait; each may be NULL.
+	 */
+	int (*sealing)(void *arg, const char *account, enum mails_sealing *how,
+	    unsigned char public[static 32]);
+	int (*server_key_make)(void *arg, struct seal_key **out);
+	void *sealing_arg;
 };
 /* -EKEYREJECTED: the store was sealed with another server's key. */
 int mails_open(struct mails **out, const struct mails_conf *conf,
@@ -145,6 +154,13 @@ struct mails_message; /* octets being taken in, or taken in */
 
 /* Begin; octets follow in any chunks. Line endings must be CRLF. */
 int mails_message_begin(struct mails *m, struct mails_message **out);
+/*
+ * Before the octets, for each account that it will be delivered to: it is
+ * sealed when mail of one of them is. Where this was not said, or an account
+ * comes to have its mail sealed in between, it goes in as it is. May be any
+ * number of times. 0, or an error as of mails_conf.sealing.
+ */
+int mails_message_for(struct mails_message *msg, const char *account);
 int mails_message_write(struct mails_message *msg, struct slice octets);
 /* No more octets: the summary is made. */
 int mails_message_end(struct mails_message *msg);

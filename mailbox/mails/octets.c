@@ -158,6 +158,8 @@ blob_open(struct blob *b, struct mails *m, const struct row *r,
 		rc = frames_open(&b->frames, &b->source, seal);
 	if ((rc == 0 || rc == -ENOKEY) && b->frames.size != r->size)
 		rc = -EBADMSG;
+	if (rc == -ENOKEY && r->wrap.kind == WRAP_NONE)
+		rc = -EBADMSG; /* the row does not know of a key */
 	return rc;
 }
 

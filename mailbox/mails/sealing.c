@@ -44,32 +44,71 @@ check_put(struct mails *m, const unsigned char check[static CHECK])
 	return rc;
 }
 
+/* `first`: it is used from now on, whether it was before or not. */
 static int
-server_key_take(struct mails *m, const struct mails_conf *conf)
+server_key_take(struct mails *m, const struct seal_key *k, bool first)
 {
 	unsigned char check[SEAL_KEY_LEN];
-	int rc = seal_key_subkey(conf->server_key, "mails", m->server_key);
+	int rc = seal_key_subkey(k, "mails", m->server_key);
 
 	if (rc == 0)
-		rc = seal_key_subkey(conf->server_key, "mails check", check);
+		rc = seal_key_subkey(k, "mails check", check);
 	if (rc == 0)
 		rc = check_compare(m, check);
 	if (rc == -ENOENT)
-		rc = !conf->seal || conf->store.readonly ? 0
-							 : check_put(m, check);
+		rc = first ? check_put(m, check) : 0;
 	m->has_server_key = rc == 0;
+	return rc;
+}
+
+int
+server_key_need(struct mails *m)
+{
+	struct seal_key *k = NULL;
+	int rc;
+
+	if (m->has_server_key)
+		return 0;
+	if (m->server_key_make == NULL || m->readonly || mails_has_sealed(m))
+		return -ENOKEY;
+	if ((rc = m->server_key_make(m->sealing_arg, &k)) == 0)
+		rc = server_key_take(m, k, true);
+	seal_key_unref(&k);
+	return rc;
+}
+
+int
+sealing_of(struct mails *m, const char *account, enum mails_sealing *how,
+    unsigned char public[static SEAL_PUBLIC_LEN])
+{
+	int rc = m->account_sealing == NULL
+	    ? -ENOENT
+	    : m->account_sealing(m->sealing_arg, account, how, public);
+
+	if (rc == -ENOENT) {
+		*how = m->seal == MAILS_SEAL_NONE ? MAILS_SEAL_NONE
+						  : MAILS_SEAL_SERVER;
+		rc = 0;
+	}
 	return rc;
 }
 
 int
 sealing_open(struct mails *m, const struct mails_conf *conf, struct buf *err)
 {
-	int rc = conf->server_key == NULL ? 0 : server_key_take(m, conf);
+	bool first =
+	    conf->seal != MAILS_SEAL_NONE && !conf->store.readonly;
+	int rc = conf->server_key == NULL
+	    ? 0
+	    : server_key_take(m, conf->server_key, first);
 
+	m->readonly = conf->store.readonly;
 	m->seal = conf->seal;
-	m->sealing = m->seal || m->has_server_key || conf->public_key != NULL;
-	m->public_key = conf->public_key;
-	m->public_key_arg = conf->public_key_arg;
+	m->sealing = m->seal != MAILS_SEAL_NONE || m->has_server_key ||
+	    conf->sealing != NULL;
+	m->account_sealing = conf->sealing;
+	m->server_key_make = conf->server_key_make;
+	m->sealing_arg = conf->sealing_arg;
 	if (rc == -EKEYREJECTED)
 		buf_put_str(err,
 		    "the mail was sealed with another key than that of "

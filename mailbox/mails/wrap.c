@@ -10,6 +10,7 @@ wrap_octets(enum wrap_kind kind)
 {
 	return kind == WRAP_ACCOUNT ? SEAL_BOX_LEN
 	    : kind == WRAP_SERVER   ? SEAL_WRAP_LEN
+	    : kind == WRAP_CLEAR    ? SEAL_SECRET_LEN
 				    : 0;
 }
 
@@ -24,38 +25,42 @@ context(struct buf *out, const char *account, struct slice about)
 	return buf_put_str(out, account) ? 0 : -ENOMEM;
 }
 
-/* Of the account. -ENOENT: it has none, so the server's key it is. */
 static int
-public_key(struct mails *m, const char *account,
-    unsigned char out[static SEAL_PUBLIC_LEN])
+wrap_with(struct mails *m, enum wrap_kind kind, struct slice c,
+    const unsigned char *public, const unsigned char *secret, struct wrap *out)
 {
-	return m->public_key == NULL
-	    ? -ENOENT
-	    : m->public_key(m->public_key_arg, account, out);
+	int rc = 0;
+
+	out->kind = kind;
+	if (kind == WRAP_ACCOUNT)
+		return seal_to(public, secret, c, out->octets);
+	if (kind == WRAP_CLEAR)
+		memcpy(out->octets, secret, SEAL_SECRET_LEN);
+	else if ((rc = server_key_need(m)) == 0)
+		rc = seal_wrap(m->server_key, secret, c, out->octets);
+	return rc;
 }
 
 int
 wrap_make(struct mails *m, const char *account, struct slice about,
     const unsigned char secret[static SEAL_SECRET_LEN], struct wrap *out)
 {
+	static const enum wrap_kind kinds[] = {
+		[MAILS_SEAL_NONE] = WRAP_CLEAR,
+		[MAILS_SEAL_SERVER] = WRAP_SERVER,
+		[MAILS_SEAL_ACCOUNT] = WRAP_ACCOUNT,
+	};
 	unsigned char public[SEAL_PUBLIC_LEN];
+	enum mails_sealing how;
 	struct buf c = BUF_INIT;
-	int rc = context(&c, account, about), found = -ENOENT;
+	int rc = context(&c, account, about);
 
 	*out = (struct wrap){ .kind = WRAP_NONE };
 	if (rc == 0)
-		found = public_key(m, account, public);
-	if (rc == 0 && found == 0) {
-		out->kind = WRAP_ACCOUNT;
-		rc = seal_to(public, secret, buf_slice(&c), out->octets);
-	} else if (rc == 0 && found == -ENOENT) {
-		out->kind = WRAP_SERVER;
-		rc = m->has_server_key ? seal_wrap(m->server_key, secret,
-					     buf_slice(&c), out->octets)
-				       : -ENOKEY;
-	} else if (rc == 0) {
-		rc = found;
-	}
+		rc = sealing_of(m, account, &how, public);
+	if (rc == 0)
+		rc = wrap_with(
+		    m, kinds[how], buf_slice(&c), public, secret, out);
 	buf_clear(&c);
 	return rc;
 }
@@ -77,6 +82,8 @@ wrap_open(struct mails *m, const char *account, const struct seal_key *k,
 		    ? -ENOKEY
 		    : seal_unwrap(
 			  m->server_key, w->octets, buf_slice(&c), secret);
+	else if (rc == 0 && w->kind == WRAP_CLEAR)
+		memcpy(secret, w->octets, SEAL_SECRET_LEN);
 	else if (rc == 0)
 		rc = -EBADMSG;
 	buf_clear(&c);

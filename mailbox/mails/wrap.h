@@ -3,7 +3,7 @@
  * Keys of Mails, wrapped for who may read what they seal: the key of a message
  * in its row, the key of an account's search index in its. With the server's
  * key, or in a box for the account's public key, which anybody can make and
- * only the account's private key opens. Nothing here waits.
+ * only the account's private key opens.
  */
 #ifndef PNEU_MAILBOX_MAILS_WRAP_H
 #define PNEU_MAILBOX_MAILS_WRAP_H
@@ -11,7 +11,13 @@
 #include "common/auth/seal.h"
 #include "common/base/slice.h"
 
-enum wrap_kind { WRAP_NONE, WRAP_SERVER, WRAP_ACCOUNT };
+enum wrap_kind {
+	WRAP_NONE,
+	WRAP_SERVER,
+	WRAP_ACCOUNT,
+	WRAP_CLEAR, /* as it is: for who shares a message with others, and has
+		     * mail not sealed */
+};
 
 struct wrap {
 	enum wrap_kind kind;
@@ -22,8 +28,9 @@ size_t wrap_octets(enum wrap_kind kind); /* of them in use; NONE: 0 */
 struct mails;
 /*
  * `about`: what the key is of, at most WRAP_ABOUT octets. It can be opened for
- * this alone, and as this account's. 0, -ENOMEM, -EIO, or why the account's
- * public key could not be read.
+ * this alone, and as this account's. May wait, where the server's key is to be
+ * made. 0, -ENOMEM, -EIO, -ENOKEY (no server's key), or why the account's public
+ * key could not be read.
  */
 #define WRAP_ABOUT 32
 int wrap_make(struct mails *m, const char *account, struct slice about,

@@ -182,8 +182,10 @@ open_maildrop(struct pop3_session *s)
 	int rc = mails_view_examine(
 	    s->env->mails, s->account, SLICE_LIT("INBOX"), &s->view);
 
-	if (rc == 0)
+	if (rc == 0) {
+		mails_view_unlock(s->view, s->key);
 		rc = read_sizes(s);
+	}
 	if (rc != 0)
 		close_maildrop(s);
 	return rc;

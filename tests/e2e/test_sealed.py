@@ -14,6 +14,7 @@ ALICE = "alice@example.test"
 MARK = "quicksilver"
 PROGRAMS = ("guard", "mailbox", "qm", "mta")
 SERVER = {"mailbox": {"encryption": "server", "compression": 0}}
+ACCOUNT = {"mailbox": {"encryption": "account", "compression": 0}}
 
 
 def message(i, size=0):
@@ -163,6 +164,76 @@ class Sealed(unittest.TestCase):
         self.assertIn(b"Body 1 of", text)
         self.assertNotIn(b"Body 2 of", text)
         self.assertIn(b"Body 3 of", text)
+
+    def test_account_end_to_end(self):
+        """Deliveries need no key; who signs in with a password brings it."""
+        s = self.start(ACCOUNT)
+        s.send("x@else.test", ["alice"], message(1))
+        s.send("x@else.test", ["alice", "bob"], message(2))
+        s.send("x@else.test", ["alice"], message(3, 400000))
+        c = self.login(s)
+        c.append("INBOX", message(4))
+        c.ok("SELECT INBOX")
+        c.ok("COPY 1:4 Archive")
+        c.ok("MOVE 3 Trash")
+        self.assert_all_there(s, ALICE, "INBOX", [1, 2, 4])
+        self.assert_all_there(s, ALICE, "Archive", [1, 2, 3, 4])
+        self.assert_all_there(s, ALICE, "Trash", [3])
+        self.assert_all_there(s, "bob@example.test", "INBOX", [2])
+        p = s.pop3("alice")
+        self.assertIn(b"Body 2 of " + MARK.encode() + b".", p.retr(2)[1])
+        p.quit()
+        c.ok("STORE 1 +FLAGS (\\Deleted)")
+        c.ok("EXPUNGE")
+        self.assert_all_there(s, ALICE, "#deleted/INBOX", [1])
+        s.pneu("mail", "undelete", ALICE)
+        self.assert_all_there(s, ALICE, "INBOX", [1, 2, 4])
+        self.assertIn("no faults", s.pneu("mail", "check"))
+        self.urls(s, c)
+        self.tools(s)
+        s.stop("mailbox")
+        self.assertEqual(in_files(s.dir, MARK), [])
+        # The server's key opens none of it.
+        with self.assertRaises(AssertionError):
+            s.pneu("mail", "show", ALICE, "INBOX", "2")
+        s.start("mailbox")
+
+    def urls(self, s, c):
+        """One's own sealed mail can be fetched by URL, by oneself."""
+        c.ok("SELECT INBOX")
+        uid = c.ok("FETCH 1 UID").untagged[0].split()[-1].strip(b")").decode()
+        url = "imap://alice%%40example.test@h/INBOX/;UID=%s" % uid
+        for access, account, status in (
+                ("user+" + ALICE, ALICE, "OK"), ("authuser", ALICE, "OK"),
+                ("authuser", "bob@example.test", "NO")):
+            access = access.replace("@", "%40")
+            made = c.ok('GENURLAUTH "%s;URLAUTH=%s" INTERNAL' % (url, access))
+            text = made.find("GENURLAUTH")
+            text = [u for u in made.untagged if b"GENURLAUTH" in u][0]
+            token = text.split(b'"')[1].decode() if b'"' in text else \
+                text.split()[-1].decode()
+            r = self.login(s, account).cmd('URLFETCH "%s"' % token)
+            self.assertEqual(r.status, status, (access, account, r))
+            self.assertEqual(b"Body" in b"".join(r.untagged), status == "OK")
+            if status == "NO":
+                self.assertEqual(r.code, "NOPERM")
+
+    def tools(self, s):
+        self.assertIn("(sealed to the account)",
+                      s.pneu("mail", "messages", ALICE))
+        r = s.pneu("mail", "show", ALICE, "INBOX", "2", check=False)
+        self.assertIn("sealed to the account, whose passwords open it",
+                      r.stderr)
+        tar = os.path.join(s.dir, "out.tar")
+        r = s.pneu("mail", "export", ALICE, tar, check=False, input="wrong\n")
+        self.assertNotEqual(r.returncode, 0)
+        self.assertIn("this opens no sealed mail", r.stderr)
+        r = s.pneu("mail", "export", ALICE, tar, check=False)
+        self.assertIn("no password", r.stderr)
+        s.pneu("mail", "export", ALICE, tar, input=PASSWORD + "\n")
+        s.pneu("mail", "import", "bob@example.test", tar)
+        os.unlink(tar)
+        self.assert_all_there(s, "bob@example.test", "Archive", [1, 2, 3, 4])
 
 
 if __name__ == "__main__":

@@ -11,20 +11,19 @@ static struct mails *mm;
 static int64_t test_keep_s; /* of mails_conf */
 
 /* How what comes in is sealed; the keys are the same in every process. */
-enum test_seal { TEST_NONE, TEST_SERVER, TEST_ACCOUNT, TEST_SEALS };
-static enum test_seal test_seal;
+static enum mails_sealing test_seal;
 static struct seal_key *test_server_key, *test_account_key;
 
 #define ALICE "alice@example.test"
 #define BOB "bob@example.test"
 
 static inline int
-test_public_key(void *arg, const char *account, unsigned char public[static 32])
+test_sealing(void *arg, const char *account, enum mails_sealing *how,
+    unsigned char public[static 32])
 {
 	(void)arg;
 	(void)account;
-	if (test_seal != TEST_ACCOUNT)
-		return -ENOENT;
+	*how = test_seal;
 	memcpy(public, seal_key_public(test_account_key), 32);
 	return 0;
 }
@@ -46,8 +45,8 @@ mails_test_open(void)
 {
 	struct mails_conf conf = { .store = test_conf(),
 		.keep_s = test_keep_s,
-		.seal = test_seal != TEST_NONE,
-		.public_key = test_public_key,
+		.seal = test_seal,
+		.sealing = test_sealing,
 		.compression = 1 };
 	struct buf err = BUF_INIT;
 
@@ -91,11 +90,11 @@ static inline void
 mails_run_sealed_too(void (*body)(void))
 {
 	mails_run_on_all(body);
-	test_seal = TEST_SERVER;
+	test_seal = MAILS_SEAL_SERVER;
 	mails_run_on(&test_engines[0], body);
-	test_seal = TEST_ACCOUNT;
+	test_seal = MAILS_SEAL_ACCOUNT;
 	mails_run_on(&test_engines[1], body);
-	test_seal = TEST_NONE;
+	test_seal = MAILS_SEAL_NONE;
 }
 
 #define MAILS_ON_ALL(body)                                                     \
@@ -117,6 +116,7 @@ message_of(const char *text)
 	struct mails_message *msg = NULL;
 
 	CHECK_INT(mails_message_begin(mm, &msg), 0);
+	CHECK_INT(mails_message_for(msg, ALICE), 0);
 	CHECK_INT(mails_message_write(msg, slice_str(text)), 0);
 	CHECK_INT(mails_message_end(msg), 0);
 	return msg;

@@ -293,6 +293,7 @@ message_put(struct slice octets)
 		.internaldate = INT64_MIN };
 
 	CHECK_INT(mails_message_begin(mm, &msg), 0);
+	CHECK_INT(mails_message_for(msg, ALICE), 0);
 	CHECK_INT(mails_message_write(msg, octets), 0);
 	CHECK_INT(mails_message_end(msg), 0);
 	CHECK_INT(mails_deliver(msg, &t, 1), 0);
