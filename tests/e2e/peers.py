@@ -78,14 +78,16 @@ class Peer:
 class Exim(Peer):
     script, domain = "exim.sh", "exim.test"
 
-    def __init__(self, next_port):
+    def __init__(self, next_port, **env):
+        """env: more for exim.sh."""
         if not os.path.exists(EXIM):
             raise unittest.SkipTest("no Exim: tools/deps peers")
+        self.env = env
         super().__init__(next_port)
 
     def environment(self):
         pem, key = certificate()
-        return {"CERT": pem, "KEY": key, "EXIM": EXIM}
+        return {"CERT": pem, "KEY": key, "EXIM": EXIM, **self.env}
 
     def messages(self):
         """[(recipient, octets with LF)] of what was delivered there."""
@@ -96,9 +98,11 @@ class Exim(Peer):
             parts = re.split(rb"(?m)^From .* \d\d:\d\d:\d\d \d{4}\n", f.read())
         found = []
         for text in parts[1:]:
-            to = re.search(rb"(?m)^Envelope-to: (.*)$", text)[1]
-            found.append((to.decode(), re.sub(rb"(?m)^>From ", b"From ",
-                                              text)))
+            to = re.search(rb"(?m)^Envelope-to: (.*)\n", text)
+            if to is None or not text.endswith(b"\n\n"):
+                continue # being written
+            found.append((to[1].decode(), re.sub(rb"(?m)^>From ", b"From ",
+                                                 text)))
         return found
 
 
@@ -106,9 +110,11 @@ class Postfix(Peer):
     """Delivers by LMTP to a scripted server."""
     script, domain = "postfix.sh", "postfix.test"
 
-    def __init__(self, next_port):
+    def __init__(self, next_port, extra=""):
+        """extra: more lines for main.cf."""
         if not shutil.which("postfix"):
             raise unittest.SkipTest("no Postfix: tools/deps peers")
+        self.extra = extra
         self.box = Scripted(lmtp=True, extensions=(
             "PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"))
         super().__init__(next_port)
@@ -132,8 +138,8 @@ class Postfix(Peer):
                     "smtpd_relay_restrictions = permit_mynetworks, reject\n"
                     "smtp_tls_security_level = may\n"
                     "smtp_host_lookup = native\n"
-                    "minimal_backoff_time = 1s\nqueue_run_delay = 1s\n"
-                    % (self.next_port, self.next_port))
+                    "minimal_backoff_time = 1s\nqueue_run_delay = 1s\n%s"
+                    % (self.next_port, self.next_port, self.extra))
         return {"POSTFIX_EXTRA": extra, "LMTP_PORT": str(self.box.port),
                 "SUBMISSION_PORT": str(self.more_ports[0]),
                 "SUBMISSIONS_PORT": str(self.more_ports[1])}

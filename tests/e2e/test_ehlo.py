@@ -143,6 +143,7 @@ class OverTcp(unittest.TestCase):
             c.ehlo()
             self.assertTrue(c.has_extn("requiretls"))
             self.assertEqual(c.mail("a@b.test")[0], 250)
+            c.quit() # or its transaction would be waited for
 
     def test_who_asks_them_uses_it(self):
         guard = self.start("guard")

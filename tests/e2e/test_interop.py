@@ -4,94 +4,20 @@ Exim."""
 import email
 import json
 import os
+import shutil
 import smtplib
+import subprocess
+import tempfile
 import unittest
 
 import peers
-from pneu import (PASSWORD, PATIENCE, System, certificate, listening_socket,
-                  tls_context, until)
+from beside import HARD, Beside, bdat, message, status_of, submit
+from pneu import PATIENCE, System, certificate, listening_socket, until
 from zone import TestZone
 
-HEAD = b"Subject: %s\r\nFrom: %s\r\n\r\n"
 
-
-def message(subject, sender=b"alice@example.test", body=b"body\r\n"):
-    return HEAD % (subject, sender) + body
-
-
-# What a relay could get wrong: dots, long lines, all octets but CR, LF, NUL.
-HARD = (b".\r\n..\r\n.x\r\n\r\nFrom here\r\n" + b"y" * 990 + b"\r\n" +
-        bytes(c for c in range(1, 256) if c not in (10, 13)) + b"\r\n")
-
-
-def submit(system, user="alice"):
-    c = smtplib.SMTP("127.0.0.1", system.port["submission"], timeout=PATIENCE)
-    c.starttls(context=tls_context())
-    c.ehlo()
-    c.login(system.address(user), PASSWORD)
-    return c
-
-
-def bdat(c, data):
-    """The message in two chunks; the final reply."""
-    half = len(data) // 2
-    c.send(b"BDAT %d\r\n" % half + data[:half])
-    code, text = c.getreply()
-    if code != 250:
-        return code, text
-    c.send(b"BDAT %d LAST\r\n" % (len(data) - half) + data[half:])
-    return c.getreply()
-
-
-def status_of(text):
-    """(message fields, recipient fields, ...) of a delivery report."""
-    m = email.message_from_bytes(text)
-    part = next(p for p in m.walk() if p.get_content_type() in
-                ("message/delivery-status", "message/global-delivery-status"))
-    return part.get_payload()
-
-
-class WithPeer:
-    """The same for each peer; `peer_class` names it. Ours has a smarthost: the
-    peer; what the peer does not keep it hands to our mta."""
-    peer_class = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.s = System(start=False)
-        cls.addClassCleanup(cls.s.close)
-        cls.peer = cls.peer_class(cls.s.port["smtp"])
-        cls.addClassCleanup(cls.peer.close)
-        cls.s.write_conf({"qm": {
-            "smarthost": "127.0.0.1:%d" % cls.peer.port,
-            "smarthost_tls": "may", "retry_first": "100ms",
-            "retry_max": "1s"}})
-        cls.s.start_all()
-        cls.s.pneu("address", "add", "away@example.test", cls.at("bob"))
-
-    @classmethod
-    def at(cls, name):
-        return "%s@%s" % (name, cls.peer.domain)
-
-    def to_peer(self):
-        c = smtplib.SMTP("127.0.0.1", self.peer.port, timeout=PATIENCE)
-        self.addCleanup(c.close)
-        c.ehlo("client.test")
-        return c
-
-    def from_us(self):
-        c = submit(self.s)
-        self.addCleanup(c.close)
-        return c
-
-    def wait_peer(self, text, to=None):
-        def find():
-            return next((m for r, m in self.peer.messages()
-                         if text in m and to in (None, r)), None)
-        try:
-            return until(find, "message with %r" % text)
-        except AssertionError as e:
-            raise AssertionError("%s\n%s" % (e, self.peer.log()[-4000:]))
+class WithPeer(Beside):
+    """The same with each peer."""
 
     # --- from us ---
 
@@ -139,7 +65,74 @@ class WithPeer:
         self.assertIn("nobody@", recipient["Final-Recipient"])
         self.wait_peer(b"Subject: refused", self.at("bob"))
 
+    def test_size_is_respected_there(self):
+        """It is over what the peer says: nothing is sent."""
+        self.from_us().sendmail(
+            "alice@example.test", [self.at("bob")],
+            message(b"too big", body=(b"x" * 70 + b"\r\n") * 50000),
+            ["ENVID=size-there"])
+        _, recipient = status_of(self.s.wait_message("alice", b"size-there"))
+        self.assertEqual((recipient["Action"], recipient["Status"]),
+                         ("failed", "5.3.4"))
+
+    def test_each_notify_there(self):
+        """Who asked for nothing hears nothing; the later report shows that
+        the earlier one would have been there."""
+        for notify, to in (("NEVER", "nobody"), ("DELAY", "nobody"),
+                           ("SUCCESS", "nobody"), ("FAILURE", "bob"),
+                           ("FAILURE,DELAY", "nobody")):
+            self.from_us().sendmail(
+                "alice@example.test", [self.at(to)], message(b"notify"),
+                ["ENVID=there-%s-%s" % (notify.replace(",", "-"), to),
+                 "RET=HDRS"],
+                ["NOTIFY=" + notify, "ORCPT=rfc822;o+2Bx@else.test"])
+            if notify == "SUCCESS" or to == "bob":
+                self.drained()
+        fields, recipient = status_of(self.s.wait_message(
+            "alice", b"there-FAILURE-DELAY-nobody"))
+        self.assertEqual(recipient["Action"], "failed")
+        self.assertEqual(recipient["Original-Recipient"],
+                         "rfc822;o+x@else.test")
+        reports = b"".join(m for m in self.s.messages("alice")
+                           if b"there-" in m)
+        for envid in (b"there-NEVER-nobody", b"there-DELAY-nobody",
+                      b"there-SUCCESS-nobody", b"there-FAILURE-bob"):
+            self.assertNotIn(envid, reports)
+
+    def drained(self):
+        until(lambda: json.loads(self.s.pneu("queue", "list", "--json")) == [],
+              "the queue to get empty")
+
     # --- to us ---
+
+    def test_size_is_respected_here(self):
+        self.to_peer().sendmail(
+            self.at("sam"), ["bob@example.test"],
+            message(b"too big2", body=(b"x" * 70 + b"\r\n") * 35000))
+        self.wait_peer(b"bob@example.test", self.at("sam"))
+        self.assertFalse([m for m in self.s.messages("bob")
+                          if b"too big2" in m])
+
+    def test_each_notify_here(self):
+        """gone@ is forwarded to who is not there: the report is ours."""
+        for notify, to in (("NEVER", "gone"), ("SUCCESS", "gone"),
+                           ("FAILURE", "bob"), ("FAILURE,DELAY", "gone")):
+            self.to_peer().sendmail(
+                self.at("sam"), [to + "@example.test"], message(b"notify2"),
+                ["ENVID=here-%s-%s" % (notify.replace(",", "-"), to),
+                 "RET=HDRS"],
+                ["NOTIFY=" + notify, "ORCPT=rfc822;o+2Bx@else.test"])
+        fields, recipient = status_of(self.wait_peer(
+            b"Original-Envelope-Id: here-FAILURE-DELAY-gone"))
+        self.assertEqual(recipient["Action"], "failed")
+        self.assertEqual(recipient["Original-Recipient"],
+                         "rfc822;o+x@else.test")
+        self.drained()
+        reports = b"".join(m for r, m in self.peer.messages()
+                           if r == self.at("sam"))
+        for envid in (b"here-NEVER-gone", b"here-SUCCESS-gone",
+                      b"here-FAILURE-bob"):
+            self.assertNotIn(envid, reports)
 
     def test_octets_arrive_here(self):
         self.to_peer().sendmail(self.at("sam"), ["bob@example.test"],
@@ -180,7 +173,9 @@ class WithPeer:
 
 
 class WithExim(WithPeer, unittest.TestCase):
-    peer_class = peers.Exim
+    @staticmethod
+    def make_peer(port):
+        return peers.Exim(port, SIZE_LIMIT="3000000")
 
     def test_chunking_and_prdr_there(self):
         """picky@ is refused after the data, bob@ is not."""
@@ -215,7 +210,9 @@ class WithExim(WithPeer, unittest.TestCase):
 
 
 class WithPostfix(WithPeer, unittest.TestCase):
-    peer_class = peers.Postfix
+    @staticmethod
+    def make_peer(port):
+        return peers.Postfix(port, "message_size_limit = 3000000\n")
 
     def test_binary_mail_there(self):
         """Postfix offers CHUNKING and no BINARYMIME: it gets base64."""
@@ -284,7 +281,8 @@ class TwoOfOurs(unittest.TestCase):
                    "smarthost_tls": "starttls", "retry_first": "100ms",
                    "retry_max": "500ms"}})
         cls.b.write_conf({
-            "mta": {"priority_from": ["127.0.0.1"]},
+            "mta": {"priority_from": ["127.0.0.1"], "max_size": "2M",
+                    "max_recipients": 100},
             "tls": {"certificate": pem, "key": key},
             "qm": {"smarthost": "127.0.0.1:%d" % cls.a.port["smtp"],
                    "smarthost_tls": "may", "retry_first": "100ms",
@@ -389,11 +387,41 @@ class TwoOfOurs(unittest.TestCase):
             self.b.start("mta")
             self.assertIn(c.docmd("ETRN", "example.test")[0], (251, 253))
 
-    def test_pipelining_size_and_limits(self):
-        """A hundred recipients of one transaction, and one too big."""
-        self.send(b"many", to=["bob+%d@example.test" % i for i in range(100)])
+    def test_etrn_by_fetchmail(self):
+        """A client of ETRN that is not ours."""
+        if shutil.which("fetchmail") is None:
+            self.skipTest("no fetchmail")
+        with tempfile.TemporaryDirectory() as d:
+            rc = os.path.join(d, "rc")
+            with open(rc, "w") as f:
+                f.write("poll 127.0.0.1 protocol ETRN service %d fetchdomains "
+                        "example.test\n" % self.a.port["smtp"])
+            os.chmod(rc, 0o600)
+            r = subprocess.run(
+                ["fetchmail", "-v", "-f", rc, "--nosyslog", "--nodetach"],
+                env=dict(os.environ, HOME=d, FETCHMAILHOME=d), text=True,
+                capture_output=True, stdin=subprocess.DEVNULL,
+                timeout=PATIENCE)
+        self.assertRegex(r.stdout + r.stderr, r"ETRN< 25[0-3] 2\.0\.0")
+
+    def test_pipelining_and_limits(self):
+        """The other says RCPTMAX=100: nobody is refused."""
+        self.send(b"many", to=["bob+%d@example.test" % i for i in range(150)])
+        until(lambda: self.queue(self.a) == [], "the queue to get empty")
         self.assertEqual(sum(b"Subject: many" in m
-                             for m in self.b.messages("bob")), 1)
+                             for m in self.b.messages("bob")), 2)
+        log = self.b.log("mta")
+        for n in (100, 50):
+            self.assertIn("nrcpt=%d refused=0" % n, log)
+
+    def test_size(self):
+        """The other says so: nothing is sent."""
+        self.send(b"too big", ["ENVID=big"], body=(b"x" * 70 + b"\r\n") * 35000,
+                  wait=False)
+        _, recipient = status_of(
+            self.a.wait_message("alice", b"Original-Envelope-Id: big"))
+        self.assertEqual((recipient["Action"], recipient["Status"]),
+                         ("failed", "5.3.4"))
 
 
 if __name__ == "__main__":

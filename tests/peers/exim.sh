@@ -8,13 +8,17 @@
 # goes to 127.0.0.1:$NEXT_PORT. nobody@ is refused at RCPT, picky@ after the
 # data where the client has PRDR. Everything that Exim has is offered and used:
 # CHUNKING, PRDR, DSN, SMTPUTF8, STARTTLS with $CERT and $KEY.
-# Needs: SMTP_PORT NEXT_PORT CERT KEY; DOMAIN (exim.test),
-# SIZE_LIMIT.
+# Needs: SMTP_PORT NEXT_PORT CERT KEY; DOMAIN (exim.test), SIZE_LIMIT,
+# SMTPS_PORT (implicit TLS), POOR (has no extension but SIZE, PIPELINING,
+# STARTTLS and PRDR), SIGN_IN ("user:password", which are asked for by AUTH at
+# SMTPS_PORT, and given to the next server), NEXT_TLS (smtps: implicit).
 set -eu
 CMD=${1:?start|stop|status}; DIR=${2:?directory}
 mkdir -p "$DIR"; DIR=$(cd "$DIR" && pwd)
 EXIM=${EXIM:-/usr/local/lib/pneu-peers/exim/usr/sbin/exim4}
 DOMAIN=${DOMAIN:-exim.test}
+POOR=${POOR:-}; HOSTS=${POOR:+:}; HOSTS=${HOSTS:-*}
+SMTPS_PORT=${SMTPS_PORT:-}; SIGN_IN=${SIGN_IN:-}; NEXT_TLS=${NEXT_TLS:-}
 pid() { cat "$DIR/exim.pid" 2>/dev/null || true; }
 alive() { local p; p=$(pid) && [ -n "$p" ] && kill -0 "$p" 2>/dev/null; }
 case $CMD in
@@ -29,7 +33,8 @@ primary_hostname = mail.$DOMAIN
 spool_directory = $DIR/spool
 log_file_path = $DIR/log/%slog
 pid_file_path = $DIR/exim.pid
-local_interfaces = <; 127.0.0.1.$SMTP_PORT
+local_interfaces = <; 127.0.0.1.$SMTP_PORT${SMTPS_PORT:+; 127.0.0.1.$SMTPS_PORT}
+tls_on_connect_ports = $SMTPS_PORT
 log_selector = +all
 exim_user = Debian-exim
 never_users =
@@ -40,15 +45,19 @@ tls_advertise_hosts = *
 tls_certificate = $DIR/cert.pem
 tls_privatekey = $DIR/key.pem
 prdr_enable
-dsn_advertise_hosts = *
-smtputf8_advertise_hosts = *
+dsn_advertise_hosts = $HOSTS
+smtputf8_advertise_hosts = $HOSTS
+chunking_advertise_hosts = $HOSTS
 message_size_limit = ${SIZE_LIMIT:-50M}
-accept_8bitmime
+${POOR:+no_}accept_8bitmime
 queue_run_max = 2
 acl_smtp_rcpt = rcpt
 acl_smtp_data_prdr = prdr
 begin acl
 rcpt:
+${SIGN_IN:+  deny condition = \${if eq{\$received_port\}{$SMTPS_PORT\}\}
+    !authenticated = *
+    message = sign in first}
   deny local_parts = nobody
     message = nobody of that name
   accept
@@ -79,8 +88,19 @@ next:
   allow_localhost
   hosts_try_prdr = *
   hosts_try_chunking = *
+${SIGN_IN:+  hosts_require_auth = *
+  hosts_require_tls = *}
+${NEXT_TLS:+  protocol = $NEXT_TLS}
 begin retry
 * * F,1h,1s
+begin authenticators
+${SIGN_IN:+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = \${if eq{\$auth2:\$auth3\}{$SIGN_IN\}\}
+  server_set_id = \$auth2
+  client_send = ^${SIGN_IN%%:*}^${SIGN_IN#*:}}
 C
   "$EXIM" -C "$DIR/exim.conf" -bd -q1s
   for _ in $(seq 100); do
