@@ -97,6 +97,7 @@ static const struct {
 	{ "AUTH", SMTP_EXT_AUTH },
 	{ "XFORWARD", SMTP_EXT_XFORWARD },
 	{ "XTRACE", SMTP_EXT_XTRACE },
+	{ "XSOURCE", SMTP_EXT_XSOURCE },
 	{ "LIMITS", SMTP_EXT_LIMITS },
 	{ "PRDR", SMTP_EXT_PRDR },
 	{ "ETRN", SMTP_EXT_ETRN },
@@ -463,6 +464,28 @@ smtp_client_verify(
 	    utf8 ? " SMTPUTF8" : "");
 }
 
+/* May it stand in brackets in a line? */
+static bool
+is_word(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == 0x7f)
+			return false;
+	return s.n < 256;
+}
+
+int
+smtp_client_fetch(struct smtp_client *c, struct slice address,
+    struct smtp_reply *reply)
+{
+	if (c->out_of_step)
+		return -ECONNRESET;
+	if (!is_word(address))
+		return -EINVAL;
+	return client_ask(
+	    c, reply, "XFETCH <%.*s>", (int)address.n, address.p);
+}
+
 int
 smtp_client_who(struct smtp_client *c, struct slice account,
     struct slice message_id, struct smtp_reply *reply)
@@ -472,11 +495,7 @@ smtp_client_who(struct smtp_client *c, struct slice account,
 
 	if (c->out_of_step)
 		return -ECONNRESET;
-	for (size_t i = 0; i < account.n; i++)
-		if ((unsigned char)account.p[i] <= ' ' ||
-		    account.p[i] == 0x7f)
-			return -EINVAL;
-	if (smtp_xtext_encode(message_id, &id) && account.n < 256)
+	if (is_word(account) && smtp_xtext_encode(message_id, &id))
 		rc = client_ask(c, reply, "XWHO <%.*s> %s", (int)account.n,
 		    account.p, buf_str(&id));
 	buf_clear(&id);

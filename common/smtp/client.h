@@ -107,6 +107,9 @@ struct smtp_client_mail {
 	enum smtp_ret ret;
 	struct slice envid;
 	struct slice trace; /* XTRACE=, sent where offered */
+	/* XSOURCE=, or empty. Not offered: 554 5.3.3 without asking, since the
+	 * message might come to be there twice. */
+	struct slice source;
 	struct smtp_wishes wishes;
 	/* XFORWARD before MAIL, sent where offered; NULL: none. Names are
 	 * "NAME=.. ADDR=.." already encoded. */
@@ -174,6 +177,10 @@ int smtp_client_flush(struct smtp_client *c, struct slice node,
  * Message-ID without brackets. 250 <address>, 252: not known. */
 int smtp_client_who(struct smtp_client *c, struct slice account,
     struct slice message_id, struct smtp_reply *reply);
+
+/* XFETCH of our gateway: look at an outside account now; waits for its end. */
+int smtp_client_fetch(struct smtp_client *c, struct slice address,
+    struct smtp_reply *reply);
 
 /* --- pool: idle connections to a few fixed addresses (our own programs) --- */
 

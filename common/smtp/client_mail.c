@@ -132,6 +132,10 @@ put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
 		buf_put_str(b, " XTRACE=");
 		buf_put_slice(b, m->trace);
 	}
+	if (m->source.n > 0) {
+		buf_put_str(b, " XSOURCE=");
+		buf_put_slice(b, m->source);
+	}
 }
 
 static void
@@ -361,6 +365,11 @@ refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
 		return true;
 	if (m->wishes.by_mode == 'R' && refuse_by(c, &m->wishes, reply))
 		return true;
+	if (m->source.n > 0 && !(c->ext & SMTP_EXT_XSOURCE)) {
+		*reply = SMTP_REPLY(554, "5.3.3",
+		    "The next server does not know where mail comes from");
+		return true;
+	}
 	if (m->wishes.hold.n > 0 && !(c->ext & SMTP_EXT_FUTURERELEASE)) {
 		*reply = SMTP_REPLY(
 		    554, "5.3.3", "The next server cannot hold mail for later");
@@ -414,7 +423,7 @@ client_envelope(struct smtp_client *c, const struct smtp_client_mail *m,
 	int rc;
 
 	*mail_reply = (struct smtp_reply){ 0 };
-	if (!is_safe(m->from) || !is_safe(m->trace) ||
+	if (!is_safe(m->from) || !is_safe(m->trace) || !is_safe(m->source) ||
 	    !is_safe(m->wishes.hold) ||
 	    (m->xforward != NULL && !is_safe(slice_str(m->xforward))))
 		return -EINVAL;

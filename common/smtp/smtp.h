@@ -35,6 +35,7 @@ enum smtp_ext {
 	SMTP_EXT_REQUIRETLS = 1 << 18,    /* RFC 8689 */
 	SMTP_EXT_ETRN = 1 << 19,          /* RFC 1985 */
 	SMTP_EXT_BURL = 1 << 20,          /* RFC 4468 */
+	SMTP_EXT_XSOURCE = 1 << 21, /* ours: XSOURCE= of MAIL, docs/gateway.md */
 };
 
 /* A Reverse-path or Forward-path. The slices are in the arena. */
@@ -127,6 +128,7 @@ struct smtp_mail {
 	struct slice envid; /* decoded from xtext */
 	struct slice auth;  /* AUTH=, decoded; RFC 4954 5 */
 	struct slice trace; /* XTRACE=: the message's id so far, or empty */
+	struct slice source; /* XSOURCE=: where it stands elsewhere, or empty */
 	bool prdr;          /* a reply for each recipient is wanted */
 	struct smtp_wishes wishes;
 };

@@ -147,6 +147,13 @@ set_trace(struct parse *p, struct slice value)
 	return p->mail->trace.p == NULL ? -ENOMEM : 0;
 }
 
+static int
+set_source(struct parse *p, struct slice value)
+{
+	p->mail->source = arena_dup(p->arena, value);
+	return p->mail->source.p == NULL ? -ENOMEM : 0;
+}
+
 /* --- FUTURERELEASE: one of HOLDFOR and HOLDUNTIL (RFC 4865 3, 4) --- */
 
 static int
@@ -268,6 +275,7 @@ static const struct param mail_params[] = {
 	{ "ENVID", SMTP_EXT_DSN, set_envid, false },
 	{ "AUTH", SMTP_EXT_AUTH, set_auth, false },
 	{ "XTRACE", SMTP_EXT_XTRACE, set_trace, false },
+	{ "XSOURCE", SMTP_EXT_XSOURCE, set_source, false },
 	{ "PRDR", SMTP_EXT_PRDR, set_prdr, true },
 	{ "MT-PRIORITY", SMTP_EXT_MT_PRIORITY, set_priority, false },
 	{ "BY", SMTP_EXT_DELIVERBY, set_by, false },

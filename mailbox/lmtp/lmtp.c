@@ -22,6 +22,7 @@
 #include "common/mail/header.h"
 #include "common/mail/message_id.h"
 #include "common/smtp/server.h"
+#include "mailbox/lmtp/deposit.h"
 #include "mailbox/lmtp/origin.h"
 #include "mailbox/quota.h"
 
@@ -447,6 +448,56 @@ on_command(struct smtp_session *s, struct slice verb, struct slice args,
 	return origin_xwho(&lmtp.origins, s, args, reply);
 }
 
+/* --- what an outside account has (deposit.h) --- */
+
+static void
+tell_deposit(struct smtp_session *s, const struct copy *c,
+    const struct deposit *d, bool known, uint64_t octets)
+{
+	struct smtp_reply reply = reply_of(c->target.rc);
+	struct trace_record r = { .kind = TRACE_STORED,
+		.code = reply.code,
+		.octets = octets,
+		.field = { [TRACE_ACCOUNT] = slice_str(c->account),
+		    [TRACE_RECIPIENT] = c->original,
+		    [TRACE_MESSAGE_ID] = smtp_session_message_id(s),
+		    [TRACE_RULE] = known ? SLICE_LIT("it was there already")
+					 : SLICE_LIT("outside account"),
+		    [TRACE_TEXT] =
+			c->target.rc == 0 ? d->mailbox : reply.text } };
+
+	memcpy(r.enhanced, reply.enhanced, sizeof(r.enhanced));
+	trace_write(&r);
+	log_info("deposited",
+	    "account=%s mailbox=%s size=%llu known=%d rc=\"%s\"",
+	    log_qs(c->account), log_q(d->mailbox), (unsigned long long)octets,
+	    known, c->target.rc == 0 ? "ok" : strerror(-c->target.rc));
+}
+
+static int
+take_deposit(struct smtp_session *s, struct spool *body, struct copy *copies,
+    size_t n, struct smtp_reply *reply)
+{
+	struct deposit d;
+	bool known = false;
+	int rc = deposit_parse(smtp_session_tx_arena(s),
+	    smtp_session_mail(s)->source, &d);
+
+	if (rc == -EINVAL || n != 1) {
+		*reply = SMTP_REPLY(554, "5.5.4", "XSOURCE is not well-formed");
+		return 0;
+	}
+	if (rc == 0)
+		rc = deposit(lmtp.mails, copies[0].account, &copies[0].quota,
+		    &d, body, &known);
+	copies[0].target.rc = rc;
+	tell_deposit(s, &copies[0], &d, known, spool_size(body));
+	*reply = rc == -EINVAL
+	    ? SMTP_REPLY(553, "5.1.3", "there cannot be such a mailbox")
+	    : reply_of(rc);
+	return 0;
+}
+
 static int
 on_message(struct smtp_session *s, struct spool *body,
     struct smtp_reply *replies, size_t n)
@@ -462,6 +513,12 @@ on_message(struct smtp_session *s, struct spool *body,
 	for (size_t i = 0; i < n_copies; i++)
 		if ((rc = target_init(s, &copies[i])) != 0)
 			return rc;
+	if (smtp_session_mail(s)->source.n > 0) {
+		rc = take_deposit(s, body, copies, n_copies, &replies[0]);
+		for (size_t i = 1; i < n; i++)
+			replies[i] = replies[0];
+		return rc;
+	}
 	if ((rc = deliver(s, body, copies, n_copies)) != 0)
 		return rc;
 	keep_origins(s, body, copies, n_copies);
@@ -513,6 +570,7 @@ lmtp_start(
 	lmtp.origins = (struct origins){ mails, accounts };
 	lmtp.own = lmtp.server;
 	lmtp.own.extra_ehlo = own_ehlo;
+	lmtp.own.extensions |= SMTP_EXT_XSOURCE;
 	return 0;
 }
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Messages that stand elsewhere and are to be here too: pneu-gateway says by
+ * XSOURCE of MAIL where a message stands there and what is known of it, and it
+ * is taken in as the door does (mailbox/door/take.h): octet by octet, with
+ * flags and date, and once, however often it is offered.
+ *
+ *   XSOURCE=<source>;<uidvalidity>;<uid>;<seconds or ->;<use or ->;<xtext>
+ *
+ * source: 16 hexadecimal digits for account and folder there. seconds: its date
+ * of receipt. use: "\Sent" and the like without the backslash. The xtext is of
+ * flags and keywords, each followed by a space, then a tab, then the mailbox's
+ * name.
+ */
+#ifndef PNEU_MAILBOX_LMTP_DEPOSIT_H
+#define PNEU_MAILBOX_LMTP_DEPOSIT_H
+
+#include "common/smtp/smtp.h"
+#include "common/smtp/spool.h"
+#include "mailbox/door/take.h"
+
+struct deposit {
+	struct take_origin origin;
+	struct door_meta meta;
+	unsigned special;
+	struct slice mailbox;
+};
+/* The value of XSOURCE; all in the arena. 0, -EINVAL or -ENOMEM. */
+int deposit_parse(struct arena *a, struct slice value, struct deposit *out);
+
+/*
+ * Put it into the account. 0 when it is durable there, *known saying that it
+ * was before; -EINVAL: there cannot be such a mailbox; -EDQUOT, -ENOSPC, or
+ * another error.
+ */
+int deposit(struct mails *m, const char *account,
+    const struct mails_quota *quota, const struct deposit *d,
+    struct spool *body, bool *known);
+
+#endif
