@@ -289,6 +289,9 @@ key_choose(struct accounts *a, const struct conf *conf)
 		a->key_path = NULL;
 		return -ENOMEM;
 	}
+	a->outside_key_path = strdup(conf_file(conf, "accounts.outside_key"));
+	if (a->outside_key_path == NULL)
+		return -ENOMEM;
 	if (strcmp(a->store_conf.engine, "embedded") != 0) {
 		random_octets(a->key, sizeof(a->key));
 		a->has_key = true;
@@ -420,6 +423,7 @@ accounts_close(struct accounts **a)
 	free(c->subaddress);
 	free(c->hostname);
 	free(c->key_path);
+	free(c->outside_key_path);
 	OPENSSL_cleanse(c, sizeof(*c));
 	free(c);
 }

@@ -35,13 +35,21 @@ generation_get(struct accounts *a, struct slice part, struct buf *out)
 	return rc == -ENOENT ? 0 : rc;
 }
 
+/* Outside accounts stand together, whatever their domain (outside.c). */
+static struct slice
+part_of(struct arena *arena, struct slice domain)
+{
+	return domain.n == 0 ? SLICE_LIT("o")
+			     : accounts_partition(arena, domain);
+}
+
 static int
 change_attempt(struct change *c, change_fn *fill, const void *arg,
     const struct buf *before, struct slice after)
 {
 	int rc;
 
-	if ((c->part = accounts_partition(&c->arena, c->domain)).p == NULL ||
+	if ((c->part = part_of(&c->arena, c->domain)).p == NULL ||
 	    (c->b = store_batch_new(c->a->store, c->part)) == NULL)
 		return -ENOMEM;
 	if (before->n == 0)
@@ -78,7 +86,7 @@ accounts_change(struct accounts *a, struct slice domain, change_fn *fill,
 	int rc = accounts_ready(a);
 
 	for (int i = 0; i < ATTEMPTS && rc == 0; i++) {
-		struct slice part = accounts_partition(&c.arena, domain);
+		struct slice part = part_of(&c.arena, domain);
 
 		rc =
 		    part.p == NULL ? -ENOMEM : generation_get(a, part, &before);

@@ -21,7 +21,7 @@ struct change {
  * of the whole change. */
 typedef int change_fn(struct change *c, const void *arg);
 
-/* `domain` is canonical. 0, or an error with the reason in `err`. */
+/* `domain` is canonical, or empty for outside accounts. 0, or an error with the reason in `err`. */
 int accounts_change(struct accounts *a, struct slice domain, change_fn *fill,
     const void *arg, struct buf *err);
 

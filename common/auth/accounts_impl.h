@@ -11,6 +11,8 @@
  *			g		generation: changes with every batch
  *			n/LOCAL		account, alias or blocked address
  *			c/LOCAL NUL NAME	credential
+ *	o		a/ADDRESS	outside account (outside.c)
+ *			g		generation, as above
  *	m		schema, secret, domain (the first one), postmaster
  *
  * "m" only holds what can be made again from the rest (and the secret).
@@ -45,7 +47,7 @@ struct accounts {
 	struct throttle *throttle;
 	struct auth_cache *cache;
 	char *hostname; /* in challenges */
-	char *key_path;
+	char *key_path, *outside_key_path;
 	bool has_key, key_complained;
 	unsigned char key[32]; /* of sealed passwords (secret.h) */
 	enum accounts_encryption encryption; /* mailbox.encryption */
@@ -152,6 +154,10 @@ bool record_seal_read(const struct json_t *o, struct seal_record *out);
 bool record_unlock_read(const struct json_t *o, struct unlock *out);
 /* NULL: out of memory. */
 struct json_t *record_unlock_json(const struct unlock *u);
+
+/* An object, or NULL: nothing else, not too deep, no name twice. */
+struct json_t;
+struct json_t *record_load(struct slice json);
 
 /* Scopes as text and back: "imap,pop3"; "" is all. */
 extern const struct accounts_scope_name {

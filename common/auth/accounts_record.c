@@ -62,6 +62,12 @@ load(struct slice json)
 	return o;
 }
 
+json_t *
+record_load(struct slice json)
+{
+	return load(json);
+}
+
 /* One object being read: the first fault sticks. */
 struct reader {
 	json_t *o;

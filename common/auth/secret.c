@@ -51,9 +51,14 @@ key_write(int fd, const char *path)
 	if (n != sizeof(key))
 		return n == -1 ? -errno : -ENOSPC;
 	snprintf(folder, sizeof(folder), "%s", path);
-	if (stat(dirname(folder), &st) == 0 && (st.st_mode & S_ISGID) != 0 &&
-	    fchmod(fd, 0640) == -1)
-		return -errno;
+	if (stat(dirname(folder), &st) == 0) {
+		if ((st.st_mode & S_ISGID) != 0 && fchmod(fd, 0640) == -1)
+			return -errno;
+		/* Made by root in the folder of whoever is to read it. */
+		if (geteuid() == 0 && st.st_uid != 0 &&
+		    fchown(fd, st.st_uid, (gid_t)-1) == -1)
+			return -errno;
+	}
 	/* What is sealed with it is only as durable as it is. */
 	return fsync(fd) == -1 ? -errno : 0;
 }

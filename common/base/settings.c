@@ -61,6 +61,9 @@ const struct conf_setting conf_settings[] = {
 	{ "accounts.key", CONF_STRING, "", 0, 0, NULL,
 	    "File of the key that seals the passwords kept for CRAM-MD5 and "
 	    "APOP; made when first needed; default: key in accounts.dir" },
+	{ "accounts.outside_key", CONF_STRING, "outside/key", 0, 0, NULL,
+	    "File of the key that seals the passwords of outside accounts, in "
+	    "a folder that only the gateway reads; made when first needed" },
 	{ "accounts.hash_cost", CONF_INT, "5", 1, 11, NULL,
 	    "Cost of new password hashes (yescrypt): 5 takes about 25 ms" },
 	{ "accounts.scram", CONF_BOOL, "true", 0, 0, NULL,
@@ -355,6 +358,29 @@ const struct conf_setting conf_settings[] = {
 	    "XCLIENT" },
 	{ "qm.spool_dir", CONF_STRING, "spool/qm", 0, 0, NULL,
 	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
+
+	{ "gateway.lmtp", CONF_LIST, "unix:gateway.sock", 0, 0, NULL,
+	    "Where the gateway is asked to look at an outside account now" },
+	{ "gateway.mailbox", CONF_STRING, "unix:mailbox.sock", 0, 0, NULL,
+	    "LMTP address of the mailbox on this machine that fetched mail "
+	    "goes to" },
+	{ "gateway.dir", CONF_STRING, "gateway", 0, 0, NULL,
+	    "Folder of what is known of outside accounts" },
+	{ "gateway.spool_dir", CONF_STRING, "spool/gateway", 0, 0, NULL,
+	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
+	{ "gateway.interval", CONF_DURATION, "5m", S, 168 * H, NULL,
+	    "Time between two looks at an outside account that says nothing by "
+	    "itself" },
+	{ "gateway.retry_first", CONF_DURATION, "30s", 1, 24 * H, NULL,
+	    "Wait after a look that failed (ten times that where signing in "
+	    "was refused); doubles with each more" },
+	{ "gateway.retry_max", CONF_DURATION, "1h", 1, 168 * H, NULL,
+	    "Longest such wait (six times that where signing in was "
+	    "refused)" },
+	{ "gateway.max_fetches", CONF_INT, "50", 1, 10000, NULL,
+	    "Outside accounts that are looked at at once" },
+	{ "gateway.max_per_host", CONF_INT, "10", 1, 10000, NULL,
+	    "Of these, at one host" },
 
 	{ "mgmt.http", CONF_LIST, "127.0.0.1:80", 0, 0, NULL,
 	    "Where the HTTP API and the web page are served" },

@@ -310,9 +310,9 @@ set_limits(void)
 }
 
 static size_t
-worker_count(const struct conf *conf)
+worker_count(const struct service *s, const struct conf *conf)
 {
-	int64_t n = conf_int(conf, "workers");
+	int64_t n = s->one_worker ? 1 : conf_int(conf, "workers");
 
 	if (n == 0)
 		n = sysconf(_SC_NPROCESSORS_ONLN);
@@ -327,7 +327,7 @@ serve(const struct service *s, const struct service_options *o,
 {
 	struct service_start start;
 	struct service_process p = { s, o, &start, NULL, NULL, false, -1 };
-	size_t workers = worker_count(*conf);
+	size_t workers = worker_count(s, *conf);
 	int rc;
 
 	set_limits();

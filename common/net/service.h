@@ -83,6 +83,8 @@ struct service {
 	 * a setting of the section is a TCP address (mta.guard on another
 	 * machine), they are allowed without this. */
 	bool connects_out;
+	/* One process, whatever `workers` says. */
+	bool one_worker;
 	/* It decides nothing about mail (pneu http). */
 	bool without_trace;
 	/* Signs people in: reaches the files of accounts.key and

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Partition "o": a row "a/ADDRESS" for each outside account, and the generation
+ * "g" of accounts_change.
+ */
+#include "common/auth/outside.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <libgen.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "common/auth/accounts_change.h"
+#include "common/auth/secret.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/mail/transfer.h"
+
+#define TEXT_MAX 255
+
+const char *const outside_protocols[] = { "pop3", "imap" };
+const char *const outside_securities[] = { "tls", "starttls", "none" };
+
+static struct slice
+key_of(struct arena *arena, struct slice address)
+{
+	return accounts_key(arena, "a/", address);
+}
+
+/* --- from JSON --- */
+
+static const char *
+text(struct arena *arena, const json_t *o, const char *name)
+{
+	const json_t *v = json_object_get(o, name);
+
+	return arena_strdup(arena,
+	    slice(json_string_value(v) != NULL ? json_string_value(v) : "",
+		json_string_length(v)));
+}
+
+static int64_t
+number(const json_t *o, const char *name, int64_t otherwise)
+{
+	const json_t *v = json_object_get(o, name);
+
+	return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+/* Index of the word; -1: it is none of them. */
+static int
+word(const json_t *o, const char *name, const char *const *words, int n)
+{
+	const char *v = json_string_value(json_object_get(o, name));
+
+	for (int i = 0; v != NULL && i < n; i++)
+		if (strcmp(v, words[i]) == 0)
+			return i;
+	return -1;
+}
+
+static int
+decode_sealed(struct arena *arena, const json_t *o, struct slice *out)
+{
+	const json_t *v = json_object_get(o, "sealed");
+	struct buf b = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + SECRET_OVERHEAD);
+	int rc = 0;
+
+	*out = SLICE_EMPTY;
+	if (v == NULL)
+		return 0;
+	if (!json_is_string(v) ||
+	    base64_decode(
+		&b, slice(json_string_value(v), json_string_length(v))) != 0)
+		rc = -EIO;
+	else if ((*out = arena_dup(arena, buf_slice(&b))).p == NULL)
+		rc = -ENOMEM;
+	buf_clear(&b);
+	return rc;
+}
+
+static int
+decode_folders(struct arena *arena, const json_t *o, struct outside *out)
+{
+	const json_t *v = json_object_get(o, "folders");
+	size_t n = json_array_size(v);
+	const char **list;
+
+	if (n == 0)
+		return 0;
+	if (n > OUTSIDE_FOLDERS_MAX)
+		return -EIO;
+	if ((list = arena_array(arena, n, sizeof(*list))) == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *s = json_array_get(v, i);
+
+		if (!json_is_string(s))
+			return -EIO;
+		list[i] = arena_strdup(arena,
+		    slice(json_string_value(s), json_string_length(s)));
+		if (list[i] == NULL)
+			return -ENOMEM;
+	}
+	out->folders = list;
+	out->n_folders = n;
+	return 0;
+}
+
+static int
+decode_fields(struct arena *arena, const json_t *o, struct outside *out)
+{
+	int protocol = word(o, "protocol", outside_protocols, OUTSIDE_PROTOCOLS);
+	int security =
+	    word(o, "security", outside_securities, OUTSIDE_SECURITIES);
+	int64_t port = number(o, "port", 0);
+
+	if (protocol < 0 || security < 0 || port < 1 || port > UINT16_MAX)
+		return -EIO;
+	*out = (struct outside){ .account = text(arena, o, "account"),
+		.protocol = (enum outside_protocol)protocol,
+		.server = { text(arena, o, "host"), (uint16_t)port,
+		    (enum outside_security)security },
+		.user = text(arena, o, "user"),
+		.into = text(arena, o, "into"),
+		.interval_s = number(o, "interval", 0),
+		.delete_days = number(o, "delete_days", -1),
+		.paused = json_is_true(json_object_get(o, "paused")),
+		.created_s = number(o, "created", 0) };
+	if (out->account == NULL || out->server.host == NULL ||
+	    out->user == NULL || out->into == NULL)
+		return -ENOMEM;
+	return 0;
+}
+
+static int
+decode(struct arena *arena, struct slice address, struct slice row,
+    struct outside *out)
+{
+	json_t *o = record_load(row);
+	int rc = o == NULL ? -EIO : decode_fields(arena, o, out);
+
+	if (rc == 0)
+		rc = decode_sealed(arena, o, &out->sealed);
+	if (rc == 0)
+		rc = decode_folders(arena, o, out);
+	if (rc == 0 && (out->address = arena_strdup(arena, address)) == NULL)
+		rc = -ENOMEM;
+	json_decref(o);
+	if (rc == -EIO)
+		log_error("record of an outside account is damaged",
+		    "address=%s", log_q(address));
+	return rc;
+}
+
+/* --- to JSON --- */
+
+static json_t *
+folders_json(const struct outside *o)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < o->n_folders; i++)
+		json_array_append_new(list, json_string(o->folders[i]));
+	return list;
+}
+
+/* `old`: fields of it that we do not know are kept. */
+static int
+encode(struct slice old, const struct outside *o, struct slice sealed,
+    struct buf *out)
+{
+	struct buf b64 = BUF_INIT;
+	json_t *j = old.n > 0 ? record_load(old) : json_object();
+	json_t *new;
+	char *dump = NULL;
+	int rc = 0;
+
+	base64_encode(&b64, sealed);
+	new = json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:b, "
+			"s:I, s:o, s:s}",
+	    "account", o->account, "protocol", outside_protocols[o->protocol],
+	    "host", o->server.host, "port", (int)o->server.port, "security",
+	    outside_securities[o->server.security], "user", o->user, "into",
+	    o->into, "interval", (json_int_t)o->interval_s, "delete_days",
+	    (json_int_t)o->delete_days, "paused", o->paused, "created",
+	    (json_int_t)o->created_s, "folders", folders_json(o), "sealed",
+	    buf_str(&b64));
+	if (j == NULL)
+		rc = -EIO;
+	else if (new == NULL || json_object_update(j, new) != 0)
+		rc = -ENOMEM;
+	if (rc == 0 && sealed.n == 0)
+		json_object_del(j, "sealed");
+	if (rc == 0 && (dump = json_dumps(j, JSON_COMPACT)) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0 && strlen(dump) > STORE_VALUE_MAX)
+		rc = -E2BIG;
+	if (rc == 0 && !buf_put_str(out, dump))
+		rc = -ENOMEM;
+	free(dump);
+	json_decref(new);
+	json_decref(j);
+	buf_clear(&b64);
+	return rc;
+}
+
+/* --- reading --- */
+
+int
+outside_get(struct accounts *a, struct arena *arena, struct slice address,
+    struct outside *out)
+{
+	struct accounts_name name;
+	struct slice row;
+	int rc = accounts_name(arena, address, &name);
+
+	if (rc != 0)
+		return rc == -EINVAL ? -ENOENT : rc;
+	rc = accounts_row(a, arena, SLICE_LIT("o"),
+	    key_of(arena, name.address), &row);
+	return rc == 0 ? decode(arena, name.address, row, out) : rc;
+}
+
+struct list {
+	struct arena *arena;
+	struct slice account;
+	struct outside *v;
+	size_t n, cap;
+};
+
+static int
+list_room(struct list *l)
+{
+	size_t cap = l->cap == 0 ? 32 : l->cap * 2;
+	struct outside *v;
+
+	if (l->n < l->cap)
+		return 0;
+	if ((v = arena_array(l->arena, cap, sizeof(*v))) == NULL)
+		return -ENOMEM;
+	if (l->n > 0)
+		memcpy(v, l->v, l->n * sizeof(*v));
+	l->v = v;
+	l->cap = cap;
+	return 0;
+}
+
+static int
+list_row(void *arg, struct slice key, struct slice val)
+{
+	struct list *l = arg;
+	struct outside o;
+	int rc = decode(l->arena, slice_from(key, 2), val, &o);
+
+	if (rc != 0)
+		return rc == -EIO ? 0 : rc; /* it costs itself, not the list */
+	if (l->account.n > 0 && !slice_eq_str(l->account, o.account))
+		return 0;
+	if ((rc = list_room(l)) == 0)
+		l->v[l->n++] = o;
+	return rc;
+}
+
+int
+outside_list(struct accounts *a, struct arena *arena, struct slice account,
+    struct outside **out, size_t *n)
+{
+	struct list l = { .arena = arena };
+	struct accounts_name name;
+	int rc = accounts_ready(a);
+
+	if (rc == 0 && account.n > 0) {
+		rc = accounts_name(arena, account, &name);
+		l.account = name.address;
+	}
+	if (rc == 0)
+		rc = store_scan(a->store, SLICE_LIT("o"), SLICE_LIT("a/"),
+		    SLICE_LIT("a0"), 0, list_row, &l);
+	*out = l.v;
+	*n = l.n;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int
+outside_generation(struct accounts *a, uint64_t *out)
+{
+	struct arena arena = ARENA_INIT_MAX(4096);
+	struct slice row;
+	int rc = accounts_row(a, &arena, SLICE_LIT("o"), SLICE_LIT("g"), &row);
+
+	*out = 0;
+	if (rc == 0 && row.n >= 8)
+		*out = get_be64(row.p) | 1;
+	arena_reset(&arena);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* --- the password --- */
+
+/* Its folder belongs to who makes it, and to nobody else. */
+static int
+make_folder(const char *path)
+{
+	char *folder = strdup(path);
+	int rc = folder == NULL ? -ENOMEM : 0;
+
+	if (rc == 0 && mkdir(dirname(folder), 0700) == -1 && errno != EEXIST)
+		rc = -errno;
+	free(folder);
+	return rc;
+}
+
+static int
+load_key(
+    struct accounts *a, bool make, unsigned char key[static SECRET_KEY_LEN])
+{
+	int rc;
+
+	/* Without files (tests) there is one key for all. */
+	if (strcmp(a->store_conf.engine, "embedded") != 0) {
+		memcpy(key, a->key, SECRET_KEY_LEN);
+		return 0;
+	}
+	rc = make ? make_folder(a->outside_key_path) : 0;
+	if (rc == 0)
+		rc = secret_key_load(a->outside_key_path, make, key);
+	if (rc != 0)
+		log_error("no key for the passwords of outside accounts",
+		    "file=\"%s\" error=\"%s\"", log_qs(a->outside_key_path),
+		    strerror(-rc));
+	return rc;
+}
+
+static int
+seal(struct accounts *a, struct arena *arena, struct slice address,
+    struct slice secret, struct slice *out, struct buf *err)
+{
+	unsigned char key[SECRET_KEY_LEN];
+	struct buf b = BUF_INIT;
+	int rc = load_key(a, true, key);
+
+	if (rc != 0)
+		buf_printf(err, "%s: %s", a->outside_key_path, strerror(-rc));
+	if (rc == 0)
+		rc = secret_seal(key,
+		    accounts_secret_about(arena, address, SLICE_LIT("outside")),
+		    secret, &b);
+	if (rc == 0 && (*out = arena_dup(arena, buf_slice(&b))).p == NULL)
+		rc = -ENOMEM;
+	OPENSSL_cleanse(key, sizeof(key));
+	buf_clear(&b);
+	return rc;
+}
+
+int
+outside_secret(struct accounts *a, const struct outside *o, struct buf *out)
+{
+	struct arena arena = ARENA_INIT_MAX(4096);
+	unsigned char key[SECRET_KEY_LEN];
+	int rc;
+
+	if (o->sealed.n == 0)
+		return -ENOENT;
+	if ((rc = load_key(a, false, key)) == 0)
+		rc = secret_open(key,
+		    accounts_secret_about(&arena, slice_str(o->address),
+			SLICE_LIT("outside")),
+		    o->sealed, out);
+	OPENSSL_cleanse(key, sizeof(key));
+	arena_reset(&arena);
+	return rc;
+}
+
+/* --- writing --- */
+
+struct put {
+	const struct outside *o;
+	bool add;
+	struct slice secret;
+};
+
+static bool
+is_host(const char *host)
+{
+	for (const char *p = host; *p != '\0'; p++)
+		if (!ascii_is_alpha(*p) && !ascii_is_digit(*p) &&
+		    strchr("-._:", *p) == NULL)
+			return false;
+	return *host != '\0';
+}
+
+static int
+check(struct change *c, const struct outside *o)
+{
+	int rc;
+
+	if (!is_host(o->server.host) || o->server.port == 0)
+		return change_fail(c, -EINVAL,
+		    "the server is a host's name and a port");
+	if ((rc = check_text("host", slice_str(o->server.host), TEXT_MAX,
+		 c->err)) != 0 ||
+	    (rc = check_text("user", slice_str(o->user), TEXT_MAX, c->err)) !=
+		0 ||
+	    (rc = check_text("into", slice_str(o->into), TEXT_MAX, c->err)) !=
+		0)
+		return rc;
+	if (o->n_folders > OUTSIDE_FOLDERS_MAX)
+		return change_fail(
+		    c, -EINVAL, "at most %d folders", OUTSIDE_FOLDERS_MAX);
+	for (size_t i = 0; i < o->n_folders && rc == 0; i++)
+		rc = check_text(
+		    "folder", slice_str(o->folders[i]), TEXT_MAX, c->err);
+	return rc;
+}
+
+/* Names in canonical form, and the account is one of ours. */
+static int
+names(struct change *c, const struct outside *o, struct accounts_name *address,
+    struct accounts_account *account)
+{
+	int rc = check_address(
+	    &c->arena, slice_str(o->address), address, c->err);
+
+	if (rc != 0)
+		return rc;
+	rc = accounts_account_get(
+	    c->a, &c->arena, slice_str(o->account), account);
+	if (rc == -ENOENT)
+		change_fail(c, rc, "no account %s", o->account);
+	return rc;
+}
+
+static int
+put_fill(struct change *c, const void *arg)
+{
+	const struct put *p = arg;
+	struct outside o = *p->o, old;
+	struct accounts_name address;
+	struct accounts_account account;
+	struct slice row = SLICE_EMPTY, sealed = o.sealed, key;
+	struct buf json = BUF_INIT;
+	int rc = names(c, &o, &address, &account);
+
+	if (rc == 0)
+		rc = check(c, &o);
+	if (rc != 0)
+		return rc;
+	key = key_of(&c->arena, address.address);
+	rc = accounts_row(c->a, &c->arena, c->part, key, &row);
+	if (rc == 0 && p->add) {
+		rc = decode(&c->arena, address.address, row, &old);
+		return change_fail(c, -EEXIST,
+		    "%s is there already, for %s", p->o->address,
+		    rc == 0 ? old.account : "nobody");
+	}
+	if (rc == -ENOENT && !p->add)
+		return change_fail(
+		    c, -ENOENT, "no outside account %s", p->o->address);
+	if (rc != 0 && rc != -ENOENT)
+		return rc;
+	o.account = account.address;
+	if (o.created_s == 0)
+		o.created_s = clock_wall_s();
+	rc = p->secret.p == NULL ? 0
+				 : seal(c->a, &c->arena, address.address,
+				       p->secret, &sealed, c->err);
+	if (rc != 0)
+		return rc;
+	return change_put(c, key, encode(row, &o, sealed, &json), &json);
+}
+
+int
+outside_put(struct accounts *a, const struct outside *o, bool add,
+    struct slice secret, struct buf *err)
+{
+	struct put p = { o, add, secret };
+
+	if (secret.p != NULL && secret.n > OUTSIDE_SECRET_MAX) {
+		buf_printf(err, "longer than %zu octets", OUTSIDE_SECRET_MAX);
+		return -EINVAL;
+	}
+	return accounts_change(a, SLICE_EMPTY, put_fill, &p, err);
+}
+
+static int
+remove_fill(struct change *c, const void *arg)
+{
+	const struct slice *address = arg;
+	struct accounts_name name;
+	struct slice row, key;
+	int rc = check_address(&c->arena, *address, &name, c->err);
+
+	if (rc != 0)
+		return rc;
+	key = key_of(&c->arena, name.address);
+	rc = accounts_row(c->a, &c->arena, c->part, key, &row);
+	if (rc == -ENOENT)
+		return change_fail(c, rc, "no outside account %.*s",
+		    (int)name.address.n, name.address.p);
+	if (rc == 0)
+		store_del(c->b, key);
+	return rc;
+}
+
+int
+outside_remove(struct accounts *a, struct slice address, struct buf *err)
+{
+	return accounts_change(a, SLICE_EMPTY, remove_fill, &address, err);
+}
