@@ -17,7 +17,7 @@ RUN_DIR ?= run
 PORT_BASE ?= 2000
 FUZZ_SECONDS ?= 60
 
-PROGRAMS := mta guard mailbox msa qm mgmt
+PROGRAMS := mta guard mailbox msa qm gateway mgmt
 COMMON   := base net mail smtp store auth imap
 
 ifdef SAN

@@ -72,6 +72,37 @@ const struct command commands[] = {
 	{ "password remove", "[--name NAME] [--lose-sealed-mail] ADDRESS",
 	    "Remove a password: what uses it can no longer sign in",
 	    cmd_password_remove, false },
+	{ "outside add",
+	    "--protocol pop3 --host HOST [--port N] "
+	    "[--security tls|starttls|none] [--user USER] [--into MAILBOX] "
+	    "[--interval TIME] "
+	    "[--delete-after DAYS|--keep] [--pause] ADDRESS ACCOUNT",
+	    "Fetch the mail of an address elsewhere for an account here; its "
+	    "password is asked for, or read from input",
+	    cmd_outside_add, false },
+	{ "outside list", "[--json] [ACCOUNT]",
+	    "List the outside accounts, and how they stand", cmd_outside,
+	    true },
+	{ "outside show", "[--json] ADDRESS", "Show an outside account",
+	    cmd_outside, true },
+	{ "outside set",
+	    "[--host HOST] [--port N] "
+	    "[--security tls|starttls|none] [--user USER] [--password] "
+	    "[--into MAILBOX] "
+	    "[--interval TIME|default] [--delete-after DAYS|--keep] ADDRESS",
+	    "Change an outside account; --password asks for a new one",
+	    cmd_outside_set, false },
+	{ "outside test", "[--json] ADDRESS",
+	    "Sign in there, and say how it went", cmd_outside, true },
+	{ "outside fetch", "[--json] ADDRESS",
+	    "Have it looked at now, and wait for the end", cmd_outside, true },
+	{ "outside pause", "ADDRESS", "Fetch nothing until resume",
+	    cmd_outside_pause, false },
+	{ "outside resume", "ADDRESS", "Fetch again", cmd_outside_resume,
+	    false },
+	{ "outside remove", "ADDRESS",
+	    "Fetch no more; the mail that came stays", cmd_outside_remove,
+	    false },
 	{ "auth list", "[--json]",
 	    "List who has failed to sign in, and what that costs them",
 	    cmd_auth_list, false },

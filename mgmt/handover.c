@@ -47,7 +47,8 @@ exec_beside(const char *program, char **argv)
 	return rc;
 }
 
-/* "pneu -c FILE queue list ARGS" becomes "pneu-qm -c FILE list ARGS". */
+/* "pneu -c FILE queue list ARGS" becomes "pneu-qm -c FILE list ARGS": what
+ * stands behind argv[0]. */
 static int
 hand_over(const char *program, int argc, char **argv)
 {
@@ -86,4 +87,12 @@ cmd_mail_store(const struct conf *conf, int argc, char **argv)
 {
 	(void)conf;
 	return hand_over("pneu-mailbox", argc, argv);
+}
+
+/* "pneu outside list ARGS" becomes "pneu-gateway list ARGS". */
+int
+cmd_outside(const struct conf *conf, int argc, char **argv)
+{
+	(void)conf;
+	return hand_over("pneu-gateway", argc + 1, argv - 1);
 }

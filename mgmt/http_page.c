@@ -82,7 +82,9 @@ static const char pipeline[] =
     " LMTP: local mail\n"
     "      writers --SMTP---> {msa} --LMTP--> {qm} ----------------+\n"
     "                                        |\n"
-    "                                        +----SMTP----> other servers\n";
+    "                                        +----SMTP----> other servers\n"
+    "\n"
+    "      accounts elsewhere --POP3--> {gateway} --LMTP--> {mailbox}\n";
 /* clang-format on */
 
 static void

@@ -37,6 +37,7 @@ PROTOCOLS = {
     "mailbox": [("lmtp", None), ("imap", "imap"), ("imaps", "imaps"),
                 ("pop3", "pop3"), ("pop3s", "pop3s"), ("http", "http")],
     "qm": [],
+    "gateway": [],
     "mta": [("smtp", "listen")],
     "msa": [("submission", "submission"), ("submissions", "submissions")],
 }
@@ -167,7 +168,8 @@ class System:
             "tls": {"certificate": pem, "key": key},
             "mta": {"listen": ["127.0.0.1:%d" % self.port.get("smtp", 1)]},
             "mailbox": {"lmtp": ["unix:mailbox.sock"]},
-            "msa": {}, "qm": {}, "guard": {}, "mgmt": {},
+            "msa": {}, "qm": {}, "guard": {}, "gateway": {},
+            "mgmt": {},
         }
         for program in self.programs:
             for name, setting in PROTOCOLS[program]:

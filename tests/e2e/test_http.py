@@ -64,6 +64,7 @@ class Status(unittest.TestCase):
             "qm": Greeter(b"220 qm\r\n"),
             "mta": Greeter(b"220-mta\r\n220 mta\r\n"),
             "msa": Greeter(b"220 msa\r\n"),
+            "gateway": Greeter(b"220 gateway\r\n"),
         }
         for g in self.greeters.values():
             self.addCleanup(g.close)
@@ -79,6 +80,7 @@ class Status(unittest.TestCase):
                         "pop3s": []},
             "qm": {"lmtp": at["qm"]}, "mta": {"listen": at["mta"]},
             "msa": {"submission": at["msa"], "submissions": []},
+            "gateway": {"lmtp": at["gateway"]},
         }
 
     def start(self, *assignments, **env):
@@ -139,7 +141,7 @@ class Status(unittest.TestCase):
         health = json.loads(body)
         self.assertEqual((r.status, health["status"]), (200, "ok"), body)
         self.assertEqual(set(health["programs"]),
-                         {"guard", "mailbox", "qm", "mta", "msa"})
+                         {"guard", "mailbox", "qm", "mta", "msa", "gateway"})
         sockets = health["programs"]["mailbox"]["sockets"]
         self.assertEqual([(s["protocol"], s["status"], s["said"])
                           for s in sockets], [
@@ -164,7 +166,7 @@ class Status(unittest.TestCase):
         programs = json.loads(body)["programs"]
         self.assertEqual({n: p["status"] for n, p in programs.items()}, {
             "guard": "failed", "mailbox": "ok", "qm": "failed", "mta": "ok",
-            "msa": "failed"})
+            "msa": "failed", "gateway": "ok"})
         self.assertEqual(programs["qm"]["sockets"][0]["said"],
                          "no connection: Connection refused")
         self.assertEqual(programs["msa"]["sockets"][0]["said"],
@@ -184,7 +186,7 @@ class Status(unittest.TestCase):
         self.assertIn("default-src 'none'",
                       r.getheader("Content-Security-Policy"))
         self.assertIn(b"mx.&lt;b&gt;&amp;example", body)
-        for name in (b"mta", b"guard", b"mailbox", b"msa", b"qm"):
+        for name in (b"mta", b"guard", b"mailbox", b"msa", b"qm", b"gateway"):
             self.assertIn(b"<b class=\"ok\">%s</b>" % name, body)
         depth = []
 

@@ -59,7 +59,7 @@ while True:
     signal.pause()
 """ % sys.executable
 
-NAMES = ["guard", "mailbox", "qm", "mta", "msa"]
+NAMES = ["guard", "mailbox", "qm", "mta", "msa", "gateway"]
 
 
 class Supervisor:
@@ -160,6 +160,7 @@ class Starting(unittest.TestCase):
         with Supervisor(args=["--set", "workers=3"]) as s:
             s.wait_ready()
             names = {"guard": ["lmtp"], "qm": ["lmtp"],
+                     "gateway": ["lmtp"],
                      "mailbox": ["lmtp", "imap", "imaps", "pop3", "submit",
                                  "http"],
                      "mta": ["smtp", "smtp"],
@@ -437,7 +438,7 @@ class Real(unittest.TestCase):
             health = self.health()
             self.assertEqual(health["status"], "ok", health)
             self.assertEqual(set(health["programs"]),
-                             {"guard", "mailbox", "qm", "mta", "msa"})
+                             {"guard", "mailbox", "qm", "mta", "msa", "gateway"})
             self.assertTrue(all(s["status"] == "ok"
                                 for program in health["programs"].values()
                                 for s in program["sockets"]))

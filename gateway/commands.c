@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The commands that need to know how outside accounts stand, or that speak to
+ * the other side. `pneu outside` hands over to them.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "common/base/log.h"
+#include "common/mail/date.h"
+#include "gateway/gateway.h"
+
+/* One run of one command. */
+struct run {
+	const struct conf *conf;
+	const char *command;
+	bool json;
+	const char *operand; /* or NULL */
+	int (*fn)(struct run *r); /* the exit status */
+	struct gateway g;
+	struct arena a;
+	int status;
+};
+
+static int
+complain(const struct run *r, const char *what, const char *why)
+{
+	fprintf(stderr, "pneu outside %s: %s: %s\n", r->command, what, why);
+	return 1;
+}
+
+static int
+failed(const struct run *r, int rc)
+{
+	complain(r, r->operand != NULL ? r->operand : "accounts",
+	    rc == -ENOENT ? "no such outside account; see: pneu outside list"
+		: rc == -EAGAIN ? "there are no accounts yet"
+				: strerror(-rc));
+	return rc == -ENOENT || rc == -EAGAIN ? 1 : EX_TEMPFAIL;
+}
+
+/* --- words --- */
+
+static const char *
+time_text(struct run *r, int64_t s)
+{
+	struct buf b = BUF_INIT;
+	const char *text;
+
+	if (s == 0)
+		return "never";
+	date_put_iso(&b, s);
+	text = arena_strdup(&r->a, buf_slice(&b));
+	buf_clear(&b);
+	return text != NULL ? text : "";
+}
+
+static json_t *
+json_time(struct run *r, int64_t s)
+{
+	return s == 0 ? json_null() : json_string(time_text(r, s));
+}
+
+static const char *
+span_text(struct run *r, int64_t s)
+{
+	const char *text = s % 3600 == 0 && s > 0 ? "h"
+	    : s % 60 == 0 && s > 0                ? "m"
+						  : "s";
+	int64_t n = *text == 'h' ? s / 3600 : *text == 'm' ? s / 60 : s;
+
+	text = arena_printf(&r->a, "%lld%s", (long long)n, text);
+	return text != NULL ? text : "";
+}
+
+static const char *
+state_word(const struct outside *o, const struct state_status *st)
+{
+	return o->paused ? "paused" : state_kinds[st->kind];
+}
+
+static void
+status_of(struct run *r, const struct outside *o, struct state_status *st)
+{
+	*st = (struct state_status){ .error = "" };
+	if (r->g.state != NULL &&
+	    state_status_get(r->g.state, &r->a, o->address, st) != 0)
+		st->error = "";
+}
+
+static json_t *
+folders_json(const struct outside *o)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < o->n_folders; i++)
+		json_array_append_new(list, json_string(o->folders[i]));
+	return list;
+}
+
+/* No password, and nothing of it. */
+static json_t *
+outside_json(struct run *r, const struct outside *o)
+{
+	struct state_status st;
+	json_t *j;
+
+	status_of(r, o, &st);
+	j = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:b, s:s, s:o, "
+		      "s:I, s:b, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I}",
+	    "address", o->address, "account", o->account, "protocol",
+	    outside_protocols[o->protocol], "host", o->server.host, "port",
+	    (int)o->server.port, "security",
+	    outside_securities[o->server.security], "user", o->user,
+	    "has_password", o->sealed.n > 0, "into", o->into, "folders",
+	    folders_json(o), "interval_seconds", (json_int_t)o->interval_s,
+	    "paused", o->paused, "state", state_word(o, &st), "error",
+	    st.error, "looked", json_time(r, st.looked_s), "worked",
+	    json_time(r, st.good_s), "next", json_time(r, st.next_s),
+	    "messages", (json_int_t)st.messages, "octets",
+	    (json_int_t)st.octets, "refused", (json_int_t)st.refused);
+	if (j != NULL)
+		json_object_set_new(j, "delete_after_days",
+		    o->delete_days < 0
+			? json_null()
+			: json_integer((json_int_t)o->delete_days));
+	return j;
+}
+
+static int
+print_json(json_t *j)
+{
+	int rc = j == NULL ? -1 : json_dumpf(j, stdout, JSON_INDENT(2));
+
+	json_decref(j);
+	putchar('\n');
+	return rc == 0 ? 0 : EX_IOERR;
+}
+
+/* --- list --- */
+
+static int
+list(struct run *r)
+{
+	json_t *all = r->json ? json_array() : NULL;
+	struct outside *v = NULL;
+	struct state_status st;
+	size_t n = 0;
+	int rc = outside_list(
+	    r->g.accounts, &r->a, slice_str(r->operand), &v, &n);
+
+	if (rc != 0 && rc != -EAGAIN) {
+		json_decref(all);
+		return failed(r, rc);
+	}
+	if (!r->json && n > 0)
+		printf("%-32s %-28s %-6s %-7s %s\n", "OUTSIDE", "ACCOUNT",
+		    "BY", "STATE", "LOOKED");
+	for (size_t i = 0; i < n; i++) {
+		if (r->json) {
+			json_array_append_new(all, outside_json(r, &v[i]));
+			continue;
+		}
+		status_of(r, &v[i], &st);
+		printf("%-32s %-28s %-6s %-7s %s\n", v[i].address,
+		    v[i].account, outside_protocols[v[i].protocol],
+		    state_word(&v[i], &st), time_text(r, st.looked_s));
+		if (*st.error != '\0')
+			printf("    %s\n", log_qs(st.error));
+	}
+	return r->json ? print_json(all) : 0;
+}
+
+/* --- show --- */
+
+static void
+line(const char *name, const char *value)
+{
+	printf("%-14s %s\n", name, *value != '\0' ? value : "-");
+}
+
+static void
+show_folders(const struct outside *o)
+{
+	line("into", *o->into != '\0' ? o->into
+		: o->protocol == OUTSIDE_POP3 ? "INBOX"
+					      : "folders of the same name");
+	for (size_t i = 0; i < o->n_folders; i++)
+		line(i == 0 ? "folders" : "", o->folders[i]);
+}
+
+static void
+show_text(struct run *r, const struct outside *o)
+{
+	struct state_status st;
+
+	status_of(r, o, &st);
+	line("address", o->address);
+	line("account", o->account);
+	printf("%-14s %s://%s:%u (%s)\n", "server",
+	    outside_protocols[o->protocol], o->server.host, o->server.port,
+	    outside_securities[o->server.security]);
+	line("user", o->user);
+	line("password", o->sealed.n > 0 ? "kept, sealed" : "none");
+	show_folders(o);
+	line("interval",
+	    o->interval_s > 0 ? span_text(r, o->interval_s)
+			      : "as gateway.interval says");
+	if (o->delete_days < 0)
+		line("there", "kept");
+	else
+		printf("%-14s deleted after %lld days\n", "there",
+		    (long long)o->delete_days);
+	line("state", state_word(o, &st));
+	line("error", log_qs(st.error));
+	line("looked", time_text(r, st.looked_s));
+	line("worked", time_text(r, st.good_s));
+	if (!o->paused)
+		line("next", time_text(r, st.next_s));
+	printf("%-14s %llu messages, %llu octets; %llu not taken\n", "so far",
+	    (unsigned long long)st.messages, (unsigned long long)st.octets,
+	    (unsigned long long)st.refused);
+}
+
+static int
+show(struct run *r)
+{
+	struct outside o;
+	int rc =
+	    outside_get(r->g.accounts, &r->a, slice_str(r->operand), &o);
+
+	if (rc != 0)
+		return failed(r, rc == -EAGAIN ? -ENOENT : rc);
+	if (r->json)
+		return print_json(outside_json(r, &o));
+	show_text(r, &o);
+	return 0;
+}
+
+/* --- test --- */
+
+static int
+test(struct run *r)
+{
+	struct fetch f = { .g = &r->g, .probe = true };
+	enum fetch_end end = fetch_run(&f, r->operand);
+	int status = end == FETCH_OK ? 0 : 1;
+
+	if (r->json)
+		status |= print_json(json_pack("{s:b, s:s}", "ok",
+		    end == FETCH_OK, "error", buf_str(&f.why)));
+	else if (end == FETCH_OK)
+		printf("%s: signed in at %s\n", f.o.address, f.o.server.host);
+	else
+		complain(r, r->operand, buf_str(&f.why));
+	fetch_clear(&f);
+	return status;
+}
+
+/* --- fetch --- */
+
+#define FETCH_MS (24 * 3600 * INT64_C(1000))
+
+static int
+ask(struct run *r, struct smtp_reply *reply)
+{
+	const struct smtp_client_conf client = { .lmtp = true,
+		.hostname = service_hostname(),
+		.connect_timeout_ms = 10000,
+		.timeout_ms = FETCH_MS,
+		.reply_arena = &r->a };
+	const char *run_dir = conf_file(r->conf, "run_dir");
+	struct smtp_client *c = NULL;
+	struct net_addr to;
+	size_t n;
+	const char *const *list = conf_list(r->conf, "gateway.lmtp", &n);
+	int rc = -EDESTADDRREQ;
+
+	for (size_t i = 0; i < n; i++)
+		if (net_addr_parse(&to, list[i], run_dir) == 0 &&
+		    net_addr_is_unix(&to)) {
+			rc = smtp_client_open(&c, &to, &client, reply);
+			break;
+		}
+	if (rc == 0)
+		rc = smtp_client_fetch(c, slice_str(r->operand), reply);
+	if (rc == 0) /* the text is the client's */
+		reply->text = arena_dup(&r->a, reply->text);
+	smtp_client_free(&c);
+	return rc;
+}
+
+static int
+fetch(struct run *r)
+{
+	struct smtp_reply reply = { 0 };
+	int rc = ask(r, &reply);
+	bool ok;
+
+	if (rc != 0) {
+		complain(r, "pneu-gateway does not answer", strerror(-rc));
+		return EX_UNAVAILABLE;
+	}
+	ok = smtp_reply_is_positive(&reply);
+	if (r->json)
+		return print_json(json_pack("{s:b, s:s}", "ok", ok, "text",
+			   log_q(reply.text))) |
+		    !ok;
+	if (ok)
+		printf("%s: %s\n", r->operand, log_q(reply.text));
+	else
+		complain(r, r->operand, log_q(reply.text));
+	return ok ? 0 : 1;
+}
+
+/* --- running one --- */
+
+static void
+run_main(void *arg)
+{
+	struct run *r = arg;
+	struct buf err = BUF_INIT_MAX(4096);
+	int rc = r->fn == fetch ? 0 : gateway_open(&r->g, r->conf, true, &err);
+
+	if (rc != 0) {
+		fprintf(stderr, "pneu outside %s: %s\n", r->command,
+		    err.n > 0 ? buf_str(&err) : strerror(-rc));
+		r->status = EX_TEMPFAIL;
+	} else {
+		r->status = r->fn(r);
+	}
+	gateway_close(&r->g);
+	buf_clear(&err);
+}
+
+static int
+run(struct run *r, int argc, char **argv, int min, int max)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool good = true;
+	int c;
+
+	optind = 0;
+	r->command = argv[0];
+	r->a = ARENA_INIT_MAX((size_t)256 << 20);
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		if (c == 'j')
+			r->json = true;
+		else
+			good = false;
+	if (!good || argc - optind < min || argc - optind > max) {
+		fprintf(stderr, "usage: pneu outside %s [--json] %s\n",
+		    argv[0], min > 0 ? "ADDRESS" : "[ACCOUNT]");
+		return EX_USAGE;
+	}
+	r->operand = optind < argc ? argv[optind] : NULL;
+	if (co_run(run_main, r) != 0)
+		return EX_TEMPFAIL;
+	arena_reset(&r->a);
+	return fflush(stdout) == 0 ? r->status : EX_IOERR;
+}
+
+static int
+run_list(const struct conf *conf, int argc, char **argv)
+{
+	return run(&(struct run){ .conf = conf, .fn = list }, argc, argv, 0, 1);
+}
+
+static int
+run_show(const struct conf *conf, int argc, char **argv)
+{
+	return run(&(struct run){ .conf = conf, .fn = show }, argc, argv, 1, 1);
+}
+
+static int
+run_test(const struct conf *conf, int argc, char **argv)
+{
+	return run(&(struct run){ .conf = conf, .fn = test }, argc, argv, 1, 1);
+}
+
+static int
+run_fetch(const struct conf *conf, int argc, char **argv)
+{
+	return run(
+	    &(struct run){ .conf = conf, .fn = fetch }, argc, argv, 1, 1);
+}
+
+const struct service_command gateway_commands[] = {
+	{ "list", "[--json] [ACCOUNT]",
+	    "The outside accounts, and how they stand", run_list },
+	{ "show", "[--json] ADDRESS", "One of them", run_show },
+	{ "test", "[--json] ADDRESS", "Sign in there, and say how it went",
+	    run_test },
+	{ "fetch", "[--json] ADDRESS",
+	    "Have the running gateway look at it now, and wait for the end",
+	    run_fetch },
+	{ NULL, NULL, NULL, NULL },
+};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: ISC */
+#include "gateway/fetch.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+#define SOURCE_MAX ((size_t)1600) /* of a command line's 2048 */
+
+/* --- ends --- */
+
+enum fetch_end
+fetch_fail(struct fetch *f, enum fetch_end end, const char *fmt, ...)
+{
+	va_list ap;
+
+	buf_reset(&f->why);
+	va_start(ap, fmt);
+	buf_vprintf(&f->why, fmt, ap);
+	va_end(ap);
+	return end;
+}
+
+static const char *
+colon(const char *said)
+{
+	return *said == '\0' ? "" : ": ";
+}
+
+enum fetch_end
+fetch_fail_open(struct fetch *f, int rc, const char *said)
+{
+	const char *host = f->o.server.host;
+
+	switch (rc) {
+	case -EACCES:
+		return fetch_fail(f, FETCH_LOGIN, "%s refuses to sign us in%s%s",
+		    host, colon(said), said);
+	case -ENOTSUP:
+		return fetch_fail(f, FETCH_LOGIN,
+		    "%s offers no way to sign in that we have%s%s", host,
+		    colon(said), said);
+	case -EBUSY:
+		return fetch_fail(f, FETCH_RETRY, "%s: not now%s%s", host,
+		    colon(said), said);
+	case -EPROTO:
+		return fetch_fail(f, FETCH_RETRY,
+		    "%s: not what was expected%s%s", host, colon(said), said);
+	case -ECANCELED:
+		return fetch_fail(f, FETCH_RETRY, "stopped");
+	default:
+		return fetch_fail(f, FETCH_HOST, "%s port %u: %s%s%s", host,
+		    f->o.server.port, strerror(-rc), colon(said), said);
+	}
+}
+
+enum fetch_end
+fetch_fail_broken(struct fetch *f, int rc, const char *said)
+{
+	if (f->why.n > 0) /* it was ours, and told */
+		return FETCH_RETRY;
+	return fetch_fail(f, FETCH_RETRY, "%s: %s%s%s", f->o.server.host,
+	    rc == -EPROTO ? "not what was expected" : strerror(-rc),
+	    colon(said), said);
+}
+
+/* --- to mailbox --- */
+
+static bool
+is_ascii(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text > 0x7e)
+			return false;
+	return true;
+}
+
+/* mailbox/lmtp/deposit.h */
+static bool
+put_source(const struct fetch_message *m, struct buf *out)
+{
+	struct buf text = BUF_INIT_MAX(SOURCE_MAX);
+
+	buf_printf(out, "%016llx;%u;%u;", (unsigned long long)m->source,
+	    m->uidvalidity, m->uid);
+	if (m->internaldate < 0)
+		buf_put_char(out, '-');
+	else
+		buf_printf(out, "%lld", (long long)m->internaldate);
+	buf_printf(out, ";%s;", m->use != NULL ? m->use : "-");
+	buf_put_slice(&text, m->flags);
+	buf_put_char(&text, '\t');
+	buf_put_slice(&text, m->mailbox);
+	smtp_xtext_encode(buf_slice(&text), out);
+	if (text.failed)
+		out->failed = true;
+	buf_clear(&text);
+	return !out->failed;
+}
+
+/* The reply that counts. */
+static const struct smtp_reply *
+verdict(const struct smtp_reply *mail, const struct smtp_reply *rcpt)
+{
+	return smtp_reply_is_positive(mail) ? rcpt : mail;
+}
+
+static int
+deposited(struct fetch *f, const struct fetch_message *m,
+    const struct smtp_reply *reply)
+{
+	if (smtp_reply_is_positive(reply)) {
+		f->messages++;
+		f->octets += spool_size(m->body);
+		return 0;
+	}
+	/* One that is too large or cannot be taken will not be any better;
+	 * an account that is not there is not this message's fault. */
+	if (reply->code >= 500 && strncmp(reply->enhanced, "5.1.1", 5) != 0 &&
+	    strncmp(reply->enhanced, "5.2.", 4) != 0 &&
+	    strcmp(reply->enhanced, "5.3.3") != 0) {
+		log_warning("message not taken",
+		    "outside=%s account=%s mailbox=%s size=%llu reply=\"%d %s "
+		    "%s\"",
+		    log_qs(f->o.address), log_qs(f->o.account),
+		    log_q(m->mailbox), (unsigned long long)spool_size(m->body),
+		    reply->code, reply->enhanced, log_q(reply->text));
+		f->refused++;
+		return 1;
+	}
+	fetch_fail(f, FETCH_RETRY, "our mailbox: %d %s %s", reply->code,
+	    reply->enhanced, log_q(reply->text));
+	return -EAGAIN;
+}
+
+int
+fetch_deposit(struct fetch *f, const struct fetch_message *m)
+{
+	struct smtp_client_rcpt rcpt = { .address = slice_str(f->o.account) };
+	struct buf source = BUF_INIT_MAX(SOURCE_MAX + 200);
+	char trace[ID_LEN + 1];
+	/* Binary: a NUL or a bare LF is the other side's doing, and nothing
+	 * that mail is to be lost for. */
+	struct smtp_client_mail mail = { .size = spool_size(m->body),
+		.body = SMTP_BODY_BINARYMIME,
+		.smtputf8 = !is_ascii(f->o.account) };
+	struct smtp_reply mail_reply, reply;
+	struct smtp_client *c;
+	int rc;
+
+	id_new(trace);
+	mail.trace = slice_str(trace);
+	if (!put_source(m, &source))
+		rc = -ENOMEM;
+	else if ((rc = smtp_pool_get(f->g->mailbox, &c)) == 0) {
+		mail.source = buf_slice(&source);
+		rc = smtp_client_deliver(c, &mail, &rcpt, 1, SLICE_EMPTY,
+		    m->body, &mail_reply, &reply);
+		/* Texts are the client's: before it is given back. */
+		if (rc == 0)
+			rc = deposited(f, m, verdict(&mail_reply, &rcpt.reply));
+		else
+			fetch_fail(f, FETCH_RETRY, "our mailbox: %s",
+			    strerror(-rc));
+		smtp_pool_put(f->g->mailbox, c, rc >= 0 || rc == -EAGAIN);
+	} else {
+		fetch_fail(f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
+	}
+	buf_clear(&source);
+	return rc;
+}
+
+/* --- one run --- */
+
+/* RFC 6761 6.3: nobody is asked what localhost is. */
+static int
+find_addresses(struct fetch *f)
+{
+	const char *host = f->o.server.host;
+	int rc;
+
+	if (strcasecmp(host, "localhost") == 0)
+		host = "127.0.0.1";
+	rc = dns_addresses(
+	    f->g->dns, &f->a, host, &f->addrs, &f->n_addrs, NULL);
+	for (size_t i = 0; i < f->n_addrs && rc == 0; i++)
+		net_addr_set_port(&f->addrs[i], f->o.server.port);
+	return rc == 0 && f->n_addrs == 0 ? -ENODATA : rc;
+}
+
+static enum fetch_end
+prepare(struct fetch *f, const char *address)
+{
+	int rc = outside_get(
+	    f->g->accounts, &f->a, slice_str(address), &f->o);
+
+	if (rc == -ENOENT)
+		return fetch_fail(f, FETCH_GONE, "no outside account");
+	if (rc != 0)
+		return fetch_fail(
+		    f, FETCH_RETRY, "accounts: %s", strerror(-rc));
+	rc = outside_secret(f->g->accounts, &f->o, &f->secret);
+	if (rc == 0 && memchr(f->secret.p, '\0', f->secret.n) != NULL)
+		rc = -EBADMSG;
+	if (rc == 0 && !buf_put_char(&f->secret, '\0'))
+		rc = -ENOMEM;
+	if (rc == -ENOENT)
+		return fetch_fail(f, FETCH_LOGIN, "there is no password");
+	if (rc != 0)
+		return fetch_fail(f, FETCH_LOGIN,
+		    "the password cannot be unsealed: %s",
+		    rc == -EBADMSG ? "it was sealed with another key"
+				   : strerror(-rc));
+	rc = find_addresses(f);
+	if (rc == -ENOENT || rc == -ENODATA)
+		return fetch_fail(
+		    f, FETCH_HOST, "%s: no such host", f->o.server.host);
+	if (rc != 0)
+		return fetch_fail(f, FETCH_HOST, "%s: DNS gives no answer",
+		    f->o.server.host);
+	return FETCH_OK;
+}
+
+enum fetch_end
+fetch_run(struct fetch *f, const char *address)
+{
+	enum fetch_end end;
+
+	f->a = ARENA_INIT_MAX((size_t)1 << 20);
+	f->secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
+	f->why = BUF_INIT_MAX(1000);
+	end = prepare(f, address);
+	if (end == FETCH_OK)
+		end = fetch_pop3(f);
+	return end;
+}
+
+void
+fetch_clear(struct fetch *f)
+{
+	buf_wipe(&f->secret);
+	buf_clear(&f->why);
+	arena_reset(&f->a);
+}

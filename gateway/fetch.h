@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One look at one outside account: connect, sign in, take what is new, hand each
+ * message to mailbox, and note what was dealt with. Each protocol is a file.
+ */
+#ifndef PNEU_GATEWAY_FETCH_H
+#define PNEU_GATEWAY_FETCH_H
+
+#include "common/auth/outside.h"
+#include "common/net/dns.h"
+#include "common/net/tls.h"
+#include "common/smtp/client.h"
+#include "gateway/state.h"
+
+/* What fetching needs; made at the start. */
+struct gateway {
+	struct accounts *accounts;
+	struct state *state;
+	struct dns *dns;
+	struct tls_client *tls;
+	struct smtp_pool *mailbox;
+	const char *spool_dir;
+};
+
+enum fetch_end {
+	FETCH_OK,
+	FETCH_RETRY, /* try again later */
+	FETCH_HOST,  /* the same, and not this account alone: no connection */
+	FETCH_LOGIN, /* refused to sign in */
+	FETCH_GONE,  /* there is no such outside account any more */
+};
+
+struct fetch {
+	struct gateway *g;
+	bool probe; /* only connect and sign in */
+	struct arena a; /* of the record and the addresses */
+	struct outside o;
+	struct buf secret;
+	struct net_addr *addrs;
+	size_t n_addrs;
+	/* results: */
+	struct buf why; /* for people, "" for nothing */
+	uint64_t messages, octets; /* put in */
+	uint64_t refused; /* not taken, for good */
+	bool more; /* there is more: look again at once */
+};
+
+/* f->g and f->probe are set, the rest is zero. Clear in any case. */
+enum fetch_end fetch_run(struct fetch *f, const char *address);
+void fetch_clear(struct fetch *f);
+
+/* --- for the protocols --- */
+
+#define FETCH_BATCH 1000 /* messages of one run; then others have their turn */
+
+/* End with a reason; returns `end`. */
+enum fetch_end fetch_fail(struct fetch *f, enum fetch_end end, const char *fmt,
+    ...) __attribute__((format(printf, 3, 4)));
+/* The same for what opening a connection returned, with what was said. */
+enum fetch_end fetch_fail_open(struct fetch *f, int rc, const char *said);
+/* While a connection is used. */
+enum fetch_end fetch_fail_broken(struct fetch *f, int rc, const char *said);
+
+/* A message, where it stands there, and what is known of it. */
+struct fetch_message {
+	struct spool *body;
+	uint64_t source;
+	uint32_t uidvalidity, uid;
+	int64_t internaldate; /* INT64_MIN: not known */
+	const char *use; /* "Sent" of \Sent, or NULL */
+	struct slice flags; /* each followed by a space */
+	struct slice mailbox; /* UTF-8 */
+};
+/* To mailbox, durable when it returns 0. 1: it is not to be had here, for good
+ * (told in the log, counted). Negative: stop; why is in f->why. Waits. */
+int fetch_deposit(struct fetch *f, const struct fetch_message *m);
+
+enum fetch_end fetch_pop3(struct fetch *f);
+
+#endif

@@ -1,0 +1,746 @@
+/* SPDX-License-Identifier: ISC */
+#include "gateway/roster.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/mail/address.h"
+
+#define LOOK_MS 1000 /* for accounts that have changed */
+#define SOON_MS 50   /* a host has no room now */
+
+struct host {
+	struct host *next;
+	size_t running, jobs;
+	unsigned fails;
+	int64_t not_before_ms;
+	char name[];
+};
+
+/* Who waits for the end of a look. */
+struct waiter {
+	struct waiter *next;
+	uint64_t ticket; /* the look that counts, by its number */
+	bool done, gone;
+	struct co_event event;
+	struct roster_result *result;
+};
+
+struct job {
+	struct job *next; /* by address */
+	struct host *host;
+	struct co *co; /* while it is looked at */
+	struct roster *roster;
+	int64_t due_ms;
+	int64_t interval_ms; /* its own, or 0 */
+	size_t at; /* in the heap; NOWHERE while it is looked at, or paused */
+	uint64_t looks; /* begun */
+	uint64_t print; /* of what signing in depends on */
+	struct waiter *waiters;
+	uint32_t fails;
+	bool paused, gone, listed;
+	char address[];
+};
+#define NOWHERE SIZE_MAX
+
+struct roster {
+	struct gateway *g;
+	struct roster_conf conf;
+	struct host *hosts;
+	struct job **table; /* by hash of the address */
+	size_t n_table, n_jobs;
+	struct job **heap; /* the one that is due first at the top */
+	size_t n_heap, cap_heap;
+	size_t running;
+	uint64_t generation;
+	struct co_mutex looking; /* at the accounts */
+	bool stopping;
+	struct co *co;
+	struct co_event changed; /* something is due earlier, or has ended */
+	struct co_event ended;   /* the same for who waits for the end of all */
+};
+
+static unsigned
+chance(void)
+{
+	return random_below(0x10000);
+}
+
+/* --- the heap --- */
+
+static void
+heap_set(struct roster *r, size_t at, struct job *j)
+{
+	r->heap[at] = j;
+	j->at = at;
+}
+
+static void
+heap_up(struct roster *r, struct job *j)
+{
+	size_t at = j->at, up;
+
+	for (; at > 0; at = up) {
+		up = (at - 1) / 2;
+		if (r->heap[up]->due_ms <= j->due_ms)
+			break;
+		heap_set(r, at, r->heap[up]);
+	}
+	heap_set(r, at, j);
+}
+
+static void
+heap_down(struct roster *r, struct job *j)
+{
+	size_t at = j->at, down;
+
+	while ((down = 2 * at + 1) < r->n_heap) {
+		if (down + 1 < r->n_heap &&
+		    r->heap[down + 1]->due_ms < r->heap[down]->due_ms)
+			down++;
+		if (r->heap[down]->due_ms >= j->due_ms)
+			break;
+		heap_set(r, at, r->heap[down]);
+		at = down;
+	}
+	heap_set(r, at, j);
+}
+
+static void
+heap_remove(struct roster *r, struct job *j)
+{
+	struct job *last;
+
+	if (j->at == NOWHERE)
+		return;
+	last = r->heap[--r->n_heap];
+	if (last != j) {
+		heap_set(r, j->at, last);
+		heap_up(r, last);
+		heap_down(r, last);
+	}
+	j->at = NOWHERE;
+}
+
+/* There is room: jobs and heap grow together. */
+static void
+heap_put(struct roster *r, struct job *j, int64_t due_ms)
+{
+	heap_remove(r, j);
+	j->due_ms = due_ms;
+	heap_set(r, r->n_heap++, j);
+	heap_up(r, j);
+	co_event_set(&r->changed);
+}
+
+static int
+heap_reserve(struct roster *r)
+{
+	size_t cap = r->cap_heap == 0 ? 64 : r->cap_heap * 2;
+	struct job **heap;
+
+	if (r->n_jobs < r->cap_heap)
+		return 0;
+	if ((heap = reallocarray(r->heap, cap, sizeof(*heap))) == NULL)
+		return -ENOMEM;
+	r->heap = heap;
+	r->cap_heap = cap;
+	return 0;
+}
+
+/* --- hosts --- */
+
+static struct host *
+host_get(struct roster *r, const char *name)
+{
+	struct host *h = r->hosts;
+	size_t n = strlen(name) + 1;
+
+	while (h != NULL && strcasecmp(h->name, name) != 0)
+		h = h->next;
+	if (h != NULL)
+		return h;
+	if ((h = calloc(1, sizeof(*h) + n)) == NULL)
+		return NULL;
+	memcpy(h->name, name, n);
+	h->next = r->hosts;
+	r->hosts = h;
+	return h;
+}
+
+static void
+host_leave(struct roster *r, struct host *h)
+{
+	struct host **at = &r->hosts;
+
+	if (h == NULL || --h->jobs > 0)
+		return;
+	while (*at != h)
+		at = &(*at)->next;
+	*at = h->next;
+	free(h);
+}
+
+static int
+job_at_host(struct roster *r, struct job *j, const char *name)
+{
+	struct host *h;
+
+	if (j->host != NULL && strcasecmp(j->host->name, name) == 0)
+		return 0;
+	/* One that is looked at stays with the host that it has begun at. */
+	if (j->co != NULL)
+		return 0;
+	if ((h = host_get(r, name)) == NULL)
+		return -ENOMEM;
+	h->jobs++;
+	host_leave(r, j->host);
+	j->host = h;
+	return 0;
+}
+
+/* --- jobs by address --- */
+
+#define FNV_1A 14695981039346656037u
+
+static uint64_t
+hash(uint64_t h, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+	return h;
+}
+
+static size_t
+slot_of(const struct roster *r, struct slice address)
+{
+	return (size_t)(hash(FNV_1A, address) % r->n_table);
+}
+
+static struct job *
+job_find(const struct roster *r, struct slice address)
+{
+	struct job *j;
+
+	if (r->n_table == 0)
+		return NULL;
+	j = r->table[slot_of(r, address)];
+	while (j != NULL && !slice_eq_str(address, j->address))
+		j = j->next;
+	return j;
+}
+
+static int
+table_grow(struct roster *r)
+{
+	size_t n = r->n_table == 0 ? 64 : r->n_table * 2, old_n = r->n_table;
+	struct job **old = r->table, **table, *j;
+
+	if (r->n_jobs < r->n_table)
+		return 0;
+	if ((table = calloc(n, sizeof(*table))) == NULL)
+		return -ENOMEM;
+	r->table = table;
+	r->n_table = n;
+	for (size_t i = 0; i < old_n; i++)
+		while ((j = old[i]) != NULL) {
+			size_t slot = slot_of(r, slice_str(j->address));
+
+			old[i] = j->next;
+			j->next = table[slot];
+			table[slot] = j;
+		}
+	free(old);
+	return 0;
+}
+
+static struct job *
+job_new(struct roster *r, const char *address)
+{
+	size_t n = strlen(address) + 1, slot;
+	struct job *j;
+
+	if (table_grow(r) != 0 || heap_reserve(r) != 0 ||
+	    (j = calloc(1, sizeof(*j) + n)) == NULL)
+		return NULL;
+	memcpy(j->address, address, n);
+	j->roster = r;
+	j->at = NOWHERE;
+	slot = slot_of(r, slice_str(address));
+	j->next = r->table[slot];
+	r->table[slot] = j;
+	r->n_jobs++;
+	return j;
+}
+
+/* Neither looked at nor waited for. */
+static void
+job_free(struct roster *r, struct job *j)
+{
+	struct job **at = &r->table[slot_of(r, slice_str(j->address))];
+
+	heap_remove(r, j);
+	while (*at != j)
+		at = &(*at)->next;
+	*at = j->next;
+	host_leave(r, j->host);
+	r->n_jobs--;
+	free(j);
+}
+
+/* --- waiters --- */
+
+static void
+waiters_tell(struct job *j, const struct fetch *f, enum fetch_end end)
+{
+	struct waiter **at = &j->waiters, *w;
+
+	while ((w = *at) != NULL) {
+		if (f != NULL && w->ticket > j->looks) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
+		w->done = true;
+		w->gone = f == NULL;
+		if (f != NULL) {
+			w->result->end = end;
+			w->result->messages = f->messages;
+			w->result->octets = f->octets;
+			buf_put_slice(&w->result->why, buf_slice(&f->why));
+		}
+		co_event_set(&w->event);
+	}
+}
+
+/* Neither is it looked at, nor will it be. */
+static void
+job_forget(struct roster *r, struct job *j)
+{
+	waiters_tell(j, NULL, FETCH_GONE);
+	job_free(r, j);
+}
+
+/* --- after a look --- */
+
+static void
+host_ended(struct roster *r, struct host *h, enum fetch_end end)
+{
+	h->running--;
+	if (end == FETCH_HOST) {
+		h->not_before_ms = clock_mono_ms() +
+		    backoff_retry(&r->conf.retry, ++h->fails, chance());
+	} else {
+		h->fails = 0;
+		h->not_before_ms = 0;
+	}
+}
+
+static int64_t
+wait_after(struct job *j, const struct fetch *f, enum fetch_end end)
+{
+	const struct roster_conf *c = &j->roster->conf;
+
+	if (end == FETCH_OK) {
+		j->fails = 0;
+		return f->more ? 0
+			       : backoff_interval(j->interval_ms > 0
+					 ? j->interval_ms
+					 : c->interval_ms,
+				     chance());
+	}
+	j->fails++;
+	return backoff_retry(
+	    end == FETCH_LOGIN ? &c->login : &c->retry, j->fails, chance());
+}
+
+static void
+write_status(struct job *j, const struct fetch *f, enum fetch_end end,
+    int64_t wait_ms)
+{
+	static const enum state_kind kinds[] = { STATE_OK, STATE_RETRY,
+		STATE_RETRY, STATE_LOGIN };
+	struct arena a = ARENA_INIT_MAX(16384);
+	struct state_status st;
+	int rc = state_status_get(j->roster->g->state, &a, j->address, &st);
+
+	if (rc == 0 || rc == -ENOENT || rc == -EIO) {
+		st.kind = kinds[end];
+		st.error = end == FETCH_OK ? "" : buf_str(&f->why);
+		st.looked_s = clock_wall_s();
+		if (end == FETCH_OK)
+			st.good_s = st.looked_s;
+		st.next_s = st.looked_s + wait_ms / 1000;
+		st.fails = j->fails;
+		st.messages += f->messages;
+		st.octets += f->octets;
+		st.refused += f->refused;
+		rc = state_status_put(j->roster->g->state, j->address, &st);
+	}
+	if (rc != 0)
+		log_error("state is not kept", "outside=%s error=\"%s\"",
+		    log_qs(j->address), strerror(-rc));
+	arena_reset(&a);
+}
+
+static void
+tell(const struct job *j, const struct fetch *f, enum fetch_end end,
+    int64_t took_ms)
+{
+	if (end == FETCH_OK)
+		log_info("fetched",
+		    "account=%s messages=%llu octets=%llu "
+		    "refused=%llu more=%d took_ms=%lld",
+		    log_qs(f->o.account),
+		    (unsigned long long)f->messages,
+		    (unsigned long long)f->octets,
+		    (unsigned long long)f->refused, f->more,
+		    (long long)took_ms);
+	else
+		log_warning("not fetched",
+		    "messages=%llu fails=%u reason=\"%s\"",
+		    (unsigned long long)f->messages,
+		    j->fails + 1, log_q(buf_slice(&f->why)));
+}
+
+static void
+job_ended(struct job *j, struct fetch *f, enum fetch_end end)
+{
+	struct roster *r = j->roster;
+	int64_t wait_ms = 0;
+
+	host_ended(r, j->host, end);
+	if (end != FETCH_GONE && !r->stopping && !j->gone) {
+		wait_ms = wait_after(j, f, end);
+		write_status(j, f, end, wait_ms);
+	}
+	/* Either may have come to be while that waited. */
+	if (end != FETCH_GONE && !r->stopping && !j->gone) {
+		/* Somebody has asked for one more since. */
+		waiters_tell(j, f, end);
+		if (j->waiters != NULL)
+			wait_ms = 0;
+		if (!j->paused)
+			heap_put(r, j, clock_mono_ms() + wait_ms);
+	}
+	j->co = NULL;
+	r->running--;
+	if (j->gone || end == FETCH_GONE || r->stopping)
+		job_forget(r, j);
+	co_event_set(&r->changed);
+	co_event_set(&r->ended);
+}
+
+static void
+job_main(void *arg)
+{
+	struct job *j = arg;
+	struct fetch f = { .g = j->roster->g };
+	int64_t began_ms = clock_mono_ms();
+	enum fetch_end end;
+
+	co_log_context("outside=%s", log_qs(j->address));
+	end = fetch_run(&f, j->address);
+	tell(j, &f, end, clock_mono_ms() - began_ms);
+	job_ended(j, &f, end);
+	fetch_clear(&f);
+}
+
+/* --- beginning --- */
+
+/* When it may begin; now or before: at once. */
+static int64_t
+may_begin_ms(const struct roster *r, const struct job *j, int64_t now_ms)
+{
+	if (j->waiters == NULL && j->host->not_before_ms > now_ms)
+		return j->host->not_before_ms + (int64_t)(chance() >> 6);
+	if (j->host->running >= r->conf.max_per_host)
+		return now_ms + SOON_MS;
+	return now_ms;
+}
+
+static void
+job_begin(struct roster *r, struct job *j)
+{
+	heap_remove(r, j);
+	j->looks++;
+	j->co = co_spawn(job_main, j);
+	if (j->co == NULL) {
+		heap_put(r, j, clock_mono_ms() + LOOK_MS);
+		return;
+	}
+	j->host->running++;
+	r->running++;
+}
+
+/* Begin what is due; returns when the next one is. */
+static int64_t
+begin_due(struct roster *r)
+{
+	int64_t now = clock_mono_ms(), may;
+	struct job *j;
+
+	while (r->n_heap > 0 && r->running < r->conf.max_fetches) {
+		j = r->heap[0];
+		if (j->due_ms > now)
+			return j->due_ms;
+		if ((may = may_begin_ms(r, j, now)) <= now)
+			job_begin(r, j);
+		else
+			heap_put(r, j, may);
+	}
+	return now + LOOK_MS;
+}
+
+/* --- accounts come and go --- */
+
+/* The first look: as it stood when we stopped, spread over the interval. */
+static int64_t
+first_due_ms(struct roster *r, struct job *j)
+{
+	struct arena a = ARENA_INIT_MAX(16384);
+	int64_t now_s = clock_wall_s(), wait_ms = 0;
+	struct state_status st;
+
+	if (state_status_get(r->g->state, &a, j->address, &st) == 0) {
+		j->fails = st.fails;
+		if (st.next_s > now_s && st.looked_s <= now_s)
+			wait_ms = (st.next_s - now_s) * 1000;
+	}
+	arena_reset(&a);
+	return clock_mono_ms() + wait_ms;
+}
+
+static uint64_t
+print_of(const struct outside *o)
+{
+	uint64_t h = hash(FNV_1A, o->sealed);
+
+	h = hash(h, slice_str(o->server.host));
+	h = hash(h, slice_str(o->user));
+	return h ^ (uint64_t)o->server.port << 8 ^
+	    (uint64_t)o->server.security << 4 ^ (uint64_t)o->protocol;
+}
+
+/* What failed before may work now. */
+static bool
+job_is_changed(struct job *j, const struct outside *o)
+{
+	uint64_t print = print_of(o);
+	bool changed = j->print != print;
+
+	if (changed && j->print != 0)
+		j->fails = 0;
+	j->print = print;
+	return changed;
+}
+
+static int
+job_take(struct roster *r, const struct outside *o, bool at_start)
+{
+	struct job *j = job_find(r, slice_str(o->address));
+	bool is_new = j == NULL, changed;
+
+	if (is_new && (j = job_new(r, o->address)) == NULL)
+		return -ENOMEM;
+	j->listed = true;
+	j->gone = false;
+	j->paused = o->paused;
+	j->interval_ms = o->interval_s * 1000;
+	changed = job_is_changed(j, o);
+	if (job_at_host(r, j, o->server.host) != 0)
+		return -ENOMEM;
+	if (o->paused)
+		heap_remove(r, j);
+	else if (is_new && at_start)
+		heap_put(r, j, first_due_ms(r, j));
+	else if (j->co == NULL && (j->at == NOWHERE || changed))
+		heap_put(r, j, clock_mono_ms());
+	return 0;
+}
+
+static void
+job_leave(struct roster *r, struct job *j)
+{
+	int rc;
+
+	j->gone = true;
+	heap_remove(r, j);
+	rc = state_drop(r->g->state, j->address);
+	if (rc != 0 && rc != -ENOENT)
+		log_warning("state of a removed account stays",
+		    "outside=%s error=\"%s\"", log_qs(j->address),
+		    strerror(-rc));
+	if (j->co != NULL)
+		co_cancel(j->co);
+	else
+		job_forget(r, j);
+}
+
+/* A job may go while state_drop waits: one at a time, from the start. */
+static struct job *
+unlisted(const struct roster *r)
+{
+	for (size_t i = 0; i < r->n_table; i++)
+		for (struct job *j = r->table[i]; j != NULL; j = j->next)
+			if (!j->listed && !j->gone)
+				return j;
+	return NULL;
+}
+
+static int
+take_list(struct roster *r, const struct outside *v, size_t n)
+{
+	bool at_start = r->generation == 0;
+	struct job *j;
+	int rc = 0;
+
+	for (size_t i = 0; i < r->n_table; i++)
+		for (j = r->table[i]; j != NULL; j = j->next)
+			j->listed = false;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = job_take(r, &v[i], at_start);
+	while (rc == 0 && (j = unlisted(r)) != NULL)
+		job_leave(r, j);
+	return rc;
+}
+
+/* What has changed in the directory since the last look at it. */
+static void
+look_at_accounts(struct roster *r)
+{
+	struct arena a = ARENA_INIT_MAX((size_t)256 << 20);
+	struct outside *v;
+	uint64_t generation;
+	size_t n;
+	int rc = co_mutex_lock(&r->looking, -1);
+
+	if (rc != 0)
+		return;
+	rc = outside_generation(r->g->accounts, &generation);
+	if (rc == 0 && generation != r->generation) {
+		rc = outside_list(r->g->accounts, &a, SLICE_EMPTY, &v, &n);
+		if (rc == 0)
+			rc = take_list(r, v, n);
+		if (rc == 0)
+			r->generation = generation;
+	}
+	/* -EAGAIN: there is no directory yet. */
+	if (rc != 0 && rc != -EAGAIN)
+		log_error("accounts", "error=\"%s\"", strerror(-rc));
+	co_mutex_unlock(&r->looking);
+	arena_reset(&a);
+}
+
+static void
+roster_main(void *arg)
+{
+	struct roster *r = arg;
+	int64_t look_ms = 0, next_ms, now;
+
+	while (!r->stopping) {
+		r->changed.set = false;
+		if ((now = clock_mono_ms()) >= look_ms) {
+			look_at_accounts(r);
+			look_ms = clock_mono_ms() + LOOK_MS;
+		}
+		next_ms = begin_due(r);
+		if (next_ms > look_ms)
+			next_ms = look_ms;
+		now = clock_mono_ms();
+		if (co_event_wait(
+			&r->changed, next_ms > now ? next_ms - now : 0) ==
+		    -ECANCELED)
+			break;
+	}
+	r->co = NULL;
+	co_event_set(&r->ended);
+}
+
+/* --- from outside --- */
+
+int
+roster_new(struct roster **out, struct gateway *g,
+    const struct roster_conf *conf)
+{
+	struct roster *r = calloc(1, sizeof(*r));
+
+	*out = r;
+	if (r == NULL)
+		return -ENOMEM;
+	r->g = g;
+	r->conf = *conf;
+	if ((r->co = co_spawn(roster_main, r)) == NULL) {
+		free(r);
+		*out = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void
+roster_configure(struct roster *r, const struct roster_conf *conf)
+{
+	r->conf = *conf;
+}
+
+void
+roster_free(struct roster **out)
+{
+	struct roster *r = *out;
+
+	*out = NULL;
+	if (r == NULL)
+		return;
+	r->stopping = true;
+	if (r->co != NULL)
+		co_cancel(r->co);
+	for (size_t i = 0; i < r->n_table; i++)
+		for (struct job *j = r->table[i]; j != NULL; j = j->next)
+			if (j->co != NULL)
+				co_cancel(j->co);
+	while (r->co != NULL || r->running > 0) {
+		r->ended.set = false;
+		if (co_event_wait(&r->ended, -1) == -ECANCELED)
+			return; /* what runs uses it */
+	}
+	for (size_t i = 0; i < r->n_table; i++)
+		while (r->table[i] != NULL)
+			job_forget(r, r->table[i]);
+	free(r->table);
+	free(r->heap);
+	free(r);
+}
+
+int
+roster_fetch(
+    struct roster *r, struct slice address, struct roster_result *out)
+{
+	struct waiter w = { .result = out };
+	struct job *j;
+	int rc = 0;
+
+	look_at_accounts(r);
+	if (r->stopping || (j = job_find(r, address)) == NULL || j->gone)
+		return -ENOENT;
+	if (j->paused)
+		return -EPERM;
+	w.ticket = j->looks + 1;
+	w.next = j->waiters;
+	j->waiters = &w;
+	if (j->co == NULL)
+		heap_put(r, j, clock_mono_ms());
+	while (!w.done && rc == 0)
+		rc = co_event_wait(&w.event, -1);
+	if (!w.done) {
+		struct waiter **at = &j->waiters;
+
+		while (*at != &w)
+			at = &(*at)->next;
+		*at = w.next;
+		return rc;
+	}
+	return w.gone ? -ENOENT : 0;
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: ISC */
+#include "gateway/state.h"
+
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#define KEY_LEN (1 + STATE_ID)
+#define ERROR_MAX 500
+#define ATTEMPTS 20
+
+struct state {
+	struct store *store;
+};
+
+const char *const state_kinds[] = { "new", "ok", "retry", "login" };
+
+void
+state_id(struct slice of, unsigned char out[static STATE_ID])
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+
+	/* Cannot fail but for want of memory; then it is as good as unknown. */
+	if (EVP_Digest(of.p, of.n, md, NULL, EVP_sha256(), NULL) != 1)
+		memset(md, 0, sizeof(md));
+	memcpy(out, md, STATE_ID);
+}
+
+/* --- opening --- */
+
+int
+state_open(
+    struct state **out, const struct conf *conf, bool readonly, struct buf *err)
+{
+	const struct store_conf sc = { .engine = "embedded",
+		.dir = conf_file(conf, "gateway.dir"),
+		.readonly = readonly };
+	struct state *s = calloc(1, sizeof(*s));
+	int rc = s == NULL ? -ENOMEM : store_open(&s->store, &sc, err);
+
+	if (rc != 0) {
+		free(s);
+		s = NULL;
+	}
+	*out = s;
+	return rc;
+}
+
+void
+state_close(struct state **out)
+{
+	struct state *s = *out;
+
+	*out = NULL;
+	if (s == NULL)
+		return;
+	store_close(&s->store);
+	free(s);
+}
+
+/* "p<address>" */
+static int
+part_of(const char *address, struct buf *out)
+{
+	*out = BUF_INIT_MAX(STORE_KEY_MAX - KEY_LEN);
+	buf_put_char(out, 'p');
+	buf_put_str(out, address);
+	return out->failed ? -E2BIG : 0;
+}
+
+int
+state_drop(struct state *s, const char *address)
+{
+	struct buf part;
+	int rc = part_of(address, &part);
+
+	if (rc == 0)
+		rc = store_partition_drop(s->store, buf_slice(&part));
+	buf_clear(&part);
+	return rc;
+}
+
+struct addresses {
+	int (*each)(void *arg, struct slice address);
+	void *arg;
+};
+
+static int
+one_address(void *arg, struct slice name)
+{
+	const struct addresses *a = arg;
+
+	return a->each(a->arg, slice_from(name, 1));
+}
+
+int
+state_addresses(struct state *s,
+    int (*each)(void *arg, struct slice address), void *arg)
+{
+	struct addresses a = { each, arg };
+
+	return store_partitions(s->store, SLICE_LIT("p"), one_address, &a);
+}
+
+/* One batch, again while others write too: what is put depends on nothing. */
+static int
+commit(struct state *s, struct store_batch *b)
+{
+	int rc = -EAGAIN;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		rc = store_commit_one(s->store, b);
+		if (rc != STORE_ECONFLICT && rc != STORE_EUNKNOWN)
+			break;
+	}
+	return rc;
+}
+
+static int
+put_row(struct state *s, const char *address, struct slice key,
+    struct slice val)
+{
+	struct store_batch *b = NULL;
+	struct buf part;
+	int rc = part_of(address, &part);
+
+	if (rc == 0 &&
+	    (b = store_batch_new(s->store, buf_slice(&part))) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0) {
+		store_put(b, key, val);
+		rc = commit(s, b);
+	}
+	store_batch_free(&b);
+	buf_clear(&part);
+	return rc;
+}
+
+static int
+get_row(struct state *s, const char *address, struct slice key,
+    struct buf *val)
+{
+	struct buf part;
+	int rc = part_of(address, &part);
+
+	if (rc == 0)
+		rc = store_get(s->store, buf_slice(&part), key, val);
+	buf_clear(&part);
+	return rc;
+}
+
+/* --- how it stands --- */
+
+static int64_t
+number(const json_t *o, const char *name)
+{
+	return json_integer_value(json_object_get(o, name));
+}
+
+static int
+decode(struct arena *a, const json_t *o, struct state_status *out)
+{
+	const char *kind = json_string_value(json_object_get(o, "state"));
+	const char *error = json_string_value(json_object_get(o, "error"));
+
+	out->looked_s = number(o, "looked");
+	out->good_s = number(o, "good");
+	out->next_s = number(o, "next");
+	out->fails = (uint32_t)number(o, "fails");
+	out->messages = (uint64_t)number(o, "messages");
+	out->octets = (uint64_t)number(o, "octets");
+	out->refused = (uint64_t)number(o, "refused");
+	for (int i = 0; kind != NULL && i < STATE_KINDS; i++)
+		if (strcmp(kind, state_kinds[i]) == 0)
+			out->kind = (enum state_kind)i;
+	out->error = arena_strdup(a, slice_str(error));
+	return out->error == NULL ? -ENOMEM : 0;
+}
+
+int
+state_status_get(struct state *s, struct arena *a, const char *address,
+    struct state_status *out)
+{
+	struct buf val = BUF_INIT;
+	json_t *o = NULL;
+	int rc = get_row(s, address, SLICE_LIT("s"), &val);
+
+	*out = (struct state_status){ .kind = STATE_NEW, .error = "" };
+	if (rc == 0) {
+		o = json_loadb(val.p, val.n, 0, NULL);
+		rc = json_is_object(o) ? decode(a, o, out) : -EIO;
+	}
+	json_decref(o);
+	buf_clear(&val);
+	return rc;
+}
+
+int
+state_status_put(
+    struct state *s, const char *address, const struct state_status *st)
+{
+	struct slice error = slice_head(slice_str(st->error), ERROR_MAX);
+	json_t *text = json_stringn(error.p, error.n), *o;
+	char *dump;
+	int rc = -ENOMEM;
+
+	/* What a server said, cut or not, need not be UTF-8. */
+	if (text == NULL)
+		text = json_string("not told in UTF-8");
+	o = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
+	    state_kinds[st->kind], "error", text, "looked",
+	    (json_int_t)st->looked_s, "good", (json_int_t)st->good_s, "next",
+	    (json_int_t)st->next_s, "fails", (json_int_t)st->fails, "messages",
+	    (json_int_t)st->messages, "octets", (json_int_t)st->octets,
+	    "refused", (json_int_t)st->refused);
+	dump = o == NULL ? NULL : json_dumps(o, JSON_COMPACT);
+	if (dump != NULL)
+		rc = put_row(s, address, SLICE_LIT("s"), slice_str(dump));
+	free(dump);
+	json_decref(o);
+	return rc;
+}
+
+/* --- POP3 --- */
+
+struct loading {
+	struct state_seen *v;
+	size_t n, cap;
+};
+
+static int
+load_row(void *arg, struct slice key, struct slice val)
+{
+	struct loading *l = arg;
+	size_t cap = l->cap == 0 ? 256 : l->cap * 2;
+	struct state_seen *v;
+
+	if (key.n != KEY_LEN || val.n < 8)
+		return 0;
+	if (l->n == l->cap) {
+		if ((v = reallocarray(l->v, cap, sizeof(*v))) == NULL)
+			return -ENOMEM;
+		l->v = v;
+		l->cap = cap;
+	}
+	memcpy(l->v[l->n].id, key.p + 1, STATE_ID);
+	l->v[l->n++].first_s = (int64_t)get_be64(val.p);
+	return 0;
+}
+
+int
+state_seen_load(
+    struct state *s, const char *address, struct state_seen **out, size_t *n)
+{
+	struct loading l = { 0 };
+	struct buf part;
+	int rc = part_of(address, &part);
+
+	if (rc == 0)
+		rc = store_scan(s->store, buf_slice(&part), SLICE_LIT("u"),
+		    SLICE_LIT("v"), 0, load_row, &l);
+	buf_clear(&part);
+	if (rc != 0 && rc != -ENOENT) {
+		free(l.v);
+		return rc;
+	}
+	*out = l.v;
+	*n = l.n;
+	return 0;
+}
+
+/* In batches as large as the engine takes them. */
+static int
+seen_change(struct state *s, const char *address, const struct state_seen *v,
+    size_t n, bool del)
+{
+	char key[KEY_LEN] = "u", val[8];
+	struct store_batch *b;
+	struct buf part;
+	int rc = part_of(address, &part);
+
+	for (size_t i = 0; i < n && rc == 0;) {
+		b = store_batch_new(s->store, buf_slice(&part));
+		for (size_t k = 0; k < STORE_BATCH_OPS && i < n; k++, i++) {
+			memcpy(key + 1, v[i].id, STATE_ID);
+			put_be64(val, (uint64_t)v[i].first_s);
+			if (b != NULL && del)
+				store_del(b, slice(key, KEY_LEN));
+			else if (b != NULL)
+				store_put(
+				    b, slice(key, KEY_LEN), slice(val, 8));
+		}
+		rc = b == NULL ? -ENOMEM : commit(s, b);
+		store_batch_free(&b);
+	}
+	buf_clear(&part);
+	return rc;
+}
+
+int
+state_seen_put(struct state *s, const char *address,
+    const struct state_seen *v, size_t n)
+{
+	return seen_change(s, address, v, n, false);
+}
+
+int
+state_seen_del(struct state *s, const char *address,
+    const struct state_seen *v, size_t n)
+{
+	return seen_change(s, address, v, n, true);
+}
+
+/* --- IMAP --- */
+
+static struct slice
+folder_key(struct slice name, char room[static KEY_LEN])
+{
+	room[0] = 'f';
+	state_id(name, (unsigned char *)room + 1);
+	return slice(room, KEY_LEN);
+}
+
+int
+state_folder_get(struct state *s, const char *address, struct slice name,
+    struct state_folder *out)
+{
+	struct buf val = BUF_INIT;
+	char room[KEY_LEN];
+	int rc = get_row(s, address, folder_key(name, room), &val);
+
+	*out = (struct state_folder){ 0 };
+	if (rc == 0 && val.n == 16)
+		*out = (struct state_folder){ get_be32(val.p),
+			get_be32(val.p + 4), get_be64(val.p + 8) };
+	buf_clear(&val);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int
+state_folder_put(struct state *s, const char *address, struct slice name,
+    const struct state_folder *f)
+{
+	char room[KEY_LEN], val[16];
+
+	put_be32(val, f->uidvalidity);
+	put_be32(val + 4, f->uidnext);
+	put_be64(val + 8, f->modseq);
+	return put_row(
+	    s, address, folder_key(name, room), slice(val, sizeof(val)));
+}

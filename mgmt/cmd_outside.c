@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: ISC */
+/* pneu outside add|set|pause|resume|remove: accounts elsewhere, whose mail
+ * pneu-gateway fetches. What needs the gateway is its own: handover.c. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "common/auth/outside.h"
+#include "mgmt/commands.h"
+#include "mgmt/directory.h"
+#include "mgmt/secret.h"
+
+#define DAYS_MAX 36500
+
+struct outside_args {
+	const char *address, *account;
+	const char *protocol, *host, *security, *user, *into;
+	uint64_t port;
+	const char *folders[OUTSIDE_FOLDERS_MAX];
+	size_t n_folders;
+	bool all_folders, pause, password, has_delete, has_interval;
+	int64_t delete_days, interval_s;
+	struct secret secret;
+};
+
+/* --- the command line --- */
+
+enum { OPT_FOLDERS_ALL = 256, OPT_KEEP };
+
+/* "90s", "5m", "2h", "1d", "default" (0). */
+static bool
+interval_parse(const char *text, int64_t *out)
+{
+	static const char units[] = "smhd";
+	static const int64_t seconds[] = { 1, 60, 3600, 86400 };
+	struct slice s = slice_str(text);
+	const char *unit;
+	uint64_t n;
+
+	*out = 0;
+	if (slice_eq_str(s, "default"))
+		return true;
+	if (s.n > 1 && (unit = strchr(units, s.p[s.n - 1])) != NULL &&
+	    slice_u64(slice_head(s, s.n - 1), 1000000, &n) == 0 && n > 0) {
+		*out = (int64_t)n * seconds[unit - units];
+		return true;
+	}
+	complain("%s: not an interval; like 90s, 5m, 2h, or default", text);
+	return false;
+}
+
+static bool
+number_parse(const char *what, const char *text, uint64_t max, uint64_t *out)
+{
+	if (slice_u64(slice_str(text), max, out) == 0)
+		return true;
+	complain("%s: not a %s", text, what);
+	return false;
+}
+
+static bool
+option(struct outside_args *in, int c, const char *value)
+{
+	uint64_t n;
+
+	switch (c) {
+	case 'p':
+		in->protocol = value;
+		return true;
+	case 'h':
+		in->host = value;
+		return true;
+	case 'P':
+		return number_parse("port", value, UINT16_MAX, &in->port) &&
+		    in->port > 0;
+	case 's':
+		in->security = value;
+		return true;
+	case 'u':
+		in->user = value;
+		return true;
+	case 'i':
+		in->into = value;
+		return true;
+	case 'f':
+		if (in->n_folders == OUTSIDE_FOLDERS_MAX)
+			return false;
+		in->folders[in->n_folders++] = value;
+		return true;
+	case OPT_FOLDERS_ALL:
+		return in->all_folders = true;
+	case 't':
+		return in->has_interval = interval_parse(value, &in->interval_s);
+	case 'd':
+		in->has_delete =
+		    number_parse("number of days", value, DAYS_MAX, &n);
+		in->delete_days = (int64_t)n;
+		return in->has_delete;
+	case OPT_KEEP:
+		in->delete_days = -1;
+		return in->has_delete = true;
+	case 'w':
+		return in->password = true;
+	case 'z':
+		return in->pause = true;
+	}
+	return false;
+}
+
+static bool
+parse(struct outside_args *in, int argc, char **argv, int operands)
+{
+	static const struct option options[] = {
+		{ "protocol", required_argument, NULL, 'p' },
+		{ "host", required_argument, NULL, 'h' },
+		{ "port", required_argument, NULL, 'P' },
+		{ "security", required_argument, NULL, 's' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "into", required_argument, NULL, 'i' },
+		{ "folder", required_argument, NULL, 'f' },
+		{ "all-folders", no_argument, NULL, OPT_FOLDERS_ALL },
+		{ "interval", required_argument, NULL, 't' },
+		{ "delete-after", required_argument, NULL, 'd' },
+		{ "keep", no_argument, NULL, OPT_KEEP },
+		{ "password", no_argument, NULL, 'w' },
+		{ "pause", no_argument, NULL, 'z' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	in->delete_days = -1;
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+		if (!option(in, c, optarg))
+			return false;
+	if (argc - optind != operands)
+		return false;
+	in->address = argv[optind];
+	in->account = operands > 1 ? argv[optind + 1] : NULL;
+	return true;
+}
+
+/* --- what the options say --- */
+
+static bool
+word(const char *what, const char *text, const char *const *words, int n,
+    int *out)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(text, words[i]) == 0) {
+			*out = i;
+			return true;
+		}
+	complain("%s: not a %s", text, what);
+	return false;
+}
+
+static uint16_t
+usual_port(enum outside_protocol p, enum outside_security s)
+{
+	static const uint16_t ports[OUTSIDE_PROTOCOLS][2] = {
+		[OUTSIDE_POP3] = { 995, 110 },
+		[OUTSIDE_IMAP] = { 993, 143 },
+	};
+
+	return ports[p][s == OUTSIDE_TLS ? 0 : 1];
+}
+
+/* Over what `o` has. */
+static bool
+apply(const struct outside_args *in, struct outside *o)
+{
+	int protocol = (int)o->protocol, security = (int)o->server.security;
+	bool moved = in->protocol != NULL || in->security != NULL;
+
+	if ((in->protocol != NULL &&
+		!word("protocol (pop3)", in->protocol, outside_protocols, 1,
+		    &protocol)) ||
+	    (in->security != NULL &&
+		!word("security (tls, starttls, none)", in->security,
+		    outside_securities, OUTSIDE_SECURITIES, &security)))
+		return false;
+	o->protocol = (enum outside_protocol)protocol;
+	o->server.security = (enum outside_security)security;
+	if (in->host != NULL)
+		o->server.host = in->host;
+	if (in->port != 0)
+		o->server.port = (uint16_t)in->port;
+	else if (moved || o->server.port == 0)
+		o->server.port = usual_port(o->protocol, o->server.security);
+	if (in->user != NULL)
+		o->user = in->user;
+	if (in->into != NULL)
+		o->into = in->into;
+	if (in->n_folders > 0 || in->all_folders) {
+		o->folders = in->folders;
+		o->n_folders = in->n_folders;
+	}
+	if (in->has_interval)
+		o->interval_s = in->interval_s;
+	if (in->has_delete)
+		o->delete_days = in->delete_days;
+	return true;
+}
+
+static int
+no_such_outside(struct directory *d, const char *address)
+{
+	(void)d;
+	complain("no outside account %s; `pneu outside list` lists them",
+	    address);
+	return 1;
+}
+
+static bool
+read_password(struct outside_args *in, const char *user)
+{
+	char text[400];
+
+	snprintf(text, sizeof(text), "Password of %s there: ", user);
+	if (!secret_read_once(&in->secret, text))
+		return false;
+	if (in->secret.n == 0 || in->secret.n > ACCOUNTS_PASSWORD_MAX ||
+	    memchr(in->secret.text, '\0', in->secret.n) != NULL) {
+		complain("the password is empty, longer than %d octets, or has "
+			 "a NUL",
+		    ACCOUNTS_PASSWORD_MAX);
+		return false;
+	}
+	return true;
+}
+
+/* --- add --- */
+
+static int
+add(struct directory *d, void *arg)
+{
+	struct outside_args *in = arg;
+	struct outside o = { .address = in->address,
+		.account = in->account,
+		.user = in->address,
+		.into = "",
+		.delete_days = -1,
+		.paused = in->pause,
+		.server = { .host = "" } };
+	struct accounts_account account;
+	int rc;
+
+	if (in->host == NULL || in->protocol == NULL) {
+		complain("say where: --protocol pop3 --host HOST");
+		return EX_USAGE;
+	}
+	if (!apply(in, &o))
+		return EX_USAGE;
+	/* Before anybody types a password for nothing. */
+	rc = accounts_account_get(
+	    d->a, &d->arena, slice_str(in->account), &account);
+	if (rc == -ENOENT)
+		return no_such_account(d, in->account);
+	if (!read_password(in, o.user))
+		return EX_USAGE;
+	rc = outside_put(d->a, &o, true,
+	    slice(in->secret.text, in->secret.n), &d->err);
+	return rc == 0 ? EX_OK : directory_failed(d, rc);
+}
+
+int
+cmd_outside_add(const struct conf *conf, int argc, char **argv)
+{
+	struct outside_args in = { 0 };
+	int status;
+
+	if (!parse(&in, argc, argv, 2) || in.password || in.all_folders)
+		return command_usage();
+	status = directory_run(conf, true, add, &in);
+	secret_wipe(&in.secret);
+	return status;
+}
+
+/* --- set, pause, resume --- */
+
+static int
+get(struct directory *d, const char *address, struct outside *o)
+{
+	int rc = outside_get(d->a, &d->arena, slice_str(address), o);
+
+	if (rc == -ENOENT)
+		return no_such_outside(d, address);
+	return rc == 0 ? 0 : directory_failed(d, rc);
+}
+
+static int
+put(struct directory *d, const struct outside *o, struct slice secret)
+{
+	int rc = outside_put(d->a, o, false, secret, &d->err);
+
+	return rc == 0 ? EX_OK : directory_failed(d, rc);
+}
+
+static int
+set(struct directory *d, void *arg)
+{
+	struct outside_args *in = arg;
+	struct slice secret = { NULL, 0 };
+	struct outside o;
+	int status = get(d, in->address, &o);
+
+	if (status != 0)
+		return status;
+	if (!apply(in, &o))
+		return EX_USAGE;
+	if (in->password) {
+		if (!read_password(in, o.user))
+			return EX_USAGE;
+		secret = slice(in->secret.text, in->secret.n);
+	}
+	return put(d, &o, secret);
+}
+
+int
+cmd_outside_set(const struct conf *conf, int argc, char **argv)
+{
+	struct outside_args in = { 0 };
+	int status;
+
+	if (!parse(&in, argc, argv, 1) || in.pause)
+		return command_usage();
+	status = directory_run(conf, true, set, &in);
+	secret_wipe(&in.secret);
+	return status;
+}
+
+static int
+pause_it(struct directory *d, void *arg)
+{
+	const struct outside_args *in = arg;
+	struct outside o;
+	int status = get(d, in->address, &o);
+
+	if (status != 0)
+		return status;
+	o.paused = in->pause;
+	return put(d, &o, slice(NULL, 0));
+}
+
+static int
+pause_or_resume(const struct conf *conf, int argc, char **argv, bool pause)
+{
+	struct outside_args in = { .pause = pause };
+	bool json;
+
+	if (!options_json(argc, argv, 1, 1, &json) || json)
+		return command_usage();
+	in.address = argv[optind];
+	return directory_run(conf, true, pause_it, &in);
+}
+
+int
+cmd_outside_pause(const struct conf *conf, int argc, char **argv)
+{
+	return pause_or_resume(conf, argc, argv, true);
+}
+
+int
+cmd_outside_resume(const struct conf *conf, int argc, char **argv)
+{
+	return pause_or_resume(conf, argc, argv, false);
+}
+
+/* --- remove --- */
+
+static int
+remove_it(struct directory *d, void *arg)
+{
+	const struct outside_args *in = arg;
+	int rc = outside_remove(d->a, slice_str(in->address), &d->err);
+
+	if (rc == -ENOENT)
+		return no_such_outside(d, in->address);
+	return rc == 0 ? EX_OK : directory_failed(d, rc);
+}
+
+int
+cmd_outside_remove(const struct conf *conf, int argc, char **argv)
+{
+	struct outside_args in = { 0 };
+	bool json;
+
+	if (!options_json(argc, argv, 1, 1, &json) || json)
+		return command_usage();
+	in.address = argv[optind];
+	return directory_run(conf, true, remove_it, &in);
+}
