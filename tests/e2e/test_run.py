@@ -341,8 +341,10 @@ class Supervising(unittest.TestCase):
                         args=["--ready-timeout=1"]) as s:
             self.assertEqual(s.wait(), 69)
             self.assertIn("not ready in time program=qm", s.log())
+            # On a busy machine a second is not enough for Python to begin.
             for name in NAMES:
-                self.assertFalse(alive(s.events(name, "start")[0]["pid"]))
+                for start in s.events(name, "start"):
+                    self.assertFalse(alive(start["pid"]))
 
     def test_ready_of_a_stranger_does_not_count(self):
         with Supervisor(modes={"qm": "silent"}) as s:
