@@ -31,8 +31,8 @@ struct scene {
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
 	    "S: 250-MT-PRIORITY MIXER", "S: 250-REQUIRETLS", "S: 250-ETRN",    \
 	    "S: 250-XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT",          \
-	    "S: 250-XTRACE", "S: 250-LIMITS RCPTMAX=4", "S: 250-DELIVERBY",    \
-	    "S: 250-VRFY", "S: 250 HELP"
+	    "S: 250-XTRACE", "S: 250-XSOURCE", "S: 250-LIMITS RCPTMAX=4",      \
+	    "S: 250-DELIVERBY", "S: 250-VRFY", "S: 250 HELP"
 #define EHELLO                                                                 \
 	"S: 220 mx.test ESMTP pneu", "C: EHLO a", "S: 250-mx.test",            \
 	    "S: 250-SIZE 1000", "S: 250-PIPELINING", "S: 250-8BITMIME",        \
@@ -491,12 +491,10 @@ static const struct scene scenes[] = {
 	    NULL },
 	{ "lines that end with LF, from who is listed", &careless,
 	    SCRIPT("P: 192.0.2.7:1000", "S: 220 *", "R: HELO a\n",
-		"S: 250 mx.test",
-		"R: MAIL FROM:<a@a.example>\n", "S: 250 2.1.0 *",
-		"R: RCPT TO:<b@b.example>\n", "S: 250 2.1.5 *", "R: DATA\n",
-		"S: 354 *",
-		"R: x\n.\r\n..y\n.\n\r\n.\r\n",
-		"S: 250 2.0.0 Stored", BYE),
+		"S: 250 mx.test", "R: MAIL FROM:<a@a.example>\n",
+		"S: 250 2.1.0 *", "R: RCPT TO:<b@b.example>\n",
+		"S: 250 2.1.5 *", "R: DATA\n", "S: 354 *",
+		"R: x\n.\r\n..y\n.\n\r\n.\r\n", "S: 250 2.0.0 Stored", BYE),
 	    MESSAGE("SMTP") RCPT_B "x\r\n\r\n.y\r\n\r\n\r\n--\n" },
 	{ "and from who is not", &careless,
 	    SCRIPT("P: 198.51.100.7:1000", "S: 220 *", "R: HELO a\n",
