@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
-#include "mailbox/mails/check.h"
+#include "mailbox/mails/rebuild.h"
 #include "mailbox/sealing_conf.h"
 
 #define COLLECT_AGE_S (24 * 3600) /* see mails_collect */
@@ -30,6 +30,8 @@ struct run {
 	bool json;
 	bool must_exist;          /* a store that is not there is a fault */
 	bool is_backup;           /* its rows have a sum to be verified */
+	bool rebuild;             /* of check */
+	const char *recover_to;   /* an account, or NULL */
 	int (*fn)(struct run *r); /* 0, or an exit status */
 	struct mails *mails;
 	int status;
@@ -148,6 +150,47 @@ cmd_check(struct run *r)
 			  : "%d faults\n",
 	    rc);
 	return status;
+}
+
+/* --- check --rebuild --- */
+
+static void
+rebuilt_print(const struct mails_rebuilt *b)
+{
+	char size[16];
+
+	printf("%llu messages put back (%s), %llu mailboxes mended, %llu "
+	       "damaged rows removed\n",
+	    (ull)b->messages, size_text(b->octets, size), (ull)b->mailboxes,
+	    (ull)b->rows);
+	if (b->damaged > 0)
+		printf("%llu blobs could not be put back\n", (ull)b->damaged);
+	if (b->unowned > 0)
+		printf("%llu blobs do not say whose they are; to have them in "
+		       "a mailbox: --recover-to ADDRESS\n",
+		    (ull)b->unowned);
+}
+
+static int
+cmd_rebuild(struct run *r)
+{
+	json_t *told = r->json ? json_array() : NULL;
+	struct mails_rebuilt b;
+	int rc = mails_rebuild(r->mails, r->recover_to, fault_tell, told, &b);
+
+	if (rc != 0) {
+		json_decref(told);
+		return complain(r, r->dir, rc);
+	}
+	if (r->json)
+		return print_json(json_pack(
+		    "{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "messages",
+		    (json_int_t)b.messages, "octets", (json_int_t)b.octets,
+		    "mailboxes", (json_int_t)b.mailboxes, "rows",
+		    (json_int_t)b.rows, "unowned", (json_int_t)b.unowned,
+		    "damaged", (json_int_t)b.damaged, "told", told));
+	rebuilt_print(&b);
+	return b.damaged > 0;
 }
 
 /* --- collect, stats --- */
@@ -378,10 +421,41 @@ run_on_mail(const struct conf *conf, int argc, char **argv, bool readonly,
 	return status != 0 ? status : run(&r);
 }
 
+static int
+check_usage(void)
+{
+	fprintf(stderr, "usage: pneu mail check [--json] [--rebuild "
+			"[--recover-to ADDRESS]]\n");
+	return EX_USAGE;
+}
+
 int
 run_check(const struct conf *conf, int argc, char **argv)
 {
-	return run_on_mail(conf, argc, argv, true, cmd_check);
+	struct run r = { .conf = conf,
+		.name = argv[0],
+		.dir = conf_file(conf, "mailbox.dir"),
+		.readonly = true,
+		.fn = cmd_check };
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			r.json = true;
+		else if (strcmp(argv[i], "--rebuild") == 0)
+			r.rebuild = true;
+		else if (strcmp(argv[i], "--recover-to") == 0 && i + 1 < argc)
+			r.recover_to = argv[++i];
+		else
+			return check_usage();
+	}
+	if (r.recover_to != NULL && !r.rebuild)
+		return check_usage();
+	if (r.rebuild) {
+		r.readonly = false;
+		r.must_exist = true;
+		r.fn = cmd_rebuild;
+	}
+	return run(&r);
 }
 
 int

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "mailbox/mails/birth.h"
 #include "mailbox/mails/room.h"
 
 /* --- octets --- */
@@ -80,8 +81,6 @@ mails_message_end(struct mails_message *msg)
 	if (msg->rc == 0)
 		msg->rc = mails_error(frames_end(&msg->frames));
 	frames_writer_clear(&msg->frames);
-	if (msg->rc == 0)
-		msg->rc = mails_error(store_blob_seal(msg->w));
 	if (msg->rc == 0 && msg->maker != NULL)
 		msg->rc = summary_maker_end(msg->maker, msg->m->packer,
 		    msg->frames.seal, &msg->summary);
@@ -329,7 +328,8 @@ delivery_build(struct delivery *d)
 	k = key_uid('s', d->t->uid);
 	if (msg->summary.n > 0)
 		store_put(c->b, key_slice(&k), buf_slice(&msg->summary));
-	store_batch_need(c->b, msg->w);
+	if (msg->w != NULL)
+		store_batch_need(c->b, msg->w);
 	delivery_put_key(d);
 	if (d->keywords.n > d->keywords_were)
 		keywords_put(c, &d->keywords);
@@ -467,6 +467,54 @@ delivery_take_room(struct delivery *d, bool hands_full)
 		d->t->rc = STORE_ECONFLICT; /* to be done */
 }
 
+/* --- the end of the blob --- */
+
+static bool
+birth_of(const struct delivery *d, struct buf *out)
+{
+	struct birth b = { .account = slice_str(d->t->account),
+		.mailbox = d->t->mailbox,
+		.internaldate = d->row.internaldate,
+		.flags = d->row.flags.system };
+	const char *const *name = d->t->keywords;
+	const struct wrap *wrap = &d->row.wrap;
+	char room[1 + SEAL_BOX_LEN] = { (char)wrap->kind };
+
+	/* A key as it is goes with its row, and not into the blob, which stays
+	 * for the others. */
+	memcpy(room + 1, wrap->octets, wrap_octets(wrap->kind));
+	if (wrap->kind == WRAP_SERVER || wrap->kind == WRAP_ACCOUNT)
+		b.wrap = slice(room, 1 + wrap_octets(wrap->kind));
+	for (; name != NULL && *name != NULL; name++)
+		if (b.n_keywords < BIRTH_KEYWORDS)
+			b.keywords[b.n_keywords++] = slice_str(*name);
+	return birth_put(out, &b);
+}
+
+/* Now that it is known where it goes, the blob says so, and is complete. */
+static int
+message_close(struct mails_message *msg, const struct delivery *d, size_t n)
+{
+	struct buf birth = BUF_INIT;
+	int rc = 0;
+
+	if (msg->closed)
+		return 0;
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (d[i].t->rc == NO_ROOM_YET && d[i].x != NULL &&
+		    !birth_of(&d[i], &birth))
+			rc = -ENOMEM;
+	if (rc == 0 && !birth_end(&birth))
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = store_blob_write(msg->w, buf_slice(&birth));
+	if (rc == 0)
+		rc = store_blob_seal(msg->w);
+	msg->closed = rc == 0;
+	buf_clear(&birth);
+	return rc;
+}
+
 /*
  * As many as find room without a wait, at least one, done as far as can be:
  * counting waits until nobody holds room, and that is we ourselves too.
@@ -502,7 +550,8 @@ deliveries_run(struct mails_message *msg, struct delivery *d, size_t n)
 		d[i].msg = msg;
 		delivery_begin(&d[i], shared);
 	}
-	if (shared)
+	rc = message_close(msg, d, n);
+	if (shared && rc == 0)
 		rc = deliveries_refs(msg, d, n, true);
 	for (size_t i = 0; i < n && rc != 0; i++)
 		if (d[i].t->rc == NO_ROOM_YET)
@@ -567,6 +616,14 @@ mails_deliver(struct mails_message *msg, struct mails_target *targets, size_t n)
 	return rc;
 }
 
+static int
+deliveries_each(struct delivery *d, size_t n)
+{
+	for (size_t at = 0; at < n;)
+		at += deliveries_some(d + at, n - at, true);
+	return deliveries_end(d, n);
+}
+
 int
 mails_deliver_each(
     struct mails_message *const *msgs, struct mails_target *targets, size_t n)
@@ -580,10 +637,30 @@ mails_deliver_each(
 		assert(msgs[i]->ended && !msgs[i]->delivered);
 		d[i].msg = msgs[i];
 		delivery_begin(&d[i], false);
+		rc = message_close(msgs[i], &d[i], 1);
+		if (rc != 0 && d[i].t->rc == NO_ROOM_YET)
+			d[i].t->rc = rc;
 	}
-	for (size_t at = 0; at < n;)
-		at += deliveries_some(d + at, n - at, true);
-	rc = deliveries_end(d, n);
+	rc = deliveries_each(d, n);
+	free(d);
+	return rc;
+}
+
+int
+deliver_stored(struct mails_message *const *msgs, struct mails_target *targets,
+    const struct row *rows, size_t n)
+{
+	struct delivery *d = deliveries_new(targets, n);
+	int rc;
+
+	if (d == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		d[i].msg = msgs[i];
+		delivery_begin(&d[i], false);
+		d[i].row = rows[i];
+	}
+	rc = deliveries_each(d, n);
 	free(d);
 	return rc;
 }

@@ -30,6 +30,7 @@
 
 #define FRAME_OCTETS ((size_t)64 << 10)
 #define FRAMES_HEAD 8
+#define FRAMES_FIRST '\x8e' /* the first octet, which no message has */
 #define FRAMES_TAIL 8  /* the trailer */
 #define FRAMES_ENTRY 8 /* of the index */
 #define FRAMES_LEVEL_MAX 9

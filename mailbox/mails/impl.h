@@ -303,6 +303,15 @@ int octets_read(struct mails *m, const struct row *r,
  */
 int octets_check(struct mails *m, const struct row *r,
     const struct frames_seal *seal);
+/* What a blob is without a row, and its birth (appended, without the tail;
+ * nothing: it has none). May be damaged all the same where it is not looked at:
+ * -EBADMSG, -EIO. */
+struct blob_look {
+	uint64_t size; /* of the message */
+	bool framed, sealed;
+};
+int octets_look(struct mails *m, const struct store_blob_id *id,
+    struct blob_look *out, struct buf *birth);
 void octets_cache_free(struct mails *m);
 /* Wipe what is in it of sealed messages. */
 void octets_cache_wipe(struct mails *m);
@@ -319,9 +328,15 @@ struct mails_message {
 	struct summary_maker *maker;
 	struct buf summary; /* the row */
 	bool ended, delivered;
+	bool closed; /* the blob is complete; w NULL: and it is stored */
 	uint64_t size;
 	int rc; /* what went wrong while it came in */
 };
+
+/* Messages whose blobs are stored, put back with these rows (rebuild.c): as
+ * mails_deliver_each. */
+int deliver_stored(struct mails_message *const *msgs,
+    struct mails_target *targets, const struct row *rows, size_t n);
 
 /* Sum over the account's mailboxes, as they are committed. */
 int usage_read(struct mails *m, const char *account, uint64_t *octets,

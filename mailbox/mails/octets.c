@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 
+#include "mailbox/mails/birth.h"
 #include "mailbox/mails/impl.h"
 
 #define SLOTS 8
@@ -126,19 +127,51 @@ blob_close(struct blob *b)
 	free(b->whole);
 }
 
+/* What a blob of few targets has behind the frames. */
+#define ROOM_FOR_BIRTH 512
+
+/* 1: it has more than `room`. */
 static int
-blob_read_whole(struct blob *b)
+blob_read_into(struct blob *b, size_t room)
 {
-	size_t room = FRAMES_SMALL((size_t)b->row->size) + 1, got;
+	size_t got;
 	int rc;
 
+	free(b->whole);
 	if ((b->whole = malloc(room)) == NULL)
 		return -ENOMEM;
 	rc = store_blob_read(
 	    b->m->s, &b->row->blob, 0, b->whole, room, &got);
 	b->source.read = read_memory;
 	b->source.stored = got;
-	return rc == 0 && got == room ? -EBADMSG : rc;
+	return rc == 0 && got == room ? 1 : rc;
+}
+
+static int
+blob_read_whole(struct blob *b)
+{
+	size_t frames = FRAMES_SMALL((size_t)b->row->size);
+	int rc = blob_read_into(b, frames + ROOM_FOR_BIRTH);
+
+	if (rc == 1)
+		rc = blob_read_into(b, frames + BIRTH_MAX + 1);
+	return rc == 1 ? -EBADMSG : rc;
+}
+
+/* The frames end where the birth begins. */
+static int
+blob_skip_birth(struct blob *b)
+{
+	struct frames_source *s = &b->source;
+	char tail[BIRTH_TAIL];
+	int rc;
+
+	if (s->stored < BIRTH_TAIL)
+		return -EBADMSG;
+	rc = s->read(s->arg, s->stored - BIRTH_TAIL, tail, sizeof(tail));
+	if (rc == 0)
+		s->stored -= birth_octets(tail, s->stored);
+	return rc;
 }
 
 /* Closed by the caller, also after an error. */
@@ -154,6 +187,8 @@ blob_open(struct blob *b, struct mails *m, const struct row *r,
 		rc = blob_read_whole(b);
 	else
 		rc = store_blob_size(m->s, &r->blob, &b->source.stored);
+	if (rc == 0)
+		rc = blob_skip_birth(b);
 	if (rc == 0)
 		rc = frames_open(&b->frames, &b->source, seal);
 	if ((rc == 0 || rc == -ENOKEY) && b->frames.size != r->size)
@@ -189,6 +224,50 @@ octets_check(
 		rc = blob_verify(&b);
 	blob_close(&b);
 	return rc;
+}
+
+/* --- without a row --- */
+
+static int
+birth_read(struct blob *b, struct buf *out)
+{
+	struct frames_source *s = &b->source;
+	uint64_t stored = s->stored;
+	size_t n;
+	int rc = blob_skip_birth(b);
+
+	if (rc != 0 || s->stored == stored)
+		return rc;
+	n = (size_t)(stored - s->stored) - BIRTH_TAIL;
+	if (!buf_reserve(out, n))
+		return -ENOMEM;
+	if ((rc = s->read(s->arg, s->stored, out->p + out->n, n)) == 0)
+		out->n += n;
+	return rc;
+}
+
+int
+octets_look(struct mails *m, const struct store_blob_id *id,
+    struct blob_look *out, struct buf *birth)
+{
+	const struct row row = { .blob = *id };
+	struct blob b = { .m = m, .row = &row };
+	char first = '\0';
+	int rc;
+
+	b.source = (struct frames_source){ .read = read_store, .arg = &b };
+	rc = store_blob_size(m->s, id, &b.source.stored);
+	*out = (struct blob_look){ .size = b.source.stored };
+	if (rc == 0 && out->size > 0)
+		rc = read_store(&b, 0, &first, 1);
+	out->framed = first == FRAMES_FIRST;
+	if (rc != 0 || !out->framed)
+		return rc;
+	if ((rc = birth_read(&b, birth)) == 0)
+		rc = frames_open(&b.frames, &b.source, NULL);
+	out->size = b.frames.size;
+	out->sealed = b.frames.sealed;
+	return rc == -ENOKEY ? 0 : rc;
 }
 
 /* --- reading --- */

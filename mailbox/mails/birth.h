@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a blob says of where its message was delivered, so that rows can be made
+ * again from blobs alone (rebuild.c). It stands behind all else in the blob:
+ *
+ *	one record for each target:
+ *		octets of the fields (2)
+ *		fields: kind (1), octets (2), value
+ *	tail, 8: 0x8e "PNB", octets of all this with the tail (4)
+ *
+ * Kinds: 'a' account; 'm' mailbox (without it: INBOX); 'd' INTERNALDATE, 8;
+ * 'f' system flags, 4; 'k' a keyword; 'w' the message's key, wrapped for this
+ * account: enum wrap_kind (1), then as in its row. Others are passed over. What
+ * a blob without a birth ends with, the size of a message, never begins like
+ * the tail.
+ */
+#ifndef PNEU_MAILBOX_MAILS_BIRTH_H
+#define PNEU_MAILBOX_MAILS_BIRTH_H
+
+#include "common/base/buf.h"
+#include "common/base/slice.h"
+
+#define BIRTH_TAIL 8
+#define BIRTH_MAX ((size_t)64 << 10) /* some hundred targets */
+#define BIRTH_KEYWORDS 64
+
+struct birth {
+	struct slice account, mailbox;
+	int64_t internaldate;
+	uint32_t flags; /* enum mails_flag */
+	struct slice keywords[BIRTH_KEYWORDS];
+	size_t n_keywords;
+	struct slice
+	    wrap; /* empty: not sealed, or its key is in its row only */
+};
+
+/* Append a target, as far as there is room: without those that find none the
+ * message is rebuilt for the others. False: no memory. */
+bool birth_put(struct buf *out, const struct birth *b);
+/* Append the tail, unless there is nothing. */
+bool birth_end(struct buf *out);
+
+/* Octets of all this in a blob of `stored` octets that ends so; 0: none. */
+size_t birth_octets(const char tail[static BIRTH_TAIL], uint64_t stored);
+/* The next target; *rest (at first, all without the tail) goes on. 1; 0 at the
+ * end; -EBADMSG. Slices are of *rest. */
+int birth_next(struct slice *rest, struct birth *out);
+
+#endif
