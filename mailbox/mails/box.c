@@ -126,8 +126,10 @@ int
 change_end(struct change *c, int rc)
 {
 	store_batch_free(&c->b);
-	if (rc == 0) {
+	/* In doubt it may be done, and nobody may tell later. */
+	if (rc == 0 || rc == STORE_EUNKNOWN)
 		store_notify(c->x->m->s, box_part(c->x));
+	if (rc == 0) {
 		index_note(c->x, &c->old, &c->h);
 	} else {
 		c->x->known = false;

@@ -118,6 +118,37 @@ both(void)
 	CHECK_INT(mails_check(mm, true, told, NULL, NULL), 0);
 }
 
+/* Who watches hears of a delivery of which nobody knew whether it was done. */
+static void
+watching(void)
+{
+	struct mails_view *v = view_of(ALICE, "INBOX");
+	struct co_event e = { .set = false };
+
+	mails_view_watch(v, &e);
+	CHECK_INT(deliver_to(ALICE, "INBOX", 0, "Subject: x\r\n\r\n"), 1);
+	CHECK_INT(co_event_wait(&e, 5000), 0);
+	CHECK(sync_is(v, true, "e1 "));
+	mails_view_watch(v, NULL);
+	mails_view_close(&v);
+}
+
+static void
+a_watcher_is_told(void **state)
+{
+	char name[40];
+	struct test_engine engine = { name,
+		{ .engine = "memory", .unknown_pct = 60, .late_pct = 30 },
+		true };
+
+	(void)state;
+	for (unsigned seed = 1; seed <= SEEDS; seed++) {
+		snprintf(name, sizeof(name), "seed %u", seed);
+		engine.conf.seed = seed;
+		mails_run_on(&engine, watching);
+	}
+}
+
 static void
 two_at_one_message(void **state)
 {
@@ -148,6 +179,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_watcher_is_told),
 		cmocka_unit_test(two_at_one_message),
 	};
 
