@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `pneu http`: the one address that people and programs use: the status page,
- * /health and /version are its own, and the API of mail is handed on to
- * pneu-mailbox. It is a service as the daemons are, so that it has their
+ * `pneu http`: the one address that people and programs use. The web page,
+ * the status page, /health and /version are its own; the API of mail is handed
+ * on to pneu-mailbox. It is a service as the daemons are, so that it has their
  * limits, their sandbox and their ways to start.
  */
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include "mgmt/health.h"
 #include "mgmt/http_page.h"
 #include "mgmt/http_pass.h"
+#include "mgmt/web.h"
 
 #define LINE_MAX ((size_t)4096)
 #define IDLE_MS (10 * 1000)
@@ -86,7 +87,7 @@ static const struct {
 	const char *path;
 	void (*get)(struct http_exchange *x);
 } resources[] = {
-	{ "/", get_page },
+	{ "/status", get_page },
 	{ "/health", get_health },
 	{ "/version", get_version },
 };
@@ -94,6 +95,10 @@ static const struct {
 static void
 own(struct http_exchange *x)
 {
+	if ((x->head.method == HTTP_GET || x->head.method == HTTP_HEAD) &&
+	    !http_head_has_body(&x->head) && web_get(x))
+		return;
+	http_reply_field(x, "Cache-Control", SLICE_LIT("no-store"));
 	http_reply_field(x, "Content-Security-Policy",
 	    SLICE_LIT("default-src 'none'; style-src 'unsafe-inline'; "
 		      "frame-ancestors 'none'"));
@@ -143,8 +148,7 @@ handle(struct http_exchange *x)
 
 static const struct http_server server = {
 	.handle = handle,
-	.fields = "Cache-Control: no-store\r\n"
-		  "X-Content-Type-Options: nosniff\r\n"
+	.fields = "X-Content-Type-Options: nosniff\r\n"
 		  "Referrer-Policy: no-referrer\r\n",
 	.line_max = LINE_MAX,
 	.idle_ms = IDLE_MS,

@@ -4,6 +4,7 @@ import html.parser
 import http.client
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -172,14 +173,14 @@ class Status(unittest.TestCase):
         self.assertEqual(programs["msa"]["sockets"][0]["said"],
                          "421 <script>busy")
         self.assertEqual(programs["mailbox"]["sockets"][2]["status"], "off")
-        r, body = self.get("/")
+        r, body = self.get("/status")
         self.assertEqual(r.status, 200)
         self.assertIn(b"421 &lt;script&gt;busy", body)
         self.assertNotIn(b"<script", body)
 
     def test_the_page(self):
         self.start()
-        r, body = self.get("/")
+        r, body = self.get("/status")
         self.assertEqual(r.status, 200)
         self.assertEqual(r.getheader("Content-Type"),
                          "text/html; charset=utf-8")
@@ -201,6 +202,36 @@ class Status(unittest.TestCase):
 
         Parser().feed(body.decode())
         self.assertEqual(depth, [])
+
+    def test_the_web_page(self):
+        self.start()
+        r, body = self.get("/")
+        self.assertEqual((r.status, r.getheader("Content-Type")),
+                         (200, "text/html; charset=utf-8"))
+        found = re.findall(rb'(?:href|src)="(/[^"]+)"', body)
+        self.assertGreater(len(found), 2)
+        seen = set()
+        while found:
+            path = found.pop().decode()
+            if path in seen:
+                continue
+            seen.add(path)
+            r, body = self.get(path)
+            self.assertEqual(r.status, 200, path)
+            policy = r.getheader("Content-Security-Policy")
+            self.assertIn("default-src 'none'", policy)
+            self.assertIn("script-src 'self';", policy)
+            self.assertNotIn("unsafe", policy)
+            self.assertNotRegex(body, rb"innerHTML|outerHTML|insertAdj|eval\(",
+                                path)
+            self.assertNotRegex(body, rb"https?://(?!www.w3.org/2000/svg)")
+            found += [b"/web/" + m for m in re.findall(
+                rb'from "\./([a-z]+\.js)"', body)]
+            again, nothing = self.get(path, headers={
+                "If-None-Match": r.getheader("ETag")})
+            self.assertEqual((again.status, nothing), (304, b""))
+        self.assertIn("/web/compose.js", seen)
+        self.assertEqual(self.get("/web/../web.c")[0].status, 404)
 
     def test_version_head_and_what_there_is_not(self):
         self.start()
