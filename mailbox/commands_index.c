@@ -12,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/auth/accounts.h"
 #include "mailbox/mails/index.h"
 #include "mailbox/sealing_conf.h"
 
@@ -20,6 +21,7 @@ struct run {
 	const char *dir, *account;
 	bool json, status_only, rebuild;
 	struct mails *mails;
+	struct accounts *accounts;
 	json_t *all;
 	struct mails_index_status sum;
 	const char *mailbox; /* the one that is being indexed */
@@ -109,7 +111,9 @@ index_account(struct run *r)
 static const char *
 reason(int rc)
 {
-	return rc == -EBUSY ? "another process is indexing this account"
+	return rc == -EBUSY  ? "another process is indexing this account"
+	    : rc == -ENOKEY ? "its mail is sealed to it, and is indexed while "
+			      "it is signed in"
 			    : strerror(-rc);
 }
 
@@ -121,7 +125,13 @@ run_main(void *arg)
 				       .dir = r->dir,
 				       .readonly = r->status_only } };
 	struct buf err = BUF_INIT;
-	int rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
+	int rc = r->status_only
+	    ? 0
+	    : accounts_open(&r->accounts, r->conf, false, &err);
+
+	if (rc == 0)
+		rc = sealing_mails_open(
+		    &r->mails, r->conf, &conf, r->accounts, &err);
 
 	if (rc == 0)
 		rc = index_account(r);
@@ -130,6 +140,7 @@ run_main(void *arg)
 		    reason(rc), buf_str(&err));
 	r->status = rc == 0 ? 0 : rc == -EIO ? 1 : EX_TEMPFAIL;
 	mails_close(&r->mails);
+	accounts_close(&r->accounts);
 	buf_clear(&err);
 }
 

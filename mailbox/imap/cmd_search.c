@@ -42,7 +42,8 @@ add_match(struct imap_session *s, struct result *out, uint32_t seq)
 static int
 note_error(struct imap_session *s, struct result *out, uint32_t seq, int rc)
 {
-	if (rc == -ECANCELED)
+	/* Sealed: none of them can be searched, and the client must know. */
+	if (rc == -ECANCELED || rc == -ENOKEY)
 		return rc;
 	if (rc == -ENOENT)
 		out->gone = true;
@@ -180,7 +181,7 @@ cmd_search(struct imap_session *s)
 	if (q.has_modseq)
 		imap_enable_condstore(s);
 	if ((rc = run_search(s, &q, &r)) != 0)
-		return rc;
+		return rc == -ENOKEY ? imap_no_errno(s, rc) : rc;
 	if (q.extended)
 		put_esearch(s, &q, &r);
 	else

@@ -407,6 +407,8 @@ void view_unseal_end(struct mails_view *v);
 /* The account's private key, while a view of it has it, with a reference; or
  * NULL. */
 struct seal_key *unlocked_find(struct mails *m, const char *account);
+/* Has a client's view that key? */
+bool unlocked_is(const struct mails *m, const struct seal_key *k);
 
 static inline const struct entry *
 view_entry(const struct mails_view *v, uint32_t seq)

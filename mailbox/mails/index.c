@@ -79,6 +79,8 @@ struct question {
 	uint32_t first, end;
 	unsigned messages, chunks, next_chunk;
 	struct buf uids; /* as they stand in its row 0 */
+	struct index_key key;
+	struct buf row; /* the one that was opened */
 	struct index_set always;
 };
 
@@ -98,7 +100,6 @@ add_token(void *arg, uint16_t token)
 static int
 question_tokens(struct question *q, const struct slice *texts)
 {
-	unsigned char key[INDEX_KEY];
 	struct index_tokens *tokens = NULL;
 	struct buf row = BUF_INIT, account = BUF_INIT;
 	struct index_state state;
@@ -106,14 +107,14 @@ question_tokens(struct question *q, const struct slice *texts)
 
 	if ((rc = index_state_read(q->v->x, &state, &row)) == 0 &&
 	    (rc = index_owner(q->v->x, &account)) == 0 &&
-	    (rc = index_key_get(q->v->m, buf_str(&account), key)) == 0 &&
-	    (rc = index_tokens_new(&tokens, key)) == 0 &&
+	    (rc = index_key_get(q->v->m, buf_str(&account), q->v->key,
+		 &q->key)) == 0 &&
+	    (rc = index_tokens_new(&tokens, q->key.octets)) == 0 &&
 	    index_tokens_check(tokens) != state.key)
 		rc = -ENOENT;
 	for (size_t i = 0; rc == 0 && i < q->n; i++)
 		index_tokens_of(
 		    tokens, texts[i], true, add_token, &q->texts[i]);
-	explicit_bzero(key, sizeof(key));
 	index_tokens_free(&tokens);
 	buf_clear(&row);
 	buf_clear(&account);
@@ -224,7 +225,8 @@ on_chunk(void *arg, struct slice key, struct slice val)
 	struct question *q = arg;
 	struct index_chunk c;
 
-	if (index_chunk_read(val, &c) != 0 || key.n != 6 ||
+	if (index_row_open(&q->key, q->v->x, key, &val, &q->row) != 0 ||
+	    index_chunk_read(val, &c) != 0 || key.n != 6 ||
 	    get_be32(key.p + 1) != c.first || c.first < q->covered)
 		return 0;
 	if (c.i == 0 && !block_begin(q, &c))
@@ -300,11 +302,16 @@ mails_index_ask(
 		rc = question_run(&q);
 	free(q.texts);
 	buf_clear(&q.uids);
+	buf_wipe(&q.row);
+	index_key_wipe(&q.key);
 	if (rc != 0) {
 		free(may[0]);
 		may[0] = NULL;
 	}
-	return rc == -ENOENT ? 0 : mails_error(rc);
+	/* None, or none that can be read. */
+	return rc == -ENOENT || rc == -ENOKEY || rc == -EBADMSG
+	    ? 0
+	    : mails_error(rc);
 }
 
 /* --- status --- */

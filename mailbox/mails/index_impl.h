@@ -11,12 +11,29 @@
 /* --- the account's key (index_key.c) --- */
 
 #define INDEX_KEY 32
-/* The key by which tokens are made; made at the first call. In the account's
- * rows ("q"), by chance. 0 or an error of Mails. */
-int index_key_get(
-    struct mails *m, const char *account, unsigned char key[static INDEX_KEY]);
-int index_key_make(
-    struct mails *m, const char *account, unsigned char key[static INDEX_KEY]);
+/* The key by which tokens are made, and where mail of the account is sealed that
+ * of the blocks' rows. Wipe it. */
+struct index_key {
+	unsigned char octets[INDEX_KEY];
+	bool sealed;
+	unsigned char rows[INDEX_KEY]; /* if sealed */
+};
+void index_key_wipe(struct index_key *k);
+/*
+ * `private`: the account's private key, or NULL. make: a new one where there is
+ * none, or it cannot be used any more. 0; -ENOENT; -ENOKEY: it is sealed, and
+ * what opens it is not here; -EBADMSG; or an error of Mails.
+ */
+int index_key_get(struct mails *m, const char *account,
+    const struct seal_key *private, struct index_key *k);
+int index_key_make(struct mails *m, const char *account,
+    const struct seal_key *private, struct index_key *k);
+/* A row of a block, by its key, sealed where the index is; and opened, *row is in
+ * `room` then. 0, -EBADMSG, -ENOMEM. */
+int index_row_seal(const struct index_key *k, const struct box *x,
+    struct slice key, struct buf *row);
+int index_row_open(const struct index_key *k, const struct box *x,
+    struct slice key, struct slice *row, struct buf *room);
 
 /* --- tokens (index_tokens.c) --- */
 
@@ -61,6 +78,8 @@ struct indexer; /* what of this process waits to be indexed */
 /* A change was committed: is it time to index? Does not wait. */
 void
 index_note(struct box *x, const struct header *old, const struct header *now);
+/* The mailbox is looked at soon. */
+void index_wish(struct box *x);
 /* Ends it, and waits for that. */
 void index_stop(struct mails *m);
 

@@ -35,6 +35,8 @@
 
 struct reader {
 	struct index_tokens *tokens;
+	struct index_key key;
+	struct seal_key *private; /* of the account, while it is signed in */
 	struct index_maker *maker;
 	struct search_text text;
 	struct arena arena;
@@ -184,6 +186,9 @@ struct block {
 };
 
 struct blocks {
+	const struct index_key *key;
+	const struct box *x;
+	struct buf row;
 	struct block *v;
 	size_t n, cap;
 };
@@ -196,7 +201,8 @@ on_block(void *arg, struct slice key, struct slice val)
 	struct index_chunk c;
 	struct block *v;
 
-	if (key.n != 6 || index_chunk_read(val, &c) != 0)
+	if (index_row_open(b->key, b->x, key, &val, &b->row) != 0 ||
+	    key.n != 6 || index_chunk_read(val, &c) != 0)
 		return 0;
 	if (c.i > 0) {
 		if (b->n > 0 && b->v[b->n - 1].first == c.first)
@@ -216,8 +222,11 @@ on_block(void *arg, struct slice key, struct slice val)
 static int
 blocks_read(struct box *x, struct blocks *b)
 {
-	return store_scan(x->m->s, box_part(x), SLICE_LIT("t"), SLICE_LIT("u"),
+	int rc = store_scan(x->m->s, box_part(x), SLICE_LIT("t"), SLICE_LIT("u"),
 	    0, on_block, b);
+
+	buf_wipe(&b->row);
+	return rc;
 }
 
 /* These become one. */
@@ -283,9 +292,9 @@ step_merge_sparse(struct step *s, struct blocks *b)
 
 /* 1: s->from and s->to say what to do next. 0: nothing is. */
 static int
-step_plan(struct step *s)
+step_plan(struct step *s, const struct index_key *key)
 {
-	struct blocks b = { .n = 0 };
+	struct blocks b = { .key = key, .x = s->x };
 	uint32_t rest;
 	uint64_t live;
 	int rc;
@@ -316,7 +325,13 @@ step_fill(struct step *s, struct reader *r)
 	int rc = view_part_open(s->x, s->from, s->to, INDEX_BLOCK, &v);
 	bool merge = s->old_blocks > 0;
 
+	if (rc == 0)
+		mails_view_unlock(v, r->private);
 	for (uint32_t seq = 1; rc == 0 && seq <= v->roll.n; seq++) {
+		if (r->private != NULL && !unlocked_is(s->x->m, r->private)) {
+			rc = -ENOKEY; /* the last session has ended */
+			break;
+		}
 		if ((rc = take_message(r, v, seq)) != 0)
 			break;
 		rc = search_text_turn(&r->text);
@@ -342,6 +357,8 @@ step_put_block(struct step *s, struct reader *r, struct store_batch *b)
 		buf_reset(&row);
 		rc = index_maker_chunk(r->maker, i, s->from, s->to, &row);
 		k = index_block_key(s->from, i);
+		if (rc == 0)
+			rc = index_row_seal(&r->key, s->x, key_slice(&k), &row);
 		store_put(b, key_slice(&k), buf_slice(&row));
 		s->new.octets += row.n;
 		if (rc == 0)
@@ -402,16 +419,15 @@ step_commit(struct step *s, struct reader *r)
 static int
 step_begin(struct step *s, struct reader *r)
 {
-	unsigned char key[INDEX_KEY];
 	int rc;
 
 	if ((rc = box_read(s->x, &s->h)) != 0 ||
 	    (rc = index_owner(s->x, &s->account)) != 0 ||
-	    (rc = index_key_make(s->x->m, buf_str(&s->account), key)) != 0)
+	    (rc = index_key_make(s->x->m, buf_str(&s->account), r->private,
+		 &r->key)) != 0)
 		return rc;
 	if (r->tokens == NULL)
-		rc = index_tokens_new(&r->tokens, key);
-	explicit_bzero(key, sizeof(key));
+		rc = index_tokens_new(&r->tokens, r->key.octets);
 	if (rc != 0)
 		return rc;
 	rc = index_state_read(s->x, &s->state, &s->row);
@@ -432,7 +448,7 @@ step_run(struct box *x, struct reader *r)
 	struct step s = { .x = x };
 	int rc;
 
-	if ((rc = step_begin(&s, r)) == 0 && (rc = step_plan(&s)) == 1) {
+	if ((rc = step_begin(&s, r)) == 0 && (rc = step_plan(&s, &r->key)) == 1) {
 		if ((r->maker = index_maker_new()) == NULL)
 			rc = -ENOMEM;
 		else if ((rc = step_fill(&s, r)) == 0 &&
@@ -446,6 +462,13 @@ step_run(struct box *x, struct reader *r)
 }
 
 /* --- a mailbox, until nothing is left to do --- */
+
+static void
+reader_lock(struct reader *r)
+{
+	seal_key_unref(&r->private);
+	index_key_wipe(&r->key);
+}
 
 static int
 lease_name(struct box *x, struct buf *out)
@@ -474,6 +497,23 @@ is_needed(struct box *x)
 	return rc;
 }
 
+/* The key of the index can be had, or -ENOKEY: nobody of the account is signed
+ * in here, with what opens it. */
+static int
+reader_unlock(struct reader *r, struct box *x)
+{
+	const char *account;
+	int rc = box_account(x, &account);
+
+	if (rc == 0) {
+		r->private = unlocked_find(x->m, account);
+		rc = index_key_make(x->m, account, r->private, &r->key);
+	}
+	if (rc != 0)
+		reader_lock(r);
+	return rc;
+}
+
 static int
 build(struct box *x, int64_t rest_ms, void (*progress)(void *arg), void *arg)
 {
@@ -484,12 +524,14 @@ build(struct box *x, int64_t rest_ms, void (*progress)(void *arg), void *arg)
 	uint64_t fence;
 	int rc, end;
 
-	if ((rc = snapshot_keep(x)) != 0 || (rc = is_needed(x)) != 1)
+	if ((rc = snapshot_keep(x)) != 0 || (rc = is_needed(x)) != 1 ||
+	    (rc = reader_unlock(&r, x)) != 0)
 		return rc;
 	if ((rc = lease_name(x, &lease)) == 0)
 		rc = store_lease_acquire(
 		    x->m->s, buf_slice(&lease), LEASE_MS, &fence);
 	if (rc != 0) {
+		reader_lock(&r);
 		buf_clear(&lease);
 		return rc;
 	}
@@ -504,6 +546,7 @@ build(struct box *x, int64_t rest_ms, void (*progress)(void *arg), void *arg)
 	} while (rc == 1 || try_again(rc, &attempts));
 	end = store_lease_release(x->m->s, buf_slice(&lease), fence);
 	index_tokens_free(&r.tokens);
+	reader_lock(&r);
 	search_text_clear(&r.text);
 	arena_reset(&r.arena);
 	buf_clear(&lease);
@@ -557,7 +600,16 @@ index_note(struct box *x, const struct header *old, const struct header *now)
 	if (ix == NULL)
 		return;
 	ix->changed_ms = clock_mono_ms();
-	if (!more && !fewer && !flags)
+	if (more || fewer || flags)
+		index_wish(x);
+}
+
+void
+index_wish(struct box *x)
+{
+	struct indexer *ix = x->m->indexer;
+
+	if (ix == NULL)
 		return;
 	for (size_t i = 0; i < ix->n; i++)
 		if (ix->queue[i] == x->id)
@@ -574,7 +626,8 @@ index_one(struct indexer *ix, uint64_t id)
 	struct box *x = box_get(ix->m, id);
 	int rc = x == NULL ? -ENOMEM : build(x, TURN_MS, NULL, NULL);
 
-	if (rc != 0 && rc != -ECANCELED && rc != -EBUSY && rc != -ENOENT)
+	if (rc != 0 && rc != -ECANCELED && rc != -EBUSY && rc != -ENOENT &&
+	    rc != -ENOKEY)
 		log_warning("mailbox not indexed", "mailbox=%s error=\"%s\"",
 		    x == NULL ? "" : x->part, strerror(-rc));
 	box_put(&x);

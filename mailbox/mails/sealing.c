@@ -4,7 +4,7 @@
  * of it, and keeps a check value, so that a store is never sealed with two keys
  * because a file was lost or another was named.
  */
-#include "mailbox/mails/impl.h"
+#include "mailbox/mails/index_impl.h"
 
 #define CHECK 16
 #define PARTITION SLICE_LIT("s")
@@ -185,6 +185,9 @@ mails_view_unlock(struct mails_view *v, struct seal_key *k)
 	k = seal_key_ref(k);
 	seal_key_unref(&v->key);
 	v->key = k;
+	/* What came while nobody was signed in waits to be indexed. */
+	if (k != NULL && v->account != NULL && v->kind == VIEW_LIVE)
+		index_wish(v->x);
 }
 
 int
@@ -216,4 +219,14 @@ unlocked_find(struct mails *m, const char *account)
 		if (v->account != NULL && strcmp(v->account, account) == 0)
 			return seal_key_ref(v->key);
 	return NULL;
+}
+
+bool
+unlocked_is(const struct mails *m, const struct seal_key *k)
+{
+	for (const struct mails_view *v = m->unlocked; v;
+	     v = v->next_unlocked)
+		if (v->account != NULL && v->key == k)
+			return true;
+	return false;
 }

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: ISC
 """Mail that is sealed at rest: read by every protocol and tool as any other,
 and not to be found in the files."""
+import base64
 import glob
+import json
 import os
 import shutil
-import subprocess
 import unittest
 
 from imapraw import Imap
-from pneu import PASSWORD, System
+from pneu import PASSWORD, System, certificate, until
+from test_oauth import SECRET, Introspection, bearer
 
 ALICE = "alice@example.test"
 MARK = "quicksilver"
@@ -234,6 +236,65 @@ class Sealed(unittest.TestCase):
         s.pneu("mail", "import", "bob@example.test", tar)
         os.unlink(tar)
         self.assert_all_there(s, "bob@example.test", "Archive", [1, 2, 3, 4])
+
+    def test_sign_in_without_key(self):
+        """By token: what is not sealed is there, the rest says that it is."""
+        server = Introspection()
+        self.addCleanup(server.close)
+        server.tokens = {"t": {"active": True, "email": ALICE}}
+        s = System(programs=("guard", "mailbox"), start=False, conf={
+            "mailbox": {"encryption": "account"},
+            "auth": {"oauth_url": server.url, "oauth_client": "pneu",
+                     "oauth_secret_file": "oauth.secret"}})
+        self.addCleanup(s.close)
+        s.setup_accounts()
+        with open(s.dir + "/data/oauth.secret", "w") as f:
+            f.write(SECRET)
+        for program in s.programs:
+            s.start(program)
+        c = self.login(s)
+        for i in range(3):
+            c.append("INBOX", message(i))
+        token = Imap(s.port["imaps"], tls=True)
+        self.addCleanup(token.close)
+        token.ok("AUTHENTICATE OAUTHBEARER " +
+                 base64.b64encode(bearer("t")).decode())
+        token.ok("STATUS INBOX (MESSAGES UNSEEN)")
+        token.ok("SELECT INBOX")
+        token.ok("FETCH 1:* (FLAGS UID RFC822.SIZE INTERNALDATE)")
+        token.ok("SEARCH UNSEEN LARGER 10")
+        # The other session's key is not this one's, though it is open.
+        c.ok("SELECT INBOX")
+        c.ok("FETCH 1:* BODY.PEEK[]<0.10>")
+        for text in ("FETCH 1:* ENVELOPE", "FETCH 2 BODY[]",
+                     "FETCH 1 BODY.PEEK[HEADER.FIELDS (SUBJECT)]",
+                     "SEARCH TEXT %s" % MARK, "SEARCH SUBJECT %s" % MARK):
+            r = token.cmd(text)
+            self.assertEqual((r.status, r.code), ("NO", "NOPERM"), (text, r))
+            self.assertNotIn(MARK.encode(), b"".join(r.untagged))
+        token.ok("STORE 1 +FLAGS (\\Flagged)")
+        token.ok("COPY 1 Archive")
+        token.ok("MOVE 2 Trash")
+        token.append("INBOX", message(7))
+        self.assert_all_there(s, ALICE, "INBOX", [0, 2, 7])
+        self.assert_all_there(s, ALICE, "Archive", [0])
+        self.assert_all_there(s, ALICE, "Trash", [1])
+        self.assertNotIn("message not readable", s.log("mailbox"))
+        self.index(s, c)
+
+    def index(self, s, c):
+        """Made while a session has the key."""
+        c.ok("UNSELECT")
+        for i in range(140):
+            c.append("Archive", message(i))
+        r = s.pneu("mail", "index", ALICE, check=False)
+        self.assertIn("is indexed while it is signed in", r.stderr)
+        c.ok("SELECT Archive")
+        until(lambda: json.loads(s.pneu(
+            "mail", "index", "--status", "--json", ALICE))["indexed"] >= 128,
+            "the index")
+        self.assertEqual(c.ok('SEARCH BODY "body 77 of"').search(), [79])
+        self.assertEqual(len(c.ok("SEARCH TEXT %s" % MARK).search()), 141)
 
 
 if __name__ == "__main__":

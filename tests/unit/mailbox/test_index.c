@@ -546,7 +546,16 @@ search_finds_what_a_look_finds(void)
 	    (unsigned long long)tested, (unsigned long long)candidates,
 	    (unsigned long long)matches);
 }
-MAILS_ON_ALL(search_finds_what_a_look_finds)
+MAILS_ON_ALL_PLAIN(search_finds_what_a_look_finds)
+
+static void
+sealed_search_finds_too(void **state)
+{
+	(void)state;
+	test_seal = MAILS_SEAL_ACCOUNT;
+	mails_run_on(&test_engines[0], search_finds_what_a_look_finds);
+	test_seal = MAILS_SEAL_NONE;
+}
 
 static uint64_t
 candidates_for(struct mails_view *v, const char *word)
@@ -612,6 +621,97 @@ life_of_an_index_(void **state)
 	mails_run_on(&test_engines[0], life_of_an_index);
 }
 
+/* --- sealed --- */
+
+struct seen {
+	unsigned rows, plain;
+};
+
+static int
+on_block_row(void *arg, struct slice key, struct slice val)
+{
+	struct seen *s = arg;
+	struct index_chunk c;
+
+	(void)key;
+	s->rows++;
+	s->plain += index_chunk_read(val, &c) == 0;
+	return 0;
+}
+
+static struct seen
+rows_of(const char *mailbox)
+{
+	struct mails_view *v = view_of(ALICE, mailbox);
+	struct seen s = { 0, 0 };
+
+	CHECK_INT(store_scan(st, box_part(v->x), SLICE_LIT("t"),
+		      SLICE_LIT("u"), 0, on_block_row, &s),
+	    0);
+	mails_view_close(&v);
+	return s;
+}
+
+static size_t
+key_row_octets(void)
+{
+	struct buf row = BUF_INIT;
+	size_t n;
+
+	CHECK_INT(store_get(st, SLICE_LIT("a" ALICE), SLICE_LIT("q"), &row), 0);
+	n = row.n;
+	buf_clear(&row);
+	return n;
+}
+
+/* The index follows how mail is sealed, with a new key and new blocks; sealed to
+ * the account, it is made and used while a view has the key, and not else. */
+static void
+sealed_life(void)
+{
+	struct mails_index_status s;
+	struct mails_view *v;
+	struct seen seen;
+
+	seed = 12;
+	deliver_some("INBOX", 140);
+	index_mailbox("INBOX", &s);
+	seen = rows_of("INBOX");
+	CHECK(seen.rows > 0 && seen.plain == seen.rows);
+	CHECK_INT(key_row_octets(), 32);
+	for (unsigned i = 0; i < 2; i++) {
+		test_seal = i == 0 ? MAILS_SEAL_SERVER : MAILS_SEAL_ACCOUNT;
+		deliver_some("INBOX", 140);
+		index_mailbox("INBOX", &s);
+		seen = rows_of("INBOX");
+		CHECK(seen.rows > 0 && seen.plain == 0);
+		CHECK_INT(key_row_octets(), i == 0 ? 61 : 81);
+	}
+	deliver_to(ALICE, "INBOX", 0, "Subject: xylophone zugzwang\r\n\r\n");
+	v = view_of(ALICE, "INBOX");
+	CHECK(candidates_for(v, "XYLOPHONE ZUGZ") < 140);
+	mails_view_unlock(v, NULL);
+	CHECK_INT(candidates_for(v, "XYLOPHONE ZUGZ"), mails_view_count(v));
+	deliver_some("INBOX", 140);
+	CHECK_INT(mails_index_build(
+		      mm, mails_view_mailbox_id(v), NULL, NULL), -ENOKEY);
+	mails_view_unlock(v, test_account_key);
+	CHECK_INT(mails_index_build(
+		      mm, mails_view_mailbox_id(v), NULL, NULL), 0);
+	CHECK_INT(mails_view_sync(v, true, NULL), 0);
+	CHECK(candidates_for(v, "XYLOPHONE ZUGZ") < 140);
+	mails_view_close(&v);
+	test_seal = MAILS_SEAL_NONE;
+}
+
+static void
+sealed_life_(void **state)
+{
+	(void)state;
+	mails_run_on(&test_engines[0], sealed_life);
+	test_seal = MAILS_SEAL_NONE;
+}
+
 /* The background's own turn: it starts, is told, ends. */
 static void
 background(void)
@@ -648,6 +748,8 @@ main(void)
 		cmocka_unit_test(blocks),
 		cmocka_unit_test(damaged_blocks),
 		cmocka_unit_test(on_all_search_finds_what_a_look_finds),
+		cmocka_unit_test(sealed_search_finds_too),
+		cmocka_unit_test(sealed_life_),
 		cmocka_unit_test(life_of_an_index_),
 		cmocka_unit_test(background_),
 	};
