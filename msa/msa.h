@@ -117,8 +117,10 @@ enum msa_fix {
 	MSA_FIX_SENDER = 8,	    /* msa.add_sender: many */
 	MSA_FIX_SENDER_ALWAYS = 16, /* msa.add_sender: always */
 	MSA_FIX_BCC = 32,	    /* msa.remove_bcc */
+	MSA_FIX_QUALIFY = 64,	    /* msa.add_domain: known, always */
+	MSA_FIX_QUALIFY_ALWAYS = 128, /* msa.add_domain: always */
 };
-#define MSA_FIX_ALL 63u
+#define MSA_FIX_ALL 255u
 
 struct msa_fixup {
 	unsigned fixes;         /* enum msa_fix */
@@ -127,6 +129,10 @@ struct msa_fixup {
 	struct slice sender;    /* address for a missing Sender */
 	struct slice id_domain; /* domain for a missing Message-ID */
 	int64_t now_s;          /* for a missing Date */
+	struct slice domain;    /* for recipients without one; "": none */
+	/* Is there such an address in it? NULL: it does not matter. */
+	bool (*is_known)(void *arg, struct slice local);
+	void *arg;
 };
 
 /*
@@ -140,13 +146,25 @@ bool msa_header_measure(struct slice head, uint64_t size, struct slice *header);
  * Complete a header (RFC 6409 8). Date and Message-ID are made where they are
  * missing or cannot be read, From where it is missing, Sender where From names
  * several (RFC 5322 3.6.2) or, with SENDER_ALWAYS, other than it. Bcc and
- * Resent-Bcc go, and always Return-Path, which the last hop writes. `header`
+ * Resent-Bcc go, and always Return-Path, which the last hop writes. To, Cc and
+ * their like are put through msa_qualify. `header`
  * is what msa_header_measure found; all other fields are copied octet by
  * octet. *out gets the fields without the blank line; bare LF line ends become
  * CRLF. False when out of room.
  */
 bool msa_fixup_header(
     struct slice header, const struct msa_fixup *f, struct buf *out);
+
+/* Is it To, Cc, Bcc, Reply-To or one of their Resent- kind? */
+bool msa_names_recipients(struct slice field);
+/*
+ * A field's value with the domain behind each plain local part that has none
+ * and is known: "bob", "Bob <bob>" (RFC 6409 8), no more than a thousand. All
+ * else stays octet by octet, but that long lines are folded behind those.
+ * False: nothing was to be done; *out has the value in any case.
+ */
+bool
+msa_qualify(struct slice value, const struct msa_fixup *f, struct buf *out);
 
 /* Called for each address of the fields of that name; a non-zero return
  * ends. -E2BIG: there are more than ADDRESS_LIST_MAX. */

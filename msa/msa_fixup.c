@@ -113,6 +113,30 @@ put_field(struct buf *out, struct slice raw)
 }
 
 static void
+put_qualified(const struct msa_fixup *f, const struct header_field *field,
+    struct buf *out)
+{
+	struct buf b = BUF_INIT_MAX(MSA_HEADER_MAX * 2);
+	const char *end = field->value.p + field->value.n;
+
+	buf_put(&b, field->raw.p, (size_t)(field->value.p - field->raw.p));
+	msa_qualify(field->value, f, &b);
+	buf_put(&b, end, (size_t)(field->raw.p + field->raw.n - end));
+	if (b.failed)
+		out->failed = true;
+	else
+		put_field(out, buf_slice(&b));
+	buf_clear(&b);
+}
+
+static bool
+is_qualified(const struct msa_fixup *f, struct slice name)
+{
+	return (f->fixes & MSA_FIX_QUALIFY) && f->domain.n > 0 &&
+	    msa_names_recipients(name);
+}
+
+static void
 put_from(const struct msa_fixup *f, struct buf *out)
 {
 	buf_put_str(out, "From: ");
@@ -176,10 +200,15 @@ msa_fixup_header(
 	struct header_field field;
 
 	see(&seen, header, f->fixes);
-	while (header_next(&rest, &field))
-		if (!is_dropped(field.name, f->fixes) &&
-		    !is_junk(&seen.arena, &field, f->fixes))
+	while (header_next(&rest, &field)) {
+		if (is_dropped(field.name, f->fixes) ||
+		    is_junk(&seen.arena, &field, f->fixes))
+			continue;
+		if (is_qualified(f, field.name))
+			put_qualified(f, &field, out);
+		else
 			put_field(out, field.raw);
+	}
 	put_missing(&seen, f, out);
 	arena_reset(&seen.arena);
 	return !out->failed;

@@ -155,27 +155,61 @@ account_name(struct smtp_session *s, struct slice from)
 	return slice_str(record.name);
 }
 
+/* Whose domain recipients without one are given, and what went wrong. */
+struct known {
+	struct smtp_session *session;
+	struct slice domain;
+	int rc;
+};
+
+/* RFC 6409 8: "must be verified to be a valid local part in the domain". That
+ * a catch-all would take it says nothing. */
+static bool
+is_known(void *arg, struct slice local)
+{
+	struct known *k = arg;
+	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
+	struct accounts_resolution r;
+	int rc = accounts_resolve(
+	    msa_of(k->session)->accounts, &a, local, k->domain, &r);
+	bool known = rc == 0 &&
+	    (r.fate == ACCOUNTS_DELIVER || r.fate == ACCOUNTS_DISABLED ||
+		(r.fate == ACCOUNTS_FORWARD && !r.catch_all));
+
+	if (rc != 0 && k->rc == 0)
+		k->rc = rc;
+	arena_reset(&a);
+	return known;
+}
+
 static int
 complete_header(struct smtp_session *s, const struct msa_as *as,
     struct slice header, struct buf *out)
 {
+	struct slice account = slice_str(smtp_session_authenticated(s));
 	struct slice from = smtp_session_mail(s)->from.text;
+	struct known known = { .session = s, .domain = domain_of(account) };
 	struct msa_fixup f;
 
 	if (as->address.p != NULL)
 		from = as->address;
 	else if (from.n == 0)
-		from = slice_str(smtp_session_authenticated(s));
+		from = account;
 	f = (struct msa_fixup){ .fixes = msa_of(s)->fixes,
 		.from = from,
 		.from_name = account_name(s, from),
 		.sender = from,
 		.id_domain = domain_of(from),
-		.now_s = clock_wall_s() };
+		.now_s = clock_wall_s(),
+		.domain = known.domain,
+		.is_known = msa_of(s)->fixes & MSA_FIX_QUALIFY_ALWAYS
+		    ? NULL
+		    : is_known,
+		.arg = &known };
 	put_received(s, out);
 	msa_fixup_header(header, &f, out);
 	buf_put_str(out, "\r\n");
-	return out->failed ? -ENOMEM : 0;
+	return out->failed ? -ENOMEM : known.rc;
 }
 
 /* The first octets of the message in `room`. */
@@ -213,6 +247,20 @@ find_header(struct spool *body, struct buf *room, struct slice *header)
 	return rc;
 }
 
+/* Fields of recipients that are longer now. */
+static void
+say_domains(struct slice was, struct slice is, struct buf *out)
+{
+	static const char *const names[] = { "To", "Cc", "Reply-To" };
+	struct header_field a, b;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (header_find(was, names[i], &a) &&
+		    header_find(is, names[i], &b) && b.value.n > a.value.n)
+			buf_printf(out, "%sadded a domain in %s",
+			    out->n > 0 ? ", " : "", names[i]);
+}
+
 /* For the trace: what was done to the header. */
 static void
 say_changes(struct smtp_session *s, const struct msa_as *as, struct slice was,
@@ -236,6 +284,7 @@ say_changes(struct smtp_session *s, const struct msa_as *as, struct slice was,
 		buf_printf(&b, "%s%s %s", b.n > 0 ? ", " : "",
 		    had ? "removed" : "added", names[i]);
 	}
+	say_domains(was, is, &b);
 	if (b.n > 0)
 		smtp_session_because(s, "%s", buf_str(&b));
 	buf_clear(&b);

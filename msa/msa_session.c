@@ -259,7 +259,11 @@ fixes_wanted(const struct conf *conf)
 	/* never, many, always */
 	static const unsigned senders[] = { 0, MSA_FIX_SENDER,
 		MSA_FIX_SENDER_ALWAYS };
-	unsigned wanted = senders[conf_enum(conf, "msa.add_sender")];
+	/* never, known, always */
+	static const unsigned domains[] = { 0, MSA_FIX_QUALIFY,
+		MSA_FIX_QUALIFY | MSA_FIX_QUALIFY_ALWAYS };
+	unsigned wanted = senders[conf_enum(conf, "msa.add_sender")] |
+	    domains[conf_enum(conf, "msa.add_domain")];
 
 	for (size_t i = 0; i < sizeof(fixes) / sizeof(fixes[0]); i++)
 		if (conf_bool(conf, fixes[i].setting))

@@ -300,6 +300,10 @@ const struct conf_setting conf_settings[] = {
 	{ "msa.add_sender", CONF_ENUM, "many", 0, 0, "never|many|always",
 	    "Add Sender where From names several; always: where it is other "
 	    "than the envelope's sender" },
+	{ "msa.add_domain", CONF_ENUM, "known", 0, 0, "never|known|always",
+	    "Add the account's domain to addresses without one in To, Cc and "
+	    "their like, where such an address is known there; always: in any "
+	    "case" },
 	{ "msa.remove_bcc", CONF_BOOL, "true", 0, 0, NULL,
 	    "Remove Bcc and Resent-Bcc" },
 	{ "msa.received_client", CONF_BOOL, "false", 0, 0, NULL,

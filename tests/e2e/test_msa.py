@@ -356,15 +356,34 @@ class Headers(Case):
         self.assertIn(b"From: <alice@example.test>\r\n", got.data)
 
 
+    def test_recipients_without_a_domain(self):
+        """RFC 6409 8: those that the account's domain has."""
+        got = self.send(
+            b"From: alice@example.test\r\n"
+            b"To: bob, Bob <bob> (yes), nobody, sales, x@else.lab,\r\n"
+            b" \"bob\" <bob@else.lab>, undisclosed recipients\r\n"
+            b"Cc: team: bob, alice;, undisclosed-recipients:;\r\n"
+            b"Reply-To: alice+tag\r\nSubject: bob, bob\r\n\r\nTo: bob\r\n")
+        self.assertIn(
+            b"To: bob@example.test, Bob <bob@example.test> (yes), nobody, "
+            b"sales@example.test, x@else.lab,\r\n"
+            b" \"bob\" <bob@else.lab>, undisclosed recipients\r\n"
+            b"Cc: team: bob@example.test, alice@example.test;, "
+            b"undisclosed-recipients:;\r\n"
+            b"Reply-To: alice+tag@example.test\r\nSubject: bob, bob\r\n",
+            got.data)
+        self.assertTrue(got.data.endswith(b"\r\n\r\nTo: bob\r\n"))
+
+
 class FixesOff(Case):
     CONF = {"add_date": False, "add_message_id": False, "add_from": False,
-            "add_sender": "always", "remove_bcc": False,
-            "received_client": True}
+            "add_sender": "always", "add_domain": "never",
+            "remove_bcc": False, "received_client": True}
 
     def test_each_can_be_switched_off(self):
-        got = self.send(b"Bcc: x@else.lab\r\nSubject: x\r\n\r\n")
+        got = self.send(b"Bcc: x@else.lab, bob\r\nSubject: x\r\n\r\n")
         received, _, rest = got.data.partition(b"Bcc:")
-        self.assertEqual(rest, b" x@else.lab\r\nSubject: x\r\n\r\n")
+        self.assertEqual(rest, b" x@else.lab, bob\r\nSubject: x\r\n\r\n")
         self.assertRegex(received.decode(),
                          r"^Received: from \S+ \(\[127\.0\.0\.1\]\)\r\n"
                          r"\tby mx\.example\.test with ESMTPSA")

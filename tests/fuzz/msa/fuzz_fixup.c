@@ -44,7 +44,8 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	struct msa_fixup f = { .fixes = MSA_FIX_ALL,
 		.from = SLICE_LIT("a@x.test"),
 		.sender = SLICE_LIT("a@x.test"),
-		.id_domain = SLICE_LIT("x.test") };
+		.id_domain = SLICE_LIT("x.test"),
+		.domain = SLICE_LIT("x.test") };
 	struct arena a = ARENA_INIT_MAX((size_t)64 << 20);
 	struct senders before = { .any = false }, after = { .any = false };
 	struct buf out = BUF_INIT;
