@@ -4,6 +4,7 @@
  *
  *   api.c             connections, CORS, who asks, dispatch
  *   api_routes.c      THE table of paths
+ *   api_openapi.c     openapi.json, which describes the table
  *   api_reply.c       JSON and problems
  *   api_rate.c        how often somebody may ask
  *   api_tokens.c      sessions and tokens, as they are kept
@@ -114,6 +115,9 @@ const struct api_route *api_route_find(enum http_method method,
     struct slice path, struct arena *a, struct slice param[API_PARAMS],
     unsigned *allow);
 
+/* The OpenAPI document. */
+struct slice api_openapi(void);
+
 /* --- replies --- */
 
 struct api_problem {
@@ -203,5 +207,6 @@ int api_send(struct api_call *c);
 int api_drafts_post(struct api_call *c);
 int api_events(struct api_call *c);
 int api_message_html(struct api_call *c);
+int api_openapi_get(struct api_call *c);
 
 #endif

@@ -56,6 +56,8 @@ const struct api_route api_routes[] = {
 	{ HTTP_POST, "/drafts", "saveDraft", API_WRITE, false,
 	    api_drafts_post },
 	{ HTTP_GET, "/events", "watch", API_READ, false, api_events },
+	{ HTTP_GET, "/openapi.json", "getDescription", 0, false,
+	    api_openapi_get },
 	{ 0 },
 };
 const size_t api_n_routes = sizeof(api_routes) / sizeof(api_routes[0]) - 1;

@@ -9,6 +9,7 @@ import time
 import unittest
 import urllib.parse
 
+import openapi
 from pneu import BUILD, PASSWORD, PATIENCE, System, listening_socket, until
 
 MAIL = (b"From: =?utf-8?q?J=C3=BCrgen?= <j@else.test>\r\n"
@@ -30,7 +31,8 @@ MAIL = (b"From: =?utf-8?q?J=C3=BCrgen?= <j@else.test>\r\n"
 
 
 class Api:
-    """One client. `token`: a bearer token, or None."""
+    """One client. `token`: a bearer token, or None. Every reply must be as
+    the OpenAPI document says."""
 
     def __init__(self, port, token=None):
         self.port, self.token = port, token
@@ -51,6 +53,8 @@ class Api:
             data = r.read()
         finally:
             c.close()
+        openapi.check_reply(method, path, r.status,
+                            r.getheader("Content-Type", ""), data)
         if raw:
             return r, data
         return r.status, json.loads(data) if data else None
