@@ -338,6 +338,26 @@ is_taken(const char *dir)
 
 /* --- the frame --- */
 
+/* Only what the files of the blobs say; the rest is for cmd_rebuild. */
+static int
+reindex(const struct run *r, const struct store_conf *conf, struct buf *err)
+{
+	struct store_reindexed found;
+	char size[16];
+	int rc;
+
+	buf_reset(err);
+	if ((rc = store_reindex(conf, &found, err)) != 0 || r->json)
+		return rc;
+	printf("The database was lost, and is made anew: %llu blobs (%s) were "
+	       "found\n",
+	    (ull)found.blobs, size_text(found.octets, size));
+	if (found.damaged > 0)
+		printf("%llu places in the files are damaged\n",
+		    (ull)found.damaged);
+	return 0;
+}
+
 static int
 store_begin(struct run *r)
 {
@@ -351,6 +371,12 @@ store_begin(struct run *r)
 		buf_put_str(&err, "the rows are damaged, no checksum fits");
 	if (rc == 0)
 		rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
+	/* The rows are lost, all of them. */
+	if (r->rebuild && rc == -ENOTRECOVERABLE &&
+	    (rc = reindex(r, &conf.store, &err)) == 0)
+		rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
+	if (rc == -ENOTRECOVERABLE)
+		buf_put_str(&err, "; or: pneu mail check --rebuild");
 
 	if (rc == -ENOENT && r->readonly && !r->must_exist)
 		rc = 0;

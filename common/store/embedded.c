@@ -522,8 +522,6 @@ minute_start(struct emb *e)
 	return watches_open(e->s, e->dir, e->group);
 }
 
-static void emb_close(struct store *s);
-
 static struct emb *
 emb_new(struct store *s, const struct store_conf *conf)
 {
@@ -550,18 +548,27 @@ emb_new(struct store *s, const struct store_conf *conf)
 	return e;
 }
 
+int
+emb_begin(struct store *s, const struct store_conf *conf, struct buf *err)
+{
+	int rc;
+
+	if ((s->e = emb_new(s, conf)) == NULL)
+		return -ENOMEM;
+	if ((rc = folders_open(s->e)) != 0)
+		buf_printf(err, "%s: %s", conf->dir, strerror(-rc));
+	return rc;
+}
+
 static int
 emb_open(struct store *s, const struct store_conf *conf, struct buf *err)
 {
-	struct emb *e = emb_new(s, conf);
-	int rc;
+	struct emb *e;
+	int rc = emb_begin(s, conf, err);
 
-	if (e == NULL)
-		return -ENOMEM;
-	s->e = e;
-	if ((rc = folders_open(e)) != 0)
-		buf_printf(err, "%s: %s", e->dir, strerror(-rc));
-	else if ((rc = emb_env_open(e, err)) == 0 &&
+	if ((e = s->e) == NULL)
+		return rc;
+	if (rc == 0 && (rc = emb_env_open(e, err)) == 0 &&
 	    ((rc = folders_sync(e)) != 0 || (rc = minute_start(e)) != 0))
 		buf_printf(err, "%s: %s", e->dir, strerror(-rc));
 	if (rc != 0) {
@@ -573,7 +580,7 @@ emb_open(struct store *s, const struct store_conf *conf, struct buf *err)
 	return 0;
 }
 
-static void
+void
 emb_close(struct store *s)
 {
 	struct emb *e = s->e, **at;

@@ -224,6 +224,18 @@ bool emb_env_revive(struct emb *e);
 int emb_txn_begin(struct emb *e, unsigned flags, MDB_txn **txn);
 int emb_txn_commit(struct emb *e, MDB_txn *txn, bool *unknown);
 
+/* A new database with what `fill` puts in, in transactions of its own; the old
+ * one is kept. Errors of LMDB. */
+int emb_env_remake(struct emb *e, int (*fill)(struct emb *e, void *arg),
+    void *arg);
+
+/* --- opening (embedded.c) --- */
+/* The folders, before anything is done with them; s->e, also after an error,
+ * is for emb_close. */
+int emb_begin(
+    struct store *s, const struct store_conf *conf, struct buf *err);
+void emb_close(struct store *s);
+
 /* --- reading (embedded.c) --- */
 /* The loop's read transaction; may be nested; never across a wait. */
 int emb_read_begin(struct emb *e);

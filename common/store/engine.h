@@ -135,6 +135,8 @@ int watches_open(struct store *s, const char *dir, bool group);
 void watches_close(struct store *s);
 /* Is the process that calls itself `name` there? True when in doubt. */
 bool watches_peer_alive(struct store *s, struct slice name);
+/* Has any process the store in that folder open? */
+bool watches_anybody(const char *dir);
 
 /* Compact in the background until there is nothing more to do, unless that is
  * going on already. For engines to call now and then. */

@@ -8,6 +8,7 @@
  * before. The file is sound all the same, and the disk may be well again a
  * moment later.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #define READERS_MAX 1024
 #define DATABASE "data.mdb"
 #define BEING_MADE "data.mdb.new"
+#define REPLACED "data.mdb.old"
 #define FORMAT_KEY SLICE_LIT("\001meta\0format")
 #define FORMAT_VERSION SLICE_LIT("1")
 #define REOPEN_WAIT_S 1 /* for readers: the loop's are short, a backup's not */
@@ -148,7 +150,7 @@ group_files(struct emb *e)
  * ever. The caller has the lock.
  */
 static int
-database_make(struct emb *e)
+database_make(struct emb *e, int (*fill)(struct emb *e, void *arg), void *arg)
 {
 	const unsigned flags = MDB_NOTLS | MDB_NOSUBDIR | MDB_NOLOCK;
 	struct buf path = BUF_INIT;
@@ -160,17 +162,68 @@ database_make(struct emb *e)
 		return ENOMEM;
 	if ((rc = mdb_env_create(&e->env)) == 0 &&
 	    (rc = mdb_env_set_maxdbs(e->env, 3)) == 0 &&
+	    (fill == NULL ||
+		(rc = mdb_env_set_mapsize(e->env, map_size())) == 0) &&
 	    (rc = mdb_env_open(
 		 e->env, buf_str(&path), flags, e->group ? 0660 : 0600)) == 0 &&
-	    (rc = tables_open(e, MDB_CREATE)) == 0)
-		rc = format_check(e); /* the commit syncs all pages */
+	    (rc = tables_open(e, MDB_CREATE)) == 0 &&
+	    (rc = format_check(e)) == 0 && fill != NULL)
+		rc = fill(e, arg); /* the last commit syncs all pages */
 	emb_env_close(e);
 	buf_clear(&path);
+	if (rc == 0 && fill != NULL &&
+	    renameat(e->dir_fd, DATABASE, e->dir_fd, REPLACED) == -1 &&
+	    errno != ENOENT)
+		rc = errno;
 	if (rc == 0 &&
 	    (renameat(e->dir_fd, BEING_MADE, e->dir_fd, DATABASE) == -1 ||
 		store_io.fsync(e->dir_fd) == -1))
 		rc = errno;
 	return rc;
+}
+
+int
+emb_env_remake(struct emb *e, int (*fill)(struct emb *e, void *arg), void *arg)
+{
+	int lock = emb_removal_lock(e, LOCK_EX), rc;
+
+	if (lock == -1)
+		return errno;
+	rc = database_make(e, fill, arg);
+	close(lock);
+	return rc;
+}
+
+/* Are there blobs? Then a database was there too, and a new one in its place
+ * would make them all look like left over. */
+static bool
+has_blobs(struct emb *e)
+{
+	int fd = openat(e->blobs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
+	bool has = false;
+	struct dirent *d;
+	struct stat st;
+
+	while (dir != NULL && !has && (d = readdir(dir)) != NULL)
+		has = d->d_name[0] != '.' &&
+		    fstatat(e->blobs_fd, d->d_name, &st, 0) == 0 &&
+		    st.st_size > 0;
+	if (dir != NULL)
+		closedir(dir);
+	else if (fd != -1)
+		close(fd);
+	return has;
+}
+
+/* LMDB takes an empty file for a new one. */
+static bool
+has_database(struct emb *e)
+{
+	struct stat st;
+
+	return fstatat(e->dir_fd, DATABASE, &st, 0) == 0 ? st.st_size > 0
+							 : errno != ENOENT;
 }
 
 /* Where there is none yet; several processes may come first. */
@@ -179,12 +232,15 @@ database_make_once(struct emb *e)
 {
 	int lock, rc = 0;
 
-	if (e->readonly || faccessat(e->dir_fd, DATABASE, F_OK, 0) == 0)
+	if (has_database(e))
 		return 0;
+	if (e->readonly)
+		return has_blobs(e) ? ENOTRECOVERABLE : 0;
 	if ((lock = emb_removal_lock(e, LOCK_EX)) == -1)
 		return errno;
-	if (faccessat(e->dir_fd, DATABASE, F_OK, 0) == -1)
-		rc = errno == ENOENT ? database_make(e) : errno;
+	if (!has_database(e))
+		rc = has_blobs(e) ? ENOTRECOVERABLE
+				  : database_make(e, NULL, NULL);
 	close(lock);
 	return rc;
 }
@@ -219,7 +275,15 @@ emb_env_open(struct emb *e, struct buf *err)
 
 	if (rc == 0)
 		return 0;
-	buf_printf(err, "%s: %s", e->dir, mdb_strerror(rc));
+	if (rc == ENOTRECOVERABLE)
+		buf_printf(err,
+		    "%s: there are blobs, but " DATABASE
+		    " is missing; put it back, or all of a backup",
+		    e->dir);
+	else
+		buf_printf(err, "%s: %s", e->dir, mdb_strerror(rc));
+	if (rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND)
+		return -ENOTRECOVERABLE;
 	return rc == MDB_NOTFOUND ? -ENOENT : rc > 0 ? -rc : -EIO;
 }
 

@@ -232,6 +232,20 @@ int store_check(struct store *s, store_fault_fn *fault, void *arg);
  * slowly; this is for tools. */
 int store_compact(struct store *s, bool *more);
 
+/*
+ * Of an embedded store whose rows are lost (-ENOTRECOVERABLE from store_open:
+ * there are blobs, but the database is missing, or is none): make a new one, in
+ * which all blobs are that the files still hold whole, and nothing else. Blobs
+ * that were deleted are there again, unless compaction has taken them. What was
+ * there of the old one is renamed to data.mdb.old. `damaged` counts places where
+ * a blob may have been. 0; -EBUSY: somebody has the store open.
+ */
+struct store_reindexed {
+	uint64_t blobs, octets, damaged;
+};
+int store_reindex(const struct store_conf *conf, struct store_reindexed *out,
+    struct buf *err);
+
 /* A consistent copy into `dir`, on a live store; what `dir` has is kept. */
 int store_backup(struct store *s, const char *dir);
 /* Are the rows of such a copy as they were written? 0, -EIO, or -errno. Blobs

@@ -189,27 +189,53 @@ send_notes(struct watches *ws)
 	}
 }
 
-bool
-watches_peer_alive(struct store *s, struct slice name)
+static bool
+peer_alive(const struct watches *ws, const char *peer)
 {
-	struct watches *ws = &s->watches;
 	struct sockaddr_un to;
-	char peer[WATCH_NAME_LEN + 1];
 	bool alive;
-	int fd;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (name.n != WATCH_NAME_LEN || ws->dir_fd == -1)
-		return true;
-	memcpy(peer, name.p, WATCH_NAME_LEN);
-	peer[WATCH_NAME_LEN] = '\0';
-	if (strcmp(peer, ws->self) == 0)
-		return true;
-	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
+	if (fd == -1)
 		return true;
 	alive = connect(fd, (struct sockaddr *)&to,
 		    address_of(ws, peer, &to)) == 0 ||
 	    (errno != ECONNREFUSED && errno != ENOENT);
 	close(fd);
+	return alive;
+}
+
+bool
+watches_peer_alive(struct store *s, struct slice name)
+{
+	const struct watches *ws = &s->watches;
+	char peer[WATCH_NAME_LEN + 1];
+
+	if (name.n != WATCH_NAME_LEN || ws->dir_fd == -1)
+		return true;
+	memcpy(peer, name.p, WATCH_NAME_LEN);
+	peer[WATCH_NAME_LEN] = '\0';
+	return strcmp(peer, ws->self) == 0 || peer_alive(ws, peer);
+}
+
+bool
+watches_anybody(const char *dir)
+{
+	struct watches ws = { .fd = -1 };
+	struct buf path = BUF_INIT;
+	bool alive = false;
+
+	buf_printf(&path, "%s/watch", dir);
+	ws.dir = path.p;
+	ws.dir_fd = open(buf_str(&path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ws.dir_fd != -1) {
+		peers_read(&ws);
+		for (size_t i = 0; i < ws.n_peers; i++)
+			alive = alive || peer_alive(&ws, ws.peers[i]);
+		close(ws.dir_fd);
+	}
+	free(ws.peers);
+	buf_clear(&path);
 	return alive;
 }
 

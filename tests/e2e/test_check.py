@@ -89,6 +89,32 @@ class Check(unittest.TestCase):
             r = mail(s, "show", "alice@example.test", "INBOX", "2")
             self.assertIn("text of number 1.", r.stdout)
 
+    def test_rebuild(self):
+        """Without the database nothing starts, and nothing is lost."""
+        with System(programs=("guard", "mailbox", "qm", "mta")) as s:
+            store = os.path.join(s.dir, "data", "mails")
+            for i in range(3):
+                s.send("x@else.test", ["alice", "bob"], numbered(i))
+            s.send("x@else.test", ["bob"], b"Subject: l\r\n\r\n" +
+                   b"0123456789abcdef\r\n" * 40000)
+            before = [sorted(s.messages(who)) for who in ("alice", "bob")]
+            self.assertEqual(mail(s, "check", "--rebuild").returncode, 0)
+            s.stop("mailbox")
+            os.unlink(os.path.join(store, "data.mdb"))
+            r = mail(s, "check")
+            self.assertNotEqual(r.returncode, 0)
+            self.assertIn("check --rebuild", r.stderr)
+            r = mail(s, "check", "--rebuild")
+            self.assertEqual(r.returncode, 0, r.stderr)
+            self.assertIn("7 messages put back", r.stdout)
+            r = mail(s, "check")
+            self.assertEqual(r.returncode, 0, r.stdout)
+            s.start("mailbox")
+            self.assertEqual(
+                before, [sorted(s.messages(who)) for who in ("alice", "bob")])
+            s.send("x@else.test", ["alice"], numbered(9))
+            self.assertEqual(len(s.messages("alice")), 4)
+
     def test_nothing_yet(self):
         with System(start=False) as s:
             r = mail(s, "check")

@@ -1129,6 +1129,169 @@ files_of_the_dead_are_collected(void **state)
 	end();
 }
 
+/* --- a database that is lost --- */
+
+#define LOST 40
+static struct store_blob_id lost_ids[LOST];
+
+static size_t
+lost_size(unsigned i)
+{
+	return i % 10 == 9 ? 400000 : i * 700;
+}
+
+/* Small ones in several segments, large ones, and some that were deleted, and
+ * copies that compaction has made. */
+static void
+lost_fill(void)
+{
+	bool more = true;
+
+	for (unsigned i = 0; i < LOST; i++)
+		CHECK_INT(test_blob_store(&lost_ids[i], lost_size(i), i), 0);
+	for (unsigned i = 0; i < LOST / 2; i += 2)
+		CHECK_INT(store_blob_del(st, &lost_ids[i]), 0);
+	while (more)
+		CHECK_INT(store_compact(st, &more), 0);
+}
+
+static void
+database_end(const char *octets)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/data.mdb", test_dir);
+	CHECK_INT(unlink(path), 0);
+	if (octets == NULL)
+		return;
+	CHECK((f = fopen(path, "w")) != NULL);
+	for (int i = 0; f != NULL && i < 1000; i++)
+		fputs(octets, f);
+	if (f != NULL)
+		fclose(f);
+}
+
+static int lost_rc;
+
+static void
+lost_open(void *arg)
+{
+	struct store_conf conf = test_conf();
+	struct buf err = BUF_INIT;
+
+	conf.readonly = *(bool *)arg;
+	lost_rc = store_open(&st, &conf, &err);
+	CHECK(lost_rc == 0 || err.n > 0);
+	store_close(&st);
+	buf_clear(&err);
+}
+
+static struct store_reindexed lost_found;
+
+static void
+lost_reindex(void *arg)
+{
+	struct store_conf conf = test_conf();
+	struct buf err = BUF_INIT;
+
+	(void)arg;
+	lost_rc = store_reindex(&conf, &lost_found, &err);
+	buf_clear(&err);
+}
+
+static void
+lost_look(void)
+{
+	struct store_blob_id id;
+	bool more = true;
+
+	for (unsigned i = 1; i < LOST; i += i < LOST / 2 ? 2 : 1)
+		CHECK_INT(test_blob_compare(&lost_ids[i], lost_size(i), i), 0);
+	CHECK_INT(faults(), 0);
+	/* And it goes on. */
+	CHECK_INT(test_blob_store(&id, 3000, 77), 0);
+	for (unsigned i = LOST / 2; i < LOST; i++)
+		CHECK_INT(store_blob_del(st, &lost_ids[i]), 0);
+	while (more)
+		CHECK_INT(store_compact(st, &more), 0);
+	CHECK_INT(test_blob_compare(&id, 3000, 77), 0);
+	CHECK_INT(faults(), 0);
+}
+
+static void
+holder(void)
+{
+	CHECK_INT(write(told_fd[1], "", 1), 1);
+	wait_go();
+}
+
+static void
+blobs_are_found_without_a_database(void **state)
+{
+	static const char *const ends[] = { NULL, "", "nonsense" };
+	const struct store_io was = store_io;
+	bool readonly[2] = { false, true };
+	pid_t pid;
+	char c;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		begin();
+		store_io.segment_max = 30000;
+		store_io.blob_small = 1;
+		store_io.dead_min = 512;
+		assert_int_equal(pipe(told_fd), 0);
+		assert_int_equal(pipe(go_fd), 0);
+		here(lost_fill);
+		/* Not under somebody who uses it. */
+		pid = child(holder);
+		CHECK_INT(read(told_fd[0], &c, 1), 1);
+		co_run(lost_reindex, NULL);
+		CHECK_INT(lost_rc, -EBUSY);
+		say_go();
+		child_end(pid);
+		database_end(ends[i]);
+		/* A new one in its place would be the end of all blobs. */
+		for (size_t k = 0; k < 2; k++) {
+			co_run(lost_open, &readonly[k]);
+			CHECK_INT(lost_rc, -ENOTRECOVERABLE);
+		}
+		co_run(lost_reindex, NULL);
+		CHECK_INT(lost_rc, 0);
+		CHECK(lost_found.blobs >= LOST - LOST / 4);
+		CHECK_INT(lost_found.damaged, 0);
+		here(lost_look);
+		store_io = was;
+		end();
+	}
+}
+
+/* A header costs that blob, as chunks do; what stands behind is found. */
+static void
+reindex_passes_over_damage(void **state)
+{
+	const struct store_io was = store_io;
+	char path[128];
+	FILE *f;
+
+	(void)state;
+	begin();
+	here(lost_fill);
+	snprintf(path, sizeof(path), "%s/blobs/00000001.seg", test_dir);
+	f = fopen(path, "r+");
+	assert_non_null(f);
+	fputs("XXXX", f);
+	fclose(f);
+	database_end(NULL);
+	co_run(lost_reindex, NULL);
+	CHECK_INT(lost_rc, 0);
+	CHECK_INT(lost_found.damaged, 1);
+	CHECK_INT(lost_found.blobs, LOST - 1);
+	store_io = was;
+	end();
+}
+
 static char backup_dir[96];
 
 static void
@@ -1295,6 +1458,8 @@ main(void)
 		cmocka_unit_test(compaction_goes_by_small_steps),
 		cmocka_unit_test(a_segment_is_kept_until_its_rows_are_there),
 		cmocka_unit_test(files_of_the_dead_are_collected),
+		cmocka_unit_test(blobs_are_found_without_a_database),
+		cmocka_unit_test(reindex_passes_over_damage),
 		cmocka_unit_test(backup_is_a_store),
 		cmocka_unit_test(a_drop_is_finished_at_open),
 		cmocka_unit_test(folders_stay_of_the_group),
