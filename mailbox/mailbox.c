@@ -7,6 +7,8 @@
 #include "common/auth/accounts.h"
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
+#include "common/base/trace.h"
+#include "common/net/clients.h"
 #include "mailbox/api/api.h"
 #include "mailbox/imap/imap.h"
 #include "mailbox/lmtp/lmtp.h"
@@ -18,12 +20,14 @@
 
 static struct accounts *accounts;
 static struct mails *mails;
+static struct clients *clients;
 
 static int
 start_sessions(const struct conf *conf)
 {
 	int rc;
 
+	clients_configure(clients, conf, "mailbox");
 	if ((rc = lmtp_start(conf, mails, accounts)) != 0 ||
 	    (rc = imap_start(conf, mails, accounts)) != 0 ||
 	    (rc = api_start(conf, mails, accounts)) != 0)
@@ -43,7 +47,8 @@ mailbox_start(const struct conf *conf)
 	struct buf err = BUF_INIT;
 	int rc;
 
-	rc = accounts_open(&accounts, conf, false, &err);
+	if ((rc = clients_new(&clients)) == 0)
+		rc = accounts_open(&accounts, conf, false, &err);
 	if (rc == 0)
 		rc = sasl_server_start(accounts, conf, &err);
 	if (rc == 0)
@@ -76,6 +81,7 @@ mailbox_stop(void)
 	mails_close(&mails);
 	sasl_server_stop(accounts);
 	accounts_close(&accounts);
+	clients_free(&clients);
 }
 
 size_t
@@ -94,4 +100,48 @@ mailbox_paths(const struct conf *conf, struct service_path *out, size_t max)
 			conf_file(conf, "mailbox.sealing_key"), false
 		};
 	return n;
+}
+
+/* --- clients --- */
+
+static void
+turn_away(struct conn *c, const char *words)
+{
+	char peer[128];
+
+	net_addr_host(conn_peer(c), peer);
+	log_info("too many connections", "peer=%s", peer);
+	trace_write(&(struct trace_record){ .kind = TRACE_CONNECT,
+	    .code = 421,
+	    .enhanced = "4.7.0",
+	    .field = { [TRACE_PEER] = slice_str(peer),
+		[TRACE_RULE] = SLICE_LIT("mailbox.max_per_address"),
+		[TRACE_TEXT] = SLICE_LIT("too many connections") } });
+	conn_printf(c, "%s from your address [ref %s]\r\n", words, conn_id(c));
+	(void)conn_flush(c);
+}
+
+static void
+serve(struct conn *c, const struct service_protocol *p, const char *words,
+    void (*session)(struct conn *, const struct service_protocol *))
+{
+	struct client_prefix prefix;
+
+	if (clients_enter(clients, conn_peer(c), &prefix) == 0)
+		session(c, p);
+	else
+		turn_away(c, words);
+	clients_leave(clients, &prefix);
+}
+
+void
+mailbox_imap(struct conn *c, const struct service_protocol *p)
+{
+	serve(c, p, "* BYE [LIMIT] Too many connections", imap_session);
+}
+
+void
+mailbox_pop3(struct conn *c, const struct service_protocol *p)
+{
+	serve(c, p, "-ERR [SYS/TEMP] Too many connections", pop3_session);
 }

@@ -11,4 +11,8 @@ void mailbox_stop(void);
 size_t
 mailbox_paths(const struct conf *conf, struct service_path *out, size_t max);
 
+/* IMAP and POP3, for as many as an address may have. */
+void mailbox_imap(struct conn *c, const struct service_protocol *p);
+void mailbox_pop3(struct conn *c, const struct service_protocol *p);
+
 #endif

@@ -16,14 +16,14 @@ static const struct service_protocol protocols[] = {
 	    .session = lmtp_session },
 	{ .name = "imap", .setting = "mailbox.imap", .port = 143,
 	    .busy = "* BYE [UNAVAILABLE] Too many connections\r\n",
-	    .session = imap_session },
+	    .session = mailbox_imap },
 	{ .name = "imaps", .setting = "mailbox.imaps", .port = 993,
-	    .tls = true, .session = imap_session },
+	    .tls = true, .session = mailbox_imap },
 	{ .name = "pop3", .setting = "mailbox.pop3", .port = 110,
 	    .busy = "-ERR [SYS/TEMP] Too many connections\r\n",
-	    .session = pop3_session },
+	    .session = mailbox_pop3 },
 	{ .name = "pop3s", .setting = "mailbox.pop3s", .port = 995,
-	    .tls = true, .session = pop3_session },
+	    .tls = true, .session = mailbox_pop3 },
 	{ .name = "http", .setting = "mailbox.http",
 	    .busy = "HTTP/1.1 503 Service Unavailable\r\n"
 		    "Retry-After: 5\r\nContent-Length: 0\r\n"
@@ -37,12 +37,14 @@ static const struct service_protocol protocols[] = {
 int
 main(int argc, char **argv)
 {
+	static const char *const networks[] = { "mailbox.crowd_from", NULL };
 	static const struct service mailbox = {
 		.name = "mailbox",
 		.summary = "keeps mail: LMTP in, IMAP, POP3 and HTTP out",
 		.protocols = protocols,
 		.proxy_from = "mailbox.proxy_from",
 		.xclient_from = "mailbox.xclient_from",
+		.networks = networks,
 		.commands = mailbox_commands,
 		.start = mailbox_start,
 		.reload = mailbox_reload,

@@ -24,7 +24,8 @@ static const struct service_protocol protocols[] = {
 int
 main(int argc, char **argv)
 {
-	static const char *const networks[] = { "msa.etrn_from", NULL };
+	static const char *const networks[] = { "msa.etrn_from",
+		"msa.crowd_from", NULL };
 	static const struct service msa = {
 		.name = "msa",
 		.summary = "takes mail from its users",

@@ -4,6 +4,7 @@
 #define PNEU_MSA_MSA_H
 
 #include "common/auth/accounts.h"
+#include "common/net/clients.h"
 #include "common/net/service.h"
 #include "common/smtp/client.h"
 #include "common/smtp/server.h"
@@ -22,6 +23,7 @@ struct msa {
 	struct smtp_server server;
 	struct smtp_client_conf lmtp;
 	struct smtp_pool *qm, *mailbox;
+	struct clients *clients;
 	struct net_addr imap; /* mailbox.submit */
 	struct accounts *accounts;
 	bool plaintext_login;
@@ -46,6 +48,7 @@ struct msa_session {
 	bool qm_failed;
 	struct smtp_client_rcpt *rcpts; /* those that qm has accepted */
 	size_t n_rcpts, max_rcpts;
+	struct client_prefix prefix;
 };
 
 /* --- hooks (struct smtp_handler) --- */

@@ -23,10 +23,28 @@ static int
 on_connect(struct smtp_session *s, struct smtp_reply *reply)
 {
 	struct msa_session *m = arena_alloc(smtp_session_arena(s), sizeof(*m));
+	int rc;
 
-	(void)reply;
+	if (m == NULL)
+		return -ENOMEM;
 	smtp_session_set_data(s, m);
-	return m == NULL ? -ENOMEM : 0;
+	rc = clients_enter(
+	    msa.clients, conn_peer(smtp_session_conn(s)), &m->prefix);
+	if (rc != -EBUSY)
+		return rc;
+	smtp_session_because(s, "msa.max_per_address");
+	*reply =
+	    SMTP_REPLY(421, "4.7.0", "too many connections from your address");
+	return 0;
+}
+
+static void
+on_disconnect(struct smtp_session *s)
+{
+	struct msa_session *m = smtp_session_data(s);
+
+	if (m != NULL)
+		clients_leave(msa.clients, &m->prefix);
 }
 
 /* --- the envelope --- */
@@ -219,6 +237,7 @@ on_reset(struct smtp_session *s)
 
 static const struct smtp_handler handler = {
 	.connect = on_connect,
+	.disconnect = on_disconnect,
 	.mail = msa_mail,
 	.rcpt = on_rcpt,
 	.verify = on_verify,
@@ -277,6 +296,7 @@ msa_reload(const struct conf *conf)
 {
 	size_t n_networks;
 
+	clients_configure(msa.clients, conf, "msa");
 	msa.etrn_from = conf_list(conf, "msa.etrn_from", &n_networks);
 	msa.verifies = conf_bool(conf, "msa.vrfy");
 	limits_read(conf);
@@ -329,8 +349,9 @@ msa_start(const struct conf *conf)
 		.connect_timeout_ms = 10000,
 		.timeout_ms = 300000 };
 	msa.sent = sent_new();
-	rc = msa.sent == NULL ? -ENOMEM
-			      : accounts_open(&msa.accounts, conf, false, &err);
+	rc = msa.sent == NULL ? -ENOMEM : clients_new(&msa.clients);
+	if (rc == 0)
+		rc = accounts_open(&msa.accounts, conf, false, &err);
 	if (rc == 0)
 		rc = sasl_server_start(msa.accounts, conf, &err);
 	if (rc == 0)
@@ -347,7 +368,8 @@ msa_start(const struct conf *conf)
 		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
 		    log_q(buf_slice(&err)));
 	buf_clear(&err);
-	msa_reload(conf);
+	if (rc == 0)
+		msa_reload(conf);
 	return rc;
 }
 
@@ -359,6 +381,7 @@ msa_stop(void)
 	sasl_server_stop(msa.accounts);
 	accounts_close(&msa.accounts);
 	sent_free(&msa.sent);
+	clients_free(&msa.clients);
 }
 
 size_t

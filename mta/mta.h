@@ -3,6 +3,7 @@
 #ifndef PNEU_MTA_MTA_H
 #define PNEU_MTA_MTA_H
 
+#include "common/net/clients.h"
 #include "common/net/service.h"
 #include "common/smtp/client.h"
 #include "common/smtp/server.h"
@@ -59,13 +60,5 @@ struct mta_target *mta_targets_find(
 void mta_deliver(const struct mta_peers *peers, struct smtp_session *s,
     struct slice prefix, struct spool *body, struct mta_target *targets,
     size_t n, struct smtp_reply *replies, size_t n_replies);
-
-/* How many connections each client prefix has, in this worker. */
-struct mta_clients;
-int mta_clients_new(struct mta_clients **out);
-void mta_clients_free(struct mta_clients **c);
-/* Count one more for this prefix: the new number, or 0 when out of memory. */
-unsigned mta_clients_enter(struct mta_clients *c, const char *prefix);
-void mta_clients_leave(struct mta_clients *c, const char *prefix);
 
 #endif

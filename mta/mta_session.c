@@ -23,8 +23,7 @@ static struct {
 	struct smtp_server server;
 	struct smtp_client_conf lmtp, mailbox;
 	struct mta_peers peers;
-	struct mta_clients *clients;
-	unsigned max_per_address;
+	struct clients *clients;
 	size_t max_hops;
 	const char *const *etrn_from; /* networks */
 	bool verifies;                /* VRFY is answered truly */
@@ -32,7 +31,7 @@ static struct {
 
 /* One per connection; the transaction's part is emptied by on_reset. */
 struct session {
-	char prefix[64];           /* counted under this; "" when not */
+	struct client_prefix prefix;
 	struct smtp_client *guard; /* held for a group of recipients */
 	bool guard_failed;
 	const char *xforward; /* what guard hears of the client; tx arena */
@@ -46,22 +45,19 @@ static int
 on_connect(struct smtp_session *s, struct smtp_reply *reply)
 {
 	struct session *m = arena_alloc(smtp_session_arena(s), sizeof(*m));
-	const struct net_addr *peer = conn_peer(smtp_session_conn(s));
-	unsigned n;
+	int rc;
 
 	if (m == NULL)
 		return -ENOMEM;
 	smtp_session_set_data(s, m);
-	if (net_addr_is_unix(peer))
-		return 0;
-	net_addr_prefix(peer, m->prefix);
-	n = mta_clients_enter(mta.clients, m->prefix);
-	if (n > mta.max_per_address) {
-		smtp_session_because(s, "mta.max_per_address");
-		*reply = SMTP_REPLY(
-		    421, "4.7.0", "too many connections from your address");
-	}
-	return n == 0 ? -ENOMEM : 0;
+	rc = clients_enter(
+	    mta.clients, conn_peer(smtp_session_conn(s)), &m->prefix);
+	if (rc != -EBUSY)
+		return rc;
+	smtp_session_because(s, "mta.max_per_address");
+	*reply =
+	    SMTP_REPLY(421, "4.7.0", "too many connections from your address");
+	return 0;
 }
 
 static void
@@ -69,8 +65,8 @@ on_disconnect(struct smtp_session *s)
 {
 	struct session *m = smtp_session_data(s);
 
-	if (m != NULL && m->prefix[0] != '\0')
-		mta_clients_leave(mta.clients, m->prefix);
+	if (m != NULL)
+		clients_leave(mta.clients, &m->prefix);
 }
 
 /* --- recipients --- */
@@ -447,7 +443,7 @@ mta_reload(const struct conf *conf)
 {
 	size_t n_networks;
 
-	mta.max_per_address = (unsigned)conf_int(conf, "mta.max_per_address");
+	clients_configure(mta.clients, conf, "mta");
 	mta.etrn_from = conf_list(conf, "mta.etrn_from", &n_networks);
 	mta.verifies = conf_bool(conf, "mta.vrfy");
 	mta.max_hops = (size_t)conf_int(conf, "mta.max_hops");
@@ -486,7 +482,7 @@ mta_start(const struct conf *conf)
 {
 	int rc;
 
-	if ((rc = mta_clients_new(&mta.clients)) != 0 ||
+	if ((rc = clients_new(&mta.clients)) != 0 ||
 	    (rc = peers_open(conf)) != 0)
 		return rc;
 	mta_reload(conf);
@@ -499,7 +495,7 @@ mta_stop(void)
 	smtp_pool_free(&mta.peers.guard);
 	smtp_pool_free(&mta.peers.mailbox);
 	smtp_pool_free(&mta.peers.qm);
-	mta_clients_free(&mta.clients);
+	clients_free(&mta.clients);
 }
 
 size_t

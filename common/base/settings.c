@@ -127,6 +127,9 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.max_per_address", CONF_INT, "50", 1, 1000000, NULL,
 	    "Connections at once from one client address (/64 for IPv6), per "
 	    "worker" },
+	{ "mta.crowd_from", CONF_LIST, "loopback", 0, 0, NULL,
+	    "Networks whose connections are not counted so: content filters, "
+	    "balancers without PROXY" },
 	{ "mta.max_domains", CONF_INT, "0", 0, 999999, NULL,
 	    "Domains of the recipients in a transaction, announced as "
 	    "RCPTDOMAINMAX (RFC 9422); 0: no limit" },
@@ -224,6 +227,12 @@ const struct conf_setting conf_settings[] = {
 	    "undelete; 0: not at all" },
 	{ "mailbox.max_size", CONF_SIZE, "100M", 64 * K, 0, NULL,
 	    "Largest message accepted by LMTP and APPEND" },
+	{ "mailbox.max_per_address", CONF_INT, "200", 1, 1000000, NULL,
+	    "IMAP and POP3 connections at once from one client address (/64 "
+	    "for IPv6), per worker" },
+	{ "mailbox.crowd_from", CONF_LIST, "loopback", 0, 0, NULL,
+	    "Networks whose connections are not counted so: webmail, an office "
+	    "behind one address" },
 	{ "mailbox.plaintext_login", CONF_BOOL, "false", 0, 0, NULL,
 	    "Let clients log in without TLS (Unix sockets always may)" },
 	{ "mailbox.login_timeout", CONF_DURATION, "3m", S, 24 * H, NULL,
@@ -256,6 +265,12 @@ const struct conf_setting conf_settings[] = {
 	    "Largest message" },
 	{ "msa.max_recipients", CONF_INT, "1000", 100, 1000000, NULL,
 	    "Recipients in a transaction" },
+	{ "msa.max_per_address", CONF_INT, "50", 1, 1000000, NULL,
+	    "Connections at once from one client address (/64 for IPv6), per "
+	    "worker" },
+	{ "msa.crowd_from", CONF_LIST, "loopback", 0, 0, NULL,
+	    "Networks whose connections are not counted so: webmail, an office "
+	    "behind one address" },
 	{ "msa.max_domains", CONF_INT, "0", 0, 999999, NULL,
 	    "Domains of the recipients in a transaction, announced as "
 	    "RCPTDOMAINMAX (RFC 9422); 0: no limit" },

@@ -255,6 +255,7 @@ net_network_is_valid(const char *network)
 	unsigned bits;
 
 	return strcmp(network, "unix") == 0 ||
+	    strcmp(network, "loopback") == 0 ||
 	    network_parse(slice_str(network), octets, &bits);
 }
 
@@ -266,6 +267,8 @@ is_in(const struct net_addr *a, const char *network)
 
 	if (net_addr_is_unix(a))
 		return strcmp(network, "unix") == 0;
+	if (strcmp(network, "loopback") == 0)
+		return net_addr_is_loopback(a);
 	if (!network_parse(slice_str(network), want, &bits))
 		return false;
 	octets_of(a, have);

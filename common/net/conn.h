@@ -49,8 +49,8 @@ void net_addr_set_port(struct net_addr *a, uint16_t port);
 const char *net_addr_path(const struct net_addr *a);
 /* A bare IPv4 or IPv6 address, without brackets. 0 or -EINVAL. */
 int net_addr_parse_host(struct net_addr *a, struct slice host, uint16_t port);
-/* Is it in one of these networks? "192.0.2.0/24", "2001:db8::/32", "::1" and
- * "unix"; the list ends with NULL. */
+/* Is it in one of these networks? "192.0.2.0/24", "2001:db8::/32", "::1",
+ * "loopback" and "unix"; the list ends with NULL. */
 bool net_addr_is_listed(const struct net_addr *a, const char *const *networks);
 bool net_network_is_valid(const char *network);
 /* Key for counters: the IPv4 address, the IPv6 /64 prefix, or "unix". */

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: ISC
 """Hostile clients of IMAP and POP3, against the real program. Crowds are in
 test_crowd.py, SMTP in test_hostile.py."""
+import contextlib
 import random
+import re
 import select
 import socket
 import struct
 import unittest
 
-from pneu import PASSWORD, System
+from pneu import PASSWORD, System, until
 from smtpraw import Raw
 from steady import steady
 
@@ -110,6 +112,37 @@ class Excess(Case):
                                 pass
                         except OSError:
                             pass
+
+
+class Many(unittest.TestCase):
+    FULL = {"imap": b"* BYE [LIMIT] Too many", "pop3": b"-ERR [SYS/TEMP] Too",
+            "submission": b"421 4.7.0 too many connections from your"}
+
+    def test_connections_of_an_address(self):
+        limit = {"max_per_address": 3, "crowd_from": ["192.0.2.0/24"]}
+        with System(conf={"mailbox": limit, "msa": limit}) as s:
+            for group in (("imap", "imaps", "pop3", "pop3s"),
+                          ("submission", "submissions")):
+                with contextlib.ExitStack() as stack:
+                    def greeting(name):
+                        c = stack.enter_context(Raw(
+                            s.port[name], banner=False, tls=name[-1] == "s"))
+                        return c, c.line()
+                    had = [greeting(group[i % len(group)]) for i in range(3)]
+                    for _, line in had:
+                        self.assertRegex(line, rb"^([*] OK|[+]OK|220) ")
+                    for name in group:
+                        full = self.FULL[name.rstrip("s")]
+                        c, line = greeting(name)
+                        self.assertTrue(line.startswith(full), line)
+                        self.assertRegex(line, rb"\[ref \w+\]")
+                        self.assertEqual(c.line(), b"")
+                    # Whoever goes makes room.
+                    had[0][0].close()
+                    until(lambda: not greeting(name)[1].startswith(full),
+                          "room")
+            ref = re.search(rb"ref (\w+)", line).group(1).decode()
+            self.assertIn("msa.max_per_address", s.pneu("why", ref))
 
 
 class Slow(unittest.TestCase):

@@ -512,7 +512,8 @@ class Trouble(unittest.TestCase):
 
     def test_xclient_names_the_client(self):
         with System(conf={"mta": {"xclient_from": ["127.0.0.1"],
-                                  "max_per_address": 1}}) as s:
+                                  "max_per_address": 1,
+                                  "crowd_from": []}}) as s:
             with Raw(s.port["smtp"]) as c, Raw(s.port["submission"]) as msa:
                 self.assertIn("XCLIENT", c.cmd("EHLO x.test")[1])
                 self.assertNotIn("XCLIENT", msa.cmd("EHLO x.test")[1])

@@ -508,7 +508,8 @@ class Outbound(unittest.TestCase):
 
 
 class Limits(Case):
-    CONF = {"mta": {"max_per_address": 2, "max_mails": 1, "max_hops": 10}}
+    CONF = {"mta": {"max_per_address": 2, "crowd_from": [], "max_mails": 1,
+                    "max_hops": 10}}
 
     def test_connections_turned_away(self):
         with self.s.smtp() as a, self.s.smtp() as b:

@@ -76,37 +76,12 @@ each_address_once_and_relayed_first(void **state)
 	assert_int_equal(mta_targets_unique(t, 0), 0);
 }
 
-static void
-clients_are_counted_by_prefix(void **state)
-{
-	struct mta_clients *c;
-	char prefix[64];
-
-	(void)state;
-	assert_int_equal(mta_clients_new(&c), 0);
-	for (unsigned i = 0; i < 3000; i++) {
-		snprintf(
-		    prefix, sizeof(prefix), "10.0.%u.%u", i / 250, i % 250);
-		assert_int_equal(mta_clients_enter(c, prefix), 1);
-	}
-	assert_int_equal(mta_clients_enter(c, "10.0.3.7"), 2);
-	mta_clients_leave(c, "10.0.3.7");
-	assert_int_equal(mta_clients_enter(c, "10.0.3.7"), 2);
-	mta_clients_leave(c, "10.0.3.8");
-	mta_clients_leave(c, "10.0.3.8"); /* not there: nothing happens */
-	assert_int_equal(mta_clients_enter(c, "10.0.3.8"), 1);
-	mta_clients_free(&c);
-	assert_null(c);
-	mta_clients_free(&c);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forward_paths_become_targets),
 		cmocka_unit_test(each_address_once_and_relayed_first),
-		cmocka_unit_test(clients_are_counted_by_prefix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
