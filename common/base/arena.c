@@ -7,11 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/memory.h"
+
 #define ARENA_MAX ((size_t)64 << 20)
+#define WHEN_FULL ((size_t)32 << 10)
 #define BLOCK_SIZE 2000 /* small: many connections hold one and no more */
 
 struct arena_block {
 	struct arena_block *next;
+	size_t size;
 	alignas(max_align_t) char room[];
 };
 
@@ -26,9 +30,13 @@ arena_grow(struct arena *a, size_t n)
 		size = a->used < 65536 ? a->used : 65536;
 	if (size < n)
 		size = n;
+	if (a->used + size > WHEN_FULL && memory_is_full())
+		return false;
 	if ((b = malloc(sizeof(*b) + size)) == NULL)
 		return false;
 	b->next = a->blocks;
+	b->size = size;
+	memory_take(size);
 	a->blocks = b;
 	a->at = b->room;
 	a->end = b->room + size;
@@ -109,6 +117,7 @@ arena_reset(struct arena *a)
 
 	for (b = a->blocks; b != NULL; b = next) {
 		next = b->next;
+		memory_give(b->size);
 		free(b);
 	}
 	*a = ARENA_INIT_MAX(a->max);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * An arena: memory that is freed all at once, for what lives as long as a
- * connection, a transaction or a command. Bounded: going over `max` is an
- * ordinary NULL, which the caller turns into 452, 421 or NO. Descriptors,
+ * connection, a transaction or a command. Bounded: going over `max`, or
+ * getting large while the process has no memory left (memory.h), is an ordinary
+ * NULL, which the caller turns into 452, 421 or NO. Descriptors,
  * events and SSL objects never live here.
  */
 #ifndef PNEU_BASE_ARENA_H

@@ -5,12 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/memory.h"
+
 void
 buf_clear(struct buf *b)
 {
 	if (b == NULL)
 		return;
 	free(b->p);
+	memory_give(b->cap);
 	*b = BUF_INIT_MAX(b->max);
 }
 
@@ -53,6 +56,7 @@ buf_reserve(struct buf *b, size_t n)
 		b->failed = true;
 		return false;
 	}
+	memory_take(cap - b->cap);
 	b->p = p;
 	b->cap = cap;
 	b->p[b->n] = '\0';

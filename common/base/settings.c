@@ -26,6 +26,11 @@ const struct conf_setting conf_settings[] = {
 	    "How much to log" },
 	{ "max_connections", CONF_INT, "10000", 1, 1000000, NULL,
 	    "Connections at once per worker; more are told to come back" },
+	{ "max_memory", CONF_SIZE, "512M", 0, 0, NULL,
+	    "Octets per worker that buffers of all connections and messages in "
+	    "transit may hold: from half of it on messages go to files at "
+	    "once, and at it connections and messages are told to come back; "
+	    "0: no limit" },
 	{ "drain", CONF_DURATION, "20s", 0, 24 * H, NULL,
 	    "How long sessions may go on after SIGTERM" },
 	{ "sandbox", CONF_BOOL, "true", 0, 0, NULL,

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/memory.h"
 #include "common/net/conn_impl.h"
 
 #define IN_FIRST ((size_t)16 << 10) /* doubles while reads fill it */
@@ -390,6 +391,7 @@ in_release(struct conn *c)
 {
 	if (c->in_n > 0)
 		return;
+	memory_give(c->in_cap);
 	free(c->in);
 	c->in = NULL;
 	c->in_at = c->in_cap = 0;
@@ -428,6 +430,7 @@ in_reserve(struct conn *c)
 		return 0;
 	if ((p = realloc(c->in, c->in_want)) == NULL)
 		return -ENOMEM;
+	memory_take(c->in_want - c->in_cap);
 	c->in = p;
 	c->in_cap = c->in_want;
 	return 0;
@@ -813,6 +816,7 @@ conn_free(struct conn **conn)
 	close(c->rfd);
 	if (c->wfd != c->rfd && c->wfd != -1)
 		close(c->wfd);
+	memory_give(c->in_cap);
 	free(c->in);
 	buf_clear(&c->out);
 	free(c);

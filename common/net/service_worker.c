@@ -17,6 +17,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/memory.h"
 #include "common/base/trace.h"
 #include "common/net/proxy.h"
 #include "common/net/service_impl.h"
@@ -95,6 +96,7 @@ epoch_push(struct worker *w, struct conf *conf)
 	service_conf_set(conf);
 	log_set_level((enum log_level)conf_enum(conf, "log_level"));
 	w->max_sessions = (size_t)conf_int(conf, "max_connections");
+	memory_set_limit(conf_size(conf, "max_memory"));
 	return true;
 }
 
@@ -406,6 +408,9 @@ accept_one(struct worker *w, const struct service_listener *l, int fd)
 	if (w->n_sessions >= w->max_sessions) {
 		complain(w, "accept", "max_connections reached");
 		turn_away(l->protocol, fd, "max_connections");
+	} else if (memory_is_full()) {
+		complain(w, "accept", "max_memory reached");
+		turn_away(l->protocol, fd, "max_memory");
 	} else if (conn_new(&c, fd, fd) == 0 &&
 	    session_begin(w, l->protocol, c) != 0) {
 		complain(w, "accept", "out of memory");

@@ -3,6 +3,7 @@
  * parameters of smtp_params.c. */
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/memory.h"
 #include "common/smtp/session.h"
 
 /* The id comes with the message from our own programs, else it is born here. */
@@ -131,6 +132,11 @@ cmd_mail(struct smtp_session *s, struct slice args)
 		session_setting(s, "max_mails");
 		return session_close(s, 421, "4.7.0",
 		    "Too many transactions, please connect again");
+	}
+	if (memory_is_full()) {
+		session_setting(s, "max_memory");
+		return refuse(s, SMTP_REPLY(452, "4.3.1",
+		    "Too much to do, please try again later"));
 	}
 	rc = session_path(s, args, "FROM:", &s->mail.from, &params);
 	/* A sender without domain could not be answered. */

@@ -2,7 +2,8 @@
 /*
  * A message in transit. Invariant: `head` holds the first octets; once there
  * is a file, it holds all octets but those that still wait in `tail`, and head
- * is cut to HEAD_KEPT of them.
+ * is cut to HEAD_KEPT of them. Where the process is short of memory, there is a
+ * file sooner, head has fewer octets, and nothing waits in tail.
  */
 #include "common/smtp/spool.h"
 
@@ -13,16 +14,19 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/memory.h"
 
 #define MEMORY_MAX ((size_t)256 << 10)
 #define HEAD_KEPT ((size_t)64 << 10)
 #define CHUNK ((size_t)64 << 10)
+#define SHORT_MAX ((size_t)8 << 10)
 
 struct spool {
 	const char *dir;
 	struct buf head;
 	struct buf tail; /* with a file: written to it when full */
 	struct buf view; /* what spool_view read from the file */
+	struct buf whole; /* what spool_head read, of what head has not */
 	uint64_t size;
 	uint64_t filed; /* octets in the file */
 	int fd;         /* -1: all in head */
@@ -52,6 +56,7 @@ spool_free(struct spool **s)
 	buf_clear(&(*s)->head);
 	buf_clear(&(*s)->tail);
 	buf_clear(&(*s)->view);
+	buf_clear(&(*s)->whole);
 	free(*s);
 	*s = NULL;
 }
@@ -145,7 +150,8 @@ to_file(struct spool *s)
 	}
 	if ((rc = file_write(s, buf_slice(&s->head))) != 0)
 		return rc;
-	if (!buf_put(&kept, s->head.p, HEAD_KEPT))
+	if (!buf_put(&kept, s->head.p,
+		s->head.n < HEAD_KEPT ? s->head.n : HEAD_KEPT))
 		return -ENOMEM;
 	buf_clear(&s->head);
 	s->head = kept;
@@ -157,21 +163,37 @@ write_to_file(struct spool *s, struct slice o)
 {
 	int rc;
 
-	if (s->tail.n + o.n <= CHUNK)
+	if (s->tail.n + o.n <= CHUNK && !memory_is_short())
 		return buf_put_slice(&s->tail, o) ? 0 : -ENOMEM;
 	if ((rc = file_write(s, buf_slice(&s->tail))) != 0)
 		return rc;
+	if (memory_is_short())
+		buf_clear(&s->tail);
 	buf_reset(&s->tail);
-	if (o.n >= CHUNK)
+	if (o.n >= CHUNK || memory_is_short())
 		return file_write(s, o);
 	return buf_put_slice(&s->tail, o) ? 0 : -ENOMEM;
 }
 
 /* --- the octets --- */
 
+/* How many octets are held before there is a file, and when there is one. */
+static size_t
+memory_max(void)
+{
+	return memory_is_short() ? SHORT_MAX : MEMORY_MAX;
+}
+
+static size_t
+head_kept(void)
+{
+	return memory_is_short() ? SHORT_MAX : HEAD_KEPT;
+}
+
 int
 spool_write(struct spool *s, struct slice octets)
 {
+	struct slice part;
 	int rc;
 
 	if (octets.n == 0)
@@ -180,15 +202,16 @@ spool_write(struct spool *s, struct slice octets)
 		s->is_8bit = has_high_octet(octets);
 	s->size += octets.n;
 	if (s->fd < 0) {
-		if (s->head.n + octets.n <= MEMORY_MAX)
+		if (s->head.n + octets.n <= memory_max())
 			return buf_put_slice(&s->head, octets) ? 0 : -ENOMEM;
-		if (s->head.n < HEAD_KEPT) {
-			size_t n = HEAD_KEPT - s->head.n;
+		if (s->head.n < head_kept()) {
+			size_t n = head_kept() - s->head.n;
 
 			/* A first write this large: fill the head from it. */
-			if (!buf_put(&s->head, octets.p, n))
+			part = slice_head(octets, n);
+			if (!buf_put_slice(&s->head, part))
 				return -ENOMEM;
-			octets = slice_from(octets, n);
+			octets = slice_from(octets, part.n);
 		}
 		if ((rc = to_file(s)) != 0)
 			return rc;
@@ -266,8 +289,20 @@ spool_read(struct spool *s, uint64_t at, void *p, size_t n, size_t *got)
 int
 spool_head(struct spool *s, size_t n, struct slice *out)
 {
+	size_t got;
+	int rc;
+
 	if (n > HEAD_KEPT)
 		n = HEAD_KEPT;
+	if (n > s->size)
+		n = (size_t)s->size;
 	*out = slice_head(buf_slice(&s->head), n);
-	return 0;
+	if (out->n == n)
+		return 0;
+	buf_clear(&s->whole);
+	if (!buf_reserve(&s->whole, n))
+		return -ENOMEM;
+	if ((rc = spool_read(s, 0, s->whole.p, n, &got)) == 0)
+		*out = slice(s->whole.p, got);
+	return rc;
 }

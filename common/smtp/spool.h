@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A message body on its way: in memory up to 256 KiB, in an unlinked file of
- * the spool folder beyond. Octets are those of the message (no dot-stuffing),
- * lines end with CRLF. For one coroutine at a time: who sends a spool to several
- * places at once makes them wait for each other.
+ * A message body on its way: in memory up to 256 KiB (less when the process is
+ * short of it, memory.h), in an unlinked file of the spool folder beyond. Octets
+ * are those of the message (no dot-stuffing), lines end with CRLF. For one
+ * coroutine at a time: who sends a spool to several places at once makes them
+ * wait for each other.
  */
 #ifndef PNEU_SMTP_SPOOL_H
 #define PNEU_SMTP_SPOOL_H

@@ -269,7 +269,7 @@ imap_no_errno(struct imap_session *s, int rc)
 	case -E2BIG:
 		return imap_no(s, "LIMIT", "Too many keywords or messages");
 	case -ENOMEM:
-		return imap_no(s, "LIMIT", "Command is too large");
+		return imap_no(s, "LIMIT", "Not enough memory for that");
 	case -ENOSPC:
 		log_error("disk full", "command=%s", s->command->verb);
 		return imap_no(s, "LIMIT", "Disk is full");

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/memory.h"
 #include "mailbox/mails/birth.h"
 #include "mailbox/mails/room.h"
 
@@ -31,8 +32,10 @@ mails_message_begin(struct mails *m, struct mails_message **out)
 	int rc;
 
 	*out = NULL;
-	if (msg == NULL)
+	if (msg == NULL || memory_is_full()) {
+		free(msg);
 		return -ENOMEM;
+	}
 	msg->m = m;
 	store_blob_id_new(&msg->blob);
 	frames_writer_init(&msg->frames, m->packer, blob_put, msg);

@@ -45,6 +45,13 @@ class Raw:
         except (ConnectionError, ssl.SSLError):
             return b""
 
+    def all(self):
+        """All octets up to the end, however it comes."""
+        got = b""
+        while octets := self.line():
+            got += octets
+        return got
+
     def reply(self):
         """(code, text) of one reply, its lines joined by a line feed; None at
         the end."""

@@ -292,7 +292,7 @@ class OutOfStep(Case):
                     c.hello()
                     self.assertEqual(c.code("STARTTLS"), 220)
                     c.send("EHLO evil.test", "MAIL FROM:<evil@else.test>")
-                    got = c.f.read()
+                    got = c.all()
                     self.assertNotIn(b"250", got)
                 # Within TLS the old hello counts for nothing.
                 with self.front(name).connect() as c:

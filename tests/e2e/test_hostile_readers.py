@@ -59,13 +59,13 @@ class Injection(Case):
                     ("pop3", "STLS", "NOOP evil")):
                 with self.connect(name) as c:
                     c.send(start, evil)
-                    got = c.f.read()
+                    got = c.all()
                     self.assertIn(b"You sent more", got)
                     self.assertEqual(got.count(b"\n"), 1, got)
                 with self.connect(name) as c:
                     self.good(c, start)
                     c.send(evil)
-                    self.assertNotIn(b"OK", c.f.read())
+                    self.assertNotIn(b"OK", c.all())
                 with self.connect(name) as c:
                     self.good(c, start)
                     c.secure()
@@ -97,7 +97,7 @@ class Excess(Case):
                                 c.end_input()
                             except OSError:
                                 pass # closed for it
-                            c.f.read() if c.line() else None
+                            c.all()
 
     def test_noise(self):
         rng = random.Random(9)
@@ -143,6 +143,39 @@ class Many(unittest.TestCase):
                           "room")
             ref = re.search(rb"ref (\w+)", line).group(1).decode()
             self.assertIn("msa.max_per_address", s.pneu("why", ref))
+
+
+class Memory(unittest.TestCase):
+    FULL = {"smtp": b"421 4.3.2 ", "submission": b"421 4.3.2 ",
+            "imap": b"* BYE [UNAVAILABLE] ", "pop3": b"-ERR [SYS/TEMP] "}
+
+    def test_all_connections_together(self):
+        """Half a line is kept in a buffer; many of them are too much."""
+        with System(conf={"max_memory": "1M"}) as s:
+            for name, full in self.FULL.items():
+                with contextlib.ExitStack() as stack:
+                    def connect():
+                        c = stack.enter_context(Raw(s.port[name],
+                                                    banner=False))
+                        return c, c.line()
+                    first, line = connect()
+                    self.assertFalse(line.startswith(full), line)
+                    for _ in range(200):
+                        c, line = connect()
+                        if line.startswith(full):
+                            break
+                        c.send(b"NOOP" * 100)
+                    self.assertTrue(line.startswith(full), line)
+                    self.assertRegex(line, rb"\[ref \w+\]")
+                    ref = re.search(rb"ref (\w+)", line).group(1).decode()
+                    self.assertIn("max_memory", s.pneu("why", ref))
+                    if name == "smtp":
+                        self.assertEqual(first.code("EHLO x.test"), 250)
+                        self.assertEqual(first.cmd("MAIL FROM:<a@b.test>")[0],
+                                         452)
+                until(lambda: not Raw(s.port[name], banner=False).line()
+                      .startswith(full), "room")
+            s.send("x@else.test", ["alice"], b"Subject: again\r\n\r\nx\r\n")
 
 
 class Slow(unittest.TestCase):
@@ -198,7 +231,7 @@ class Slow(unittest.TestCase):
                     self.assertTrue(other.line().startswith(
                         (b"* BYE", b"-ERR")) or not other.line())
                     c.send(NOOP[name], "z LOGOUT" if name == "imap" else "QUIT")
-                    said = c.f.read()
+                    said = c.all()
                     self.assertIn(b"n OK" if name == "imap" else b"+OK", said)
                     self.assertNotIn(b"Autologout", said)
 
@@ -216,7 +249,7 @@ class Slow(unittest.TestCase):
                 with Raw(s.port[name], banner=False) as c:
                     for octet in octets.encode():
                         c.send(bytes([octet]))
-                    got = c.f.read()
+                    got = c.all()
                     self.assertIn(said, got)
                     self.assertIn(b"BYE" if name == "imap" else b"+OK", got)
 
@@ -236,7 +269,7 @@ class Ends(Case):
                     c.send("c SELECT INBOX", "d FETCH 1:* BODY[]"
                            if name == "imap" else "RETR 1")
                     c.end_input()
-                    self.assertIn(b"Subject: 0", c.f.read())
+                    self.assertIn(b"Subject: 0", c.all())
 
     def test_dropped_at_every_state(self):
         with steady(self.s):
