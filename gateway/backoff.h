@@ -14,7 +14,7 @@ struct backoff_conf {
 int64_t backoff_interval(int64_t interval_ms, unsigned chance);
 /* After `fails` (1 ..) failures, one after the other: doubled each time, up to a
  * quarter less. */
-int64_t backoff_retry(
-    const struct backoff_conf *c, unsigned fails, unsigned chance);
+int64_t
+backoff_retry(const struct backoff_conf *c, unsigned fails, unsigned chance);
 
 #endif

@@ -19,7 +19,7 @@ struct run {
 	const struct conf *conf;
 	const char *command;
 	bool json;
-	const char *operand; /* or NULL */
+	const char *operand;      /* or NULL */
 	int (*fn)(struct run *r); /* the exit status */
 	struct gateway g;
 	struct arena a;
@@ -118,8 +118,8 @@ outside_json(struct run *r, const struct outside *o)
 	    outside_securities[o->server.security], "user", o->user,
 	    "has_password", o->sealed.n > 0, "into", o->into, "folders",
 	    folders_json(o), "interval_seconds", (json_int_t)o->interval_s,
-	    "paused", o->paused, "state", state_word(o, &st), "error",
-	    st.error, "looked", json_time(r, st.looked_s), "worked",
+	    "paused", o->paused, "state", state_word(o, &st), "error", st.error,
+	    "looked", json_time(r, st.looked_s), "worked",
 	    json_time(r, st.good_s), "next", json_time(r, st.next_s),
 	    "messages", (json_int_t)st.messages, "octets",
 	    (json_int_t)st.octets, "refused", (json_int_t)st.refused);
@@ -150,25 +150,25 @@ list(struct run *r)
 	struct outside *v = NULL;
 	struct state_status st;
 	size_t n = 0;
-	int rc = outside_list(
-	    r->g.accounts, &r->a, slice_str(r->operand), &v, &n);
+	int rc =
+	    outside_list(r->g.accounts, &r->a, slice_str(r->operand), &v, &n);
 
 	if (rc != 0 && rc != -EAGAIN) {
 		json_decref(all);
 		return failed(r, rc);
 	}
 	if (!r->json && n > 0)
-		printf("%-32s %-28s %-6s %-7s %s\n", "OUTSIDE", "ACCOUNT",
-		    "BY", "STATE", "LOOKED");
+		printf("%-32s %-28s %-6s %-7s %s\n", "OUTSIDE", "ACCOUNT", "BY",
+		    "STATE", "LOOKED");
 	for (size_t i = 0; i < n; i++) {
 		if (r->json) {
 			json_array_append_new(all, outside_json(r, &v[i]));
 			continue;
 		}
 		status_of(r, &v[i], &st);
-		printf("%-32s %-28s %-6s %-7s %s\n", v[i].address,
-		    v[i].account, outside_protocols[v[i].protocol],
-		    state_word(&v[i], &st), time_text(r, st.looked_s));
+		printf("%-32s %-28s %-6s %-7s %s\n", v[i].address, v[i].account,
+		    outside_protocols[v[i].protocol], state_word(&v[i], &st),
+		    time_text(r, st.looked_s));
 		if (*st.error != '\0')
 			printf("    %s\n", log_qs(st.error));
 	}
@@ -186,7 +186,8 @@ line(const char *name, const char *value)
 static void
 show_folders(const struct outside *o)
 {
-	line("into", *o->into != '\0' ? o->into
+	line("into",
+	    *o->into != '\0'                  ? o->into
 		: o->protocol == OUTSIDE_POP3 ? "INBOX"
 					      : "folders of the same name");
 	for (size_t i = 0; i < o->n_folders; i++)
@@ -230,8 +231,7 @@ static int
 show(struct run *r)
 {
 	struct outside o;
-	int rc =
-	    outside_get(r->g.accounts, &r->a, slice_str(r->operand), &o);
+	int rc = outside_get(r->g.accounts, &r->a, slice_str(r->operand), &o);
 
 	if (rc != 0)
 		return failed(r, rc == -EAGAIN ? -ENOENT : rc);
@@ -307,8 +307,8 @@ fetch(struct run *r)
 	}
 	ok = smtp_reply_is_positive(&reply);
 	if (r->json)
-		return print_json(json_pack("{s:b, s:s}", "ok", ok, "text",
-			   log_q(reply.text))) |
+		return print_json(json_pack(
+			   "{s:b, s:s}", "ok", ok, "text", log_q(reply.text))) |
 		    !ok;
 	if (ok)
 		printf("%s: %s\n", r->operand, log_q(reply.text));
@@ -356,8 +356,8 @@ run(struct run *r, int argc, char **argv, int min, int max)
 		else
 			good = false;
 	if (!good || argc - optind < min || argc - optind > max) {
-		fprintf(stderr, "usage: pneu outside %s [--json] %s\n",
-		    argv[0], min > 0 ? "ADDRESS" : "[ACCOUNT]");
+		fprintf(stderr, "usage: pneu outside %s [--json] %s\n", argv[0],
+		    min > 0 ? "ADDRESS" : "[ACCOUNT]");
 		return EX_USAGE;
 	}
 	r->operand = optind < argc ? argv[optind] : NULL;

@@ -8,7 +8,8 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-#define SOURCE_MAX ((size_t)1600) /* of a command line's 2048 */
+#define SOURCE_MAX ((size_t)1700) /* of a command line's 2048 */
+#define FLAGS_MAX ((size_t)400)
 
 /* --- ends --- */
 
@@ -37,15 +38,15 @@ fetch_fail_open(struct fetch *f, int rc, const char *said)
 
 	switch (rc) {
 	case -EACCES:
-		return fetch_fail(f, FETCH_LOGIN, "%s refuses to sign us in%s%s",
-		    host, colon(said), said);
+		return fetch_fail(f, FETCH_LOGIN,
+		    "%s refuses to sign us in%s%s", host, colon(said), said);
 	case -ENOTSUP:
 		return fetch_fail(f, FETCH_LOGIN,
 		    "%s offers no way to sign in that we have%s%s", host,
 		    colon(said), said);
 	case -EBUSY:
-		return fetch_fail(f, FETCH_RETRY, "%s: not now%s%s", host,
-		    colon(said), said);
+		return fetch_fail(
+		    f, FETCH_RETRY, "%s: not now%s%s", host, colon(said), said);
 	case -EPROTO:
 		return fetch_fail(f, FETCH_RETRY,
 		    "%s: not what was expected%s%s", host, colon(said), said);
@@ -91,7 +92,9 @@ put_source(const struct fetch_message *m, struct buf *out)
 	else
 		buf_printf(out, "%lld", (long long)m->internaldate);
 	buf_printf(out, ";%s;", m->use != NULL ? m->use : "-");
-	buf_put_slice(&text, m->flags);
+	/* Very many keywords do not fit in a line; the message does. */
+	if (m->flags.n <= FLAGS_MAX)
+		buf_put_slice(&text, m->flags);
 	buf_put_char(&text, '\t');
 	buf_put_slice(&text, m->mailbox);
 	smtp_xtext_encode(buf_slice(&text), out);
@@ -163,8 +166,8 @@ fetch_deposit(struct fetch *f, const struct fetch_message *m)
 		if (rc == 0)
 			rc = deposited(f, m, verdict(&mail_reply, &rcpt.reply));
 		else
-			fetch_fail(f, FETCH_RETRY, "our mailbox: %s",
-			    strerror(-rc));
+			fetch_fail(
+			    f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
 		smtp_pool_put(f->g->mailbox, c, rc >= 0 || rc == -EAGAIN);
 	} else {
 		fetch_fail(f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
@@ -184,8 +187,8 @@ find_addresses(struct fetch *f)
 
 	if (strcasecmp(host, "localhost") == 0)
 		host = "127.0.0.1";
-	rc = dns_addresses(
-	    f->g->dns, &f->a, host, &f->addrs, &f->n_addrs, NULL);
+	rc =
+	    dns_addresses(f->g->dns, &f->a, host, &f->addrs, &f->n_addrs, NULL);
 	for (size_t i = 0; i < f->n_addrs && rc == 0; i++)
 		net_addr_set_port(&f->addrs[i], f->o.server.port);
 	return rc == 0 && f->n_addrs == 0 ? -ENODATA : rc;
@@ -194,8 +197,7 @@ find_addresses(struct fetch *f)
 static enum fetch_end
 prepare(struct fetch *f, const char *address)
 {
-	int rc = outside_get(
-	    f->g->accounts, &f->a, slice_str(address), &f->o);
+	int rc = outside_get(f->g->accounts, &f->a, slice_str(address), &f->o);
 
 	if (rc == -ENOENT)
 		return fetch_fail(f, FETCH_GONE, "no outside account");
@@ -219,28 +221,43 @@ prepare(struct fetch *f, const char *address)
 		return fetch_fail(
 		    f, FETCH_HOST, "%s: no such host", f->o.server.host);
 	if (rc != 0)
-		return fetch_fail(f, FETCH_HOST, "%s: DNS gives no answer",
-		    f->o.server.host);
+		return fetch_fail(
+		    f, FETCH_HOST, "%s: DNS gives no answer", f->o.server.host);
 	return FETCH_OK;
 }
 
 enum fetch_end
 fetch_run(struct fetch *f, const char *address)
 {
-	enum fetch_end end;
+	enum fetch_end end = FETCH_OK;
 
-	f->a = ARENA_INIT_MAX((size_t)1 << 20);
-	f->secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
-	f->why = BUF_INIT_MAX(1000);
-	end = prepare(f, address);
-	if (end == FETCH_OK)
-		end = fetch_pop3(f);
-	return end;
+	f->messages = f->octets = f->refused = 0;
+	f->more = f->can_idle = false;
+	f->why.max = 1000;
+	buf_reset(&f->why);
+	if (f->imap == NULL) {
+		fetch_clear(f);
+		f->a = ARENA_INIT_MAX((size_t)1 << 20);
+		f->secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
+		f->why = BUF_INIT_MAX(1000);
+		end = prepare(f, address);
+	}
+	if (end != FETCH_OK)
+		return end;
+	return f->o.protocol == OUTSIDE_IMAP ? fetch_imap(f) : fetch_pop3(f);
+}
+
+int
+fetch_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms)
+{
+	return f->imap == NULL ? -ENOTCONN
+			       : imap_session_idle(f, also, timeout_ms);
 }
 
 void
 fetch_clear(struct fetch *f)
 {
+	imap_session_free(&f->imap);
 	buf_wipe(&f->secret);
 	buf_clear(&f->why);
 	arena_reset(&f->a);

@@ -32,21 +32,30 @@ enum fetch_end {
 
 struct fetch {
 	struct gateway *g;
-	bool probe; /* only connect and sign in */
+	bool probe;     /* only connect and sign in */
 	struct arena a; /* of the record and the addresses */
 	struct outside o;
 	struct buf secret;
 	struct net_addr *addrs;
 	size_t n_addrs;
 	/* results: */
-	struct buf why; /* for people, "" for nothing */
+	struct buf why;            /* for people, "" for nothing */
 	uint64_t messages, octets; /* put in */
-	uint64_t refused; /* not taken, for good */
-	bool more; /* there is more: look again at once */
+	uint64_t refused;          /* not taken, for good */
+	bool more;                 /* there is more: look again at once */
+	bool can_idle; /* fetch_idle may be called, and then fetch_run again */
+	struct imap_session *imap; /* kept for that; NULL: none */
 };
 
-/* f->g and f->probe are set, the rest is zero. Clear in any case. */
+/*
+ * f->g and f->probe are set, the rest is zero, or as a run has left it that can
+ * idle: then it goes on with the same connection and the same record. Clear in
+ * any case.
+ */
 enum fetch_end fetch_run(struct fetch *f, const char *address);
+/* Wait until there is something new there, `also` is set, or the time is over. 0,
+ * or a negative error of the connection. */
+int fetch_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms);
 void fetch_clear(struct fetch *f);
 
 /* --- for the protocols --- */
@@ -67,8 +76,8 @@ struct fetch_message {
 	uint64_t source;
 	uint32_t uidvalidity, uid;
 	int64_t internaldate; /* INT64_MIN: not known */
-	const char *use; /* "Sent" of \Sent, or NULL */
-	struct slice flags; /* each followed by a space */
+	const char *use;      /* "Sent" of \Sent, or NULL */
+	struct slice flags;   /* each followed by a space */
 	struct slice mailbox; /* UTF-8 */
 };
 /* To mailbox, durable when it returns 0. 1: it is not to be had here, for good
@@ -76,5 +85,9 @@ struct fetch_message {
 int fetch_deposit(struct fetch *f, const struct fetch_message *m);
 
 enum fetch_end fetch_pop3(struct fetch *f);
+enum fetch_end fetch_imap(struct fetch *f);
+int
+imap_session_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms);
+void imap_session_free(struct imap_session **s);
 
 #endif

@@ -62,7 +62,8 @@ connect_to(struct maildrop *m)
 	for (size_t i = 0; i < f->n_addrs; i++) {
 		buf_reset(&said);
 		rc = pop3_client_open(&m->c, &f->addrs[i], &conf, &said);
-		if (rc == 0 || rc == -EACCES || rc == -EBUSY || rc == -ECANCELED)
+		if (rc == 0 || rc == -EACCES || rc == -EBUSY ||
+		    rc == -ECANCELED)
 			break;
 	}
 	if (rc != 0)
@@ -115,16 +116,14 @@ compare(struct maildrop *m)
 			m->seen[gone++] = m->seen[k];
 			continue;
 		}
-		for (size_t j = i; j < m->n &&
-		     id_cmp(m->v[j].id, m->seen[k].id) == 0;
-		     j++)
-			m->v[j].first_s = m->seen[k].first_s > 0
-			    ? m->seen[k].first_s
-			    : 1;
+		for (size_t j = i;
+		     j < m->n && id_cmp(m->v[j].id, m->seen[k].id) == 0; j++)
+			m->v[j].first_s =
+			    m->seen[k].first_s > 0 ? m->seen[k].first_s : 1;
 	}
-	return gone == 0 ? 0
-			 : state_seen_del(m->f->g->state, m->f->o.address,
-			       m->seen, gone);
+	return gone == 0
+	    ? 0
+	    : state_seen_del(m->f->g->state, m->f->o.address, m->seen, gone);
 }
 
 static int
@@ -184,8 +183,8 @@ take(struct maildrop *m, struct listed *l)
 		.uid = get_be32(l->id + 4),
 		.internaldate = INT64_MIN,
 		.flags = SLICE_EMPTY,
-		.mailbox = slice_str(
-		    *f->o.into != '\0' ? f->o.into : "INBOX") };
+		.mailbox =
+		    slice_str(*f->o.into != '\0' ? f->o.into : "INBOX") };
 	int rc = spool_new(&m->body, f->g->spool_dir);
 
 	if (rc != 0)
@@ -217,8 +216,8 @@ take_new(struct maildrop *m)
 		rc = take(m, &m->v[i]);
 		if (rc == POP3_REFUSED) {
 			log_warning("message not given",
-			    "number=%u said=\"%s\"",
-			    m->v[i].number, pop3_client_said(m->c));
+			    "number=%u said=\"%s\"", m->v[i].number,
+			    pop3_client_said(m->c));
 			rc = 0;
 		}
 	}
@@ -280,8 +279,8 @@ look(struct maildrop *m)
 		if (rc == 0)
 			rc = compare(m);
 		if (rc != 0)
-			return fetch_fail(f, FETCH_RETRY, "our state: %s",
-			    strerror(-rc));
+			return fetch_fail(
+			    f, FETCH_RETRY, "our state: %s", strerror(-rc));
 		if (m->n > 0)
 			qsort(m->v, m->n, sizeof(*m->v), number_cmp);
 		rc = take_new(m);

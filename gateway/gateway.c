@@ -24,7 +24,8 @@ static int
 on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 {
 	(void)s, (void)r;
-	*reply = SMTP_REPLY(550, "5.3.5", "the gateway fetches, it takes no mail");
+	*reply =
+	    SMTP_REPLY(550, "5.3.5", "the gateway fetches, it takes no mail");
 	return 0;
 }
 
@@ -40,8 +41,8 @@ on_message(struct smtp_session *s, struct spool *body,
 }
 
 static int
-fetch_now(struct smtp_session *s, struct slice address,
-    struct smtp_reply *reply)
+fetch_now(
+    struct smtp_session *s, struct slice address, struct smtp_reply *reply)
 {
 	struct roster_result result = { .why = BUF_INIT_MAX(1000) };
 	int rc = roster_fetch(gateway.roster, address, &result);
@@ -74,8 +75,7 @@ on_command(struct smtp_session *s, struct slice verb, struct slice args,
 		*reply = SMTP_REPLY(501, "5.5.4", "XFETCH <address>, please");
 		return 0;
 	}
-	return fetch_now(
-	    s, slice_from(slice_head(args, args.n - 1), 1), reply);
+	return fetch_now(s, slice_from(slice_head(args, args.n - 1), 1), reply);
 }
 
 static const struct smtp_handler handler = {
@@ -96,8 +96,8 @@ gateway_session(struct conn *c, const struct service_protocol *p)
 #define MAILBOX_CONNECTIONS 32
 
 int
-gateway_open(struct gateway *g, const struct conf *conf, bool readonly,
-    struct buf *err)
+gateway_open(
+    struct gateway *g, const struct conf *conf, bool readonly, struct buf *err)
 {
 	static struct smtp_client_conf client;
 	int rc;
@@ -145,6 +145,7 @@ settings(const struct conf *conf)
 		    6 * conf_duration_ms(conf, "gateway.retry_max") },
 		.max_fetches = (size_t)conf_int(conf, "gateway.max_fetches"),
 		.max_per_host = (size_t)conf_int(conf, "gateway.max_per_host"),
+		.max_idle = (size_t)conf_int(conf, "gateway.max_idle"),
 	};
 }
 
@@ -208,8 +209,8 @@ key_folder(const struct conf *conf, bool *make)
 	static char path[PATH_MAX];
 	char *folder;
 
-	snprintf(path, sizeof(path), "%s",
-	    conf_file(conf, "accounts.outside_key"));
+	snprintf(
+	    path, sizeof(path), "%s", conf_file(conf, "accounts.outside_key"));
 	folder = dirname(path);
 	*make = access(folder, F_OK) == -1;
 	return folder;
@@ -219,8 +220,8 @@ size_t
 gateway_paths(const struct conf *conf, struct service_path *out, size_t max)
 {
 	/* LMDB's reader table is written by readers too. */
-	static const char *const names[] = { "gateway.dir",
-		"gateway.spool_dir", "accounts.dir" };
+	static const char *const names[] = { "gateway.dir", "gateway.spool_dir",
+		"accounts.dir" };
 	size_t n = 0;
 
 	for (; n < sizeof(names) / sizeof(names[0]) && n < max; n++)

@@ -23,8 +23,8 @@ void gateway_session(struct conn *c, const struct service_protocol *p);
 /* For the daemon and for the commands, which only read state (that may be NULL:
  * there is none yet). 0, or -errno with the reason in `err`; close in any
  * case. */
-int gateway_open(struct gateway *g, const struct conf *conf, bool readonly,
-    struct buf *err);
+int gateway_open(
+    struct gateway *g, const struct conf *conf, bool readonly, struct buf *err);
 void gateway_close(struct gateway *g);
 
 /* list, show, test, fetch; ends with a NULL name. */

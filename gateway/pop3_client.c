@@ -12,7 +12,7 @@
 #include "gateway/pop3_parse.h"
 
 #define LINE_MAX_OCTETS ((size_t)12288) /* of a challenge; else 512 */
-#define COMMAND_MAX 255			/* RFC 2449 4, with CRLF */
+#define COMMAND_MAX 255                 /* RFC 2449 4, with CRLF */
 #define CONNECT_MS (30 * 1000)
 #define WAIT_MS (300 * 1000)
 #define CAPABILITIES_MAX 200 /* lines */
@@ -151,8 +151,9 @@ secure(struct pop3_client *c)
 
 	if (rc == 0)
 		return 0;
-	say(c, "no TLS: see the log line above; is the certificate one to be "
-	       "trusted?");
+	say(c,
+	    "no TLS: see the log line above; is the certificate one to be "
+	    "trusted?");
 	return end_of(c, rc);
 }
 
@@ -332,8 +333,7 @@ sign_in(struct pop3_client *c)
 	if (rc != 0)
 		return rc;
 	rc = sasl_client_new(&s, buf_slice(&c->mechanisms), c->conn, conf->user,
-	    conf->password, "pop", conf->host,
-	    conf->tls_mode == POP3_TLS_NONE);
+	    conf->password, "pop", conf->host, conf->tls_mode == POP3_TLS_NONE);
 	if (rc == 0)
 		rc = auth(c, s);
 	else if (rc == -ENOTSUP)
@@ -351,7 +351,7 @@ greet(struct pop3_client *c)
 	if (c->conf.tls_mode == POP3_TLS_IMPLICIT)
 		rc = secure(c);
 	if (rc != 0 || (rc = read_status(c, &text)) != 0)
-		return rc == POP3_REFUSED ? -EBUSY
+		return rc == POP3_REFUSED  ? -EBUSY
 		    : rc == POP3_CHALLENGE ? -EPROTO
 					   : rc;
 	buf_put_slice(&c->timestamp, pop3_timestamp(text));

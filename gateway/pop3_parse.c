@@ -67,8 +67,7 @@ pop3_timestamp(struct slice greeting)
 	if (from < 0 || to < from ||
 	    slice_find(slice_from(greeting, (size_t)from), '@') < 0)
 		return SLICE_EMPTY;
-	return slice_from(
-	    slice_head(greeting, (size_t)to + 1), (size_t)from);
+	return slice_from(slice_head(greeting, (size_t)to + 1), (size_t)from);
 }
 
 /* --- a message --- */
@@ -121,8 +120,7 @@ pop3_body_feed(struct pop3_body *b, struct slice in,
 			continue;
 		/* The run that ends before this octet. */
 		if (i > from)
-			rc = octets(
-			    arg, slice_from(slice_head(in, i), from));
+			rc = octets(arg, slice_from(slice_head(in, i), from));
 		if (rc == 0 && cr)
 			rc = octets(arg, SLICE_LIT("\r"));
 		from = keep ? i : i + 1;

@@ -8,8 +8,9 @@
 #include "common/base/log.h"
 #include "common/mail/address.h"
 
-#define LOOK_MS 1000 /* for accounts that have changed */
-#define SOON_MS 50   /* a host has no room now */
+#define LOOK_MS 1000       /* for accounts that have changed */
+#define SOON_MS 50         /* a host has no room now */
+#define IDLE_GOOD_MS 60000 /* a wait for news that was worth while */
 
 struct host {
 	struct host *next;
@@ -31,15 +32,19 @@ struct waiter {
 struct job {
 	struct job *next; /* by address */
 	struct host *host;
-	struct co *co; /* while it is looked at */
+	struct co *co;        /* while it is looked at, or waits for news */
+	struct co_event kick; /* its wait for news is over */
 	struct roster *roster;
 	int64_t due_ms;
 	int64_t interval_ms; /* its own, or 0 */
 	size_t at; /* in the heap; NOWHERE while it is looked at, or paused */
-	uint64_t looks; /* begun */
-	uint64_t print; /* of what signing in depends on */
+	uint64_t looks;            /* begun */
+	uint64_t print, print_all; /* of what signing in depends on; of all */
 	struct waiter *waiters;
 	uint32_t fails;
+	uint32_t idle_breaks; /* one after the other */
+	bool idle;            /* it waits for news */
+	bool reopen;          /* its record has changed meanwhile */
 	bool paused, gone, listed;
 	char address[];
 };
@@ -53,7 +58,8 @@ struct roster {
 	size_t n_table, n_jobs;
 	struct job **heap; /* the one that is due first at the top */
 	size_t n_heap, cap_heap;
-	size_t running;
+	size_t running, idle; /* that look; that wait for news */
+	size_t jobs_alive;    /* coroutines of both */
 	uint64_t generation;
 	struct co_mutex looking; /* at the accounts */
 	bool stopping;
@@ -345,11 +351,11 @@ wait_after(struct job *j, const struct fetch *f, enum fetch_end end)
 
 	if (end == FETCH_OK) {
 		j->fails = 0;
-		return f->more ? 0
-			       : backoff_interval(j->interval_ms > 0
-					 ? j->interval_ms
-					 : c->interval_ms,
-				     chance());
+		return f->more
+		    ? 0
+		    : backoff_interval(
+			  j->interval_ms > 0 ? j->interval_ms : c->interval_ms,
+			  chance());
 	}
 	j->fails++;
 	return backoff_retry(
@@ -357,8 +363,8 @@ wait_after(struct job *j, const struct fetch *f, enum fetch_end end)
 }
 
 static void
-write_status(struct job *j, const struct fetch *f, enum fetch_end end,
-    int64_t wait_ms)
+write_status(
+    struct job *j, const struct fetch *f, enum fetch_end end, int64_t wait_ms)
 {
 	static const enum state_kind kinds[] = { STATE_OK, STATE_RETRY,
 		STATE_RETRY, STATE_LOGIN };
@@ -393,44 +399,120 @@ tell(const struct job *j, const struct fetch *f, enum fetch_end end,
 		log_info("fetched",
 		    "account=%s messages=%llu octets=%llu "
 		    "refused=%llu more=%d took_ms=%lld",
-		    log_qs(f->o.account),
-		    (unsigned long long)f->messages,
+		    log_qs(f->o.account), (unsigned long long)f->messages,
 		    (unsigned long long)f->octets,
 		    (unsigned long long)f->refused, f->more,
 		    (long long)took_ms);
 	else
 		log_warning("not fetched",
 		    "messages=%llu fails=%u reason=\"%s\"",
-		    (unsigned long long)f->messages,
-		    j->fails + 1, log_q(buf_slice(&f->why)));
+		    (unsigned long long)f->messages, j->fails + 1,
+		    log_q(buf_slice(&f->why)));
+}
+
+/* After each look; *wait_ms until the next one. */
+static void
+job_looked(struct job *j, struct fetch *f, enum fetch_end end, int64_t *wait_ms)
+{
+	struct roster *r = j->roster;
+
+	*wait_ms = 0;
+	host_ended(r, j->host, end);
+	r->running--;
+	co_event_set(&r->changed);
+	if (end == FETCH_GONE || r->stopping || j->gone)
+		return;
+	*wait_ms = wait_after(j, f, end);
+	write_status(j, f, end, *wait_ms);
+	waiters_tell(j, f, end);
+	/* Somebody has asked for one more since. */
+	if (j->waiters != NULL)
+		*wait_ms = 0;
 }
 
 static void
-job_ended(struct job *j, struct fetch *f, enum fetch_end end)
+job_ended(struct job *j, enum fetch_end end, int64_t wait_ms)
 {
 	struct roster *r = j->roster;
-	int64_t wait_ms = 0;
 
-	host_ended(r, j->host, end);
-	if (end != FETCH_GONE && !r->stopping && !j->gone) {
-		wait_ms = wait_after(j, f, end);
-		write_status(j, f, end, wait_ms);
-	}
-	/* Either may have come to be while that waited. */
-	if (end != FETCH_GONE && !r->stopping && !j->gone) {
-		/* Somebody has asked for one more since. */
-		waiters_tell(j, f, end);
-		if (j->waiters != NULL)
-			wait_ms = 0;
-		if (!j->paused)
-			heap_put(r, j, clock_mono_ms() + wait_ms);
-	}
 	j->co = NULL;
-	r->running--;
-	if (j->gone || end == FETCH_GONE || r->stopping)
+	r->jobs_alive--;
+	if (end == FETCH_GONE || r->stopping || j->gone)
 		job_forget(r, j);
+	else if (!j->paused)
+		heap_put(r, j, clock_mono_ms() + wait_ms);
 	co_event_set(&r->changed);
 	co_event_set(&r->ended);
+}
+
+/* --- waiting for news --- */
+
+static bool
+may_idle(const struct job *j, const struct fetch *f, enum fetch_end end)
+{
+	const struct roster *r = j->roster;
+
+	return end == FETCH_OK && f->can_idle && !j->paused && !j->gone &&
+	    !j->reopen && !r->stopping && r->idle < r->conf.max_idle &&
+	    j->waiters == NULL;
+}
+
+/* A server that ends it at once each time is asked less and less often. */
+static void
+idle_broke(struct job *j, int64_t lasted_ms, int64_t *wait_ms)
+{
+	if (lasted_ms >= IDLE_GOOD_MS)
+		j->idle_breaks = 0;
+	else if (j->idle_breaks < 1000)
+		j->idle_breaks++;
+	*wait_ms = j->idle_breaks == 0
+	    ? 0
+	    : backoff_retry(&j->roster->conf.retry, j->idle_breaks, chance());
+}
+
+/* Its turn among those that look. */
+static int
+take_turn(struct job *j)
+{
+	struct roster *r = j->roster;
+	int rc = 0;
+
+	while (rc == 0 &&
+	    (r->running >= r->conf.max_fetches ||
+		j->host->running >= r->conf.max_per_host))
+		rc = co_sleep(SOON_MS);
+	if (rc != 0)
+		return rc;
+	r->running++;
+	j->host->running++;
+	j->looks++;
+	return 0;
+}
+
+/* True: look again, with the same connection. */
+static bool
+job_idle(struct job *j, struct fetch *f, int64_t *wait_ms)
+{
+	struct roster *r = j->roster;
+	int64_t began_ms = clock_mono_ms();
+	int rc;
+
+	r->idle++;
+	j->idle = true;
+	j->kick.set = false;
+	rc = fetch_idle(f, &j->kick, *wait_ms);
+	j->idle = false;
+	r->idle--;
+	*wait_ms = 0;
+	if (rc == -ECANCELED || j->gone || j->paused || j->reopen)
+		return false;
+	if (rc != 0) {
+		log_debug("idle ended", "error=\"%s\"", strerror(-rc));
+		idle_broke(j, clock_mono_ms() - began_ms, wait_ms);
+		return false;
+	}
+	j->idle_breaks = 0;
+	return take_turn(j) == 0;
 }
 
 static void
@@ -438,14 +520,18 @@ job_main(void *arg)
 {
 	struct job *j = arg;
 	struct fetch f = { .g = j->roster->g };
-	int64_t began_ms = clock_mono_ms();
 	enum fetch_end end;
+	int64_t began_ms, wait_ms;
 
 	co_log_context("outside=%s", log_qs(j->address));
-	end = fetch_run(&f, j->address);
-	tell(j, &f, end, clock_mono_ms() - began_ms);
-	job_ended(j, &f, end);
+	do {
+		began_ms = clock_mono_ms();
+		end = fetch_run(&f, j->address);
+		tell(j, &f, end, clock_mono_ms() - began_ms);
+		job_looked(j, &f, end, &wait_ms);
+	} while (may_idle(j, &f, end) && job_idle(j, &f, &wait_ms));
 	fetch_clear(&f);
+	job_ended(j, end, wait_ms);
 }
 
 /* --- beginning --- */
@@ -466,6 +552,7 @@ job_begin(struct roster *r, struct job *j)
 {
 	heap_remove(r, j);
 	j->looks++;
+	j->reopen = false;
 	j->co = co_spawn(job_main, j);
 	if (j->co == NULL) {
 		heap_put(r, j, clock_mono_ms() + LOOK_MS);
@@ -473,6 +560,7 @@ job_begin(struct roster *r, struct job *j)
 	}
 	j->host->running++;
 	r->running++;
+	r->jobs_alive++;
 }
 
 /* Begin what is due; returns when the next one is. */
@@ -524,16 +612,30 @@ print_of(const struct outside *o)
 	    (uint64_t)o->server.security << 4 ^ (uint64_t)o->protocol;
 }
 
+/* The same of all that a look depends on. */
+static uint64_t
+print_all(const struct outside *o)
+{
+	uint64_t h = hash(print_of(o), slice_str(o->into));
+
+	for (size_t i = 0; i < o->n_folders; i++)
+		h = hash(h + 1, slice_str(o->folders[i]));
+	h = hash(h + 1, slice_str(o->account));
+	return h ^ (uint64_t)o->interval_s << 20 ^
+	    (uint64_t)o->delete_days << 1 ^ o->paused;
+}
+
 /* What failed before may work now. */
 static bool
 job_is_changed(struct job *j, const struct outside *o)
 {
-	uint64_t print = print_of(o);
-	bool changed = j->print != print;
+	uint64_t print = print_of(o), all = print_all(o);
+	bool changed = j->print_all != all;
 
-	if (changed && j->print != 0)
+	if (j->print != print && j->print != 0)
 		j->fails = 0;
 	j->print = print;
+	j->print_all = all;
 	return changed;
 }
 
@@ -558,6 +660,11 @@ job_take(struct roster *r, const struct outside *o, bool at_start)
 		heap_put(r, j, first_due_ms(r, j));
 	else if (j->co == NULL && (j->at == NOWHERE || changed))
 		heap_put(r, j, clock_mono_ms());
+	/* Who waits for news does so by the record of before. */
+	if (j->co != NULL && changed) {
+		j->reopen = true;
+		co_event_set(&j->kick);
+	}
 	return 0;
 }
 
@@ -650,9 +757,8 @@ roster_main(void *arg)
 		if (next_ms > look_ms)
 			next_ms = look_ms;
 		now = clock_mono_ms();
-		if (co_event_wait(
-			&r->changed, next_ms > now ? next_ms - now : 0) ==
-		    -ECANCELED)
+		if (co_event_wait(&r->changed,
+			next_ms > now ? next_ms - now : 0) == -ECANCELED)
 			break;
 	}
 	r->co = NULL;
@@ -662,8 +768,8 @@ roster_main(void *arg)
 /* --- from outside --- */
 
 int
-roster_new(struct roster **out, struct gateway *g,
-    const struct roster_conf *conf)
+roster_new(
+    struct roster **out, struct gateway *g, const struct roster_conf *conf)
 {
 	struct roster *r = calloc(1, sizeof(*r));
 
@@ -701,7 +807,7 @@ roster_free(struct roster **out)
 		for (struct job *j = r->table[i]; j != NULL; j = j->next)
 			if (j->co != NULL)
 				co_cancel(j->co);
-	while (r->co != NULL || r->running > 0) {
+	while (r->co != NULL || r->jobs_alive > 0) {
 		r->ended.set = false;
 		if (co_event_wait(&r->ended, -1) == -ECANCELED)
 			return; /* what runs uses it */
@@ -715,8 +821,7 @@ roster_free(struct roster **out)
 }
 
 int
-roster_fetch(
-    struct roster *r, struct slice address, struct roster_result *out)
+roster_fetch(struct roster *r, struct slice address, struct roster_result *out)
 {
 	struct waiter w = { .result = out };
 	struct job *j;
@@ -732,6 +837,8 @@ roster_fetch(
 	j->waiters = &w;
 	if (j->co == NULL)
 		heap_put(r, j, clock_mono_ms());
+	else
+		co_event_set(&j->kick);
 	while (!w.done && rc == 0)
 		rc = co_event_wait(&w.event, -1);
 	if (!w.done) {

@@ -16,11 +16,11 @@ struct roster;
 struct roster_conf {
 	int64_t interval_ms;
 	struct backoff_conf retry, login;
-	size_t max_fetches, max_per_host;
+	size_t max_fetches, max_per_host, max_idle;
 };
 
-int roster_new(struct roster **out, struct gateway *g,
-    const struct roster_conf *conf);
+int roster_new(
+    struct roster **out, struct gateway *g, const struct roster_conf *conf);
 /* From now on. */
 void roster_configure(struct roster *r, const struct roster_conf *conf);
 /* Stops what is under way, and waits for its end. NULL is fine. */
@@ -36,7 +36,7 @@ struct roster_result {
 	uint64_t messages, octets;
 	struct buf why;
 };
-int roster_fetch(
-    struct roster *r, struct slice address, struct roster_result *out);
+int
+roster_fetch(struct roster *r, struct slice address, struct roster_result *out);
 
 #endif

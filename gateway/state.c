@@ -94,8 +94,8 @@ one_address(void *arg, struct slice name)
 }
 
 int
-state_addresses(struct state *s,
-    int (*each)(void *arg, struct slice address), void *arg)
+state_addresses(
+    struct state *s, int (*each)(void *arg, struct slice address), void *arg)
 {
 	struct addresses a = { each, arg };
 
@@ -117,8 +117,8 @@ commit(struct state *s, struct store_batch *b)
 }
 
 static int
-put_row(struct state *s, const char *address, struct slice key,
-    struct slice val)
+put_row(
+    struct state *s, const char *address, struct slice key, struct slice val)
 {
 	struct store_batch *b = NULL;
 	struct buf part;
@@ -137,8 +137,7 @@ put_row(struct state *s, const char *address, struct slice key,
 }
 
 static int
-get_row(struct state *s, const char *address, struct slice key,
-    struct buf *val)
+get_row(struct state *s, const char *address, struct slice key, struct buf *val)
 {
 	struct buf part;
 	int rc = part_of(address, &part);
@@ -298,15 +297,15 @@ seen_change(struct state *s, const char *address, const struct state_seen *v,
 }
 
 int
-state_seen_put(struct state *s, const char *address,
-    const struct state_seen *v, size_t n)
+state_seen_put(
+    struct state *s, const char *address, const struct state_seen *v, size_t n)
 {
 	return seen_change(s, address, v, n, false);
 }
 
 int
-state_seen_del(struct state *s, const char *address,
-    const struct state_seen *v, size_t n)
+state_seen_del(
+    struct state *s, const char *address, const struct state_seen *v, size_t n)
 {
 	return seen_change(s, address, v, n, true);
 }
@@ -331,8 +330,9 @@ state_folder_get(struct state *s, const char *address, struct slice name,
 
 	*out = (struct state_folder){ 0 };
 	if (rc == 0 && val.n == 16)
-		*out = (struct state_folder){ get_be32(val.p),
-			get_be32(val.p + 4), get_be64(val.p + 8) };
+		*out =
+		    (struct state_folder){ get_be32(val.p), get_be32(val.p + 4),
+			    get_be32(val.p + 8), get_be32(val.p + 12) };
 	buf_clear(&val);
 	return rc == -ENOENT ? 0 : rc;
 }
@@ -345,7 +345,8 @@ state_folder_put(struct state *s, const char *address, struct slice name,
 
 	put_be32(val, f->uidvalidity);
 	put_be32(val + 4, f->uidnext);
-	put_be64(val + 8, f->modseq);
+	put_be32(val + 8, f->stuck_uid);
+	put_be32(val + 12, f->stuck_times);
 	return put_row(
 	    s, address, folder_key(name, room), slice(val, sizeof(val)));
 }

@@ -8,8 +8,8 @@
  *   s          how it stands (struct state_status), JSON
  *   u<16>      POP3: half a SHA-256 of a unique-id; when it was first here, in
  *              seconds (8 octets)
- *   f<16>      IMAP: the same of a folder's name; UIDVALIDITY, next UID (4
- *              octets each), HIGHESTMODSEQ (8)
+ *   f<16>      IMAP: the same of a folder's name; UIDVALIDITY, next UID, one
+ *              that breaks the connection, and how often it has (4 octets each)
  *
  * All calls may wait. Errors as of store.h.
  */
@@ -21,22 +21,22 @@
 
 struct state;
 
-int state_open(
-    struct state **out, const struct conf *conf, bool readonly, struct buf *err);
+int state_open(struct state **out, const struct conf *conf, bool readonly,
+    struct buf *err);
 void state_close(struct state **s);
 /* All of an account. */
 int state_drop(struct state *s, const char *address);
 /* Addresses that there is something of; `each` must not wait. */
-int state_addresses(struct state *s,
-    int (*each)(void *arg, struct slice address), void *arg);
+int state_addresses(
+    struct state *s, int (*each)(void *arg, struct slice address), void *arg);
 
 /* --- how it stands --- */
 
 enum state_kind {
-	STATE_NEW,    /* not looked at yet */
+	STATE_NEW, /* not looked at yet */
 	STATE_OK,
-	STATE_RETRY,  /* did not work, will be tried again */
-	STATE_LOGIN,  /* the other side does not let us in: the user must act */
+	STATE_RETRY, /* did not work, will be tried again */
+	STATE_LOGIN, /* the other side does not let us in: the user must act */
 	STATE_KINDS,
 };
 extern const char *const state_kinds[STATE_KINDS];
@@ -45,9 +45,9 @@ struct state_status {
 	enum state_kind kind;
 	const char *error; /* "" or why, for people; in the arena */
 	int64_t looked_s;  /* last time; 0: never */
-	int64_t good_s;	   /* last time that it worked */
+	int64_t good_s;    /* last time that it worked */
 	int64_t next_s;
-	uint32_t fails; /* one after the other */
+	uint32_t fails;                     /* one after the other */
 	uint64_t messages, octets, refused; /* fetched so far */
 };
 int state_status_get(struct state *s, struct arena *a, const char *address,
@@ -66,16 +66,16 @@ struct state_seen {
 /* Sorted by id; free(*out). */
 int state_seen_load(
     struct state *s, const char *address, struct state_seen **out, size_t *n);
-int state_seen_put(struct state *s, const char *address,
-    const struct state_seen *v, size_t n);
-int state_seen_del(struct state *s, const char *address,
-    const struct state_seen *v, size_t n);
+int state_seen_put(
+    struct state *s, const char *address, const struct state_seen *v, size_t n);
+int state_seen_del(
+    struct state *s, const char *address, const struct state_seen *v, size_t n);
 
 /* --- IMAP --- */
 
 struct state_folder {
 	uint32_t uidvalidity, uidnext; /* UIDs below that were dealt with */
-	uint64_t modseq;
+	uint32_t stuck_uid, stuck_times;
 };
 /* All zero where nothing is known. */
 int state_folder_get(struct state *s, const char *address, struct slice name,

@@ -93,7 +93,8 @@ option(struct outside_args *in, int c, const char *value)
 	case OPT_FOLDERS_ALL:
 		return in->all_folders = true;
 	case 't':
-		return in->has_interval = interval_parse(value, &in->interval_s);
+		return in->has_interval =
+			   interval_parse(value, &in->interval_s);
 	case 'd':
 		in->has_delete =
 		    number_parse("number of days", value, DAYS_MAX, &n);
@@ -176,8 +177,8 @@ apply(const struct outside_args *in, struct outside *o)
 	bool moved = in->protocol != NULL || in->security != NULL;
 
 	if ((in->protocol != NULL &&
-		!word("protocol (pop3)", in->protocol, outside_protocols, 1,
-		    &protocol)) ||
+		!word("protocol (pop3, imap)", in->protocol, outside_protocols,
+		    OUTSIDE_PROTOCOLS, &protocol)) ||
 	    (in->security != NULL &&
 		!word("security (tls, starttls, none)", in->security,
 		    outside_securities, OUTSIDE_SECURITIES, &security)))
@@ -202,6 +203,10 @@ apply(const struct outside_args *in, struct outside *o)
 		o->interval_s = in->interval_s;
 	if (in->has_delete)
 		o->delete_days = in->delete_days;
+	if (o->protocol == OUTSIDE_IMAP && o->delete_days >= 0) {
+		complain("--delete-after is for pop3");
+		return false;
+	}
 	return true;
 }
 
@@ -209,8 +214,8 @@ static int
 no_such_outside(struct directory *d, const char *address)
 {
 	(void)d;
-	complain("no outside account %s; `pneu outside list` lists them",
-	    address);
+	complain(
+	    "no outside account %s; `pneu outside list` lists them", address);
 	return 1;
 }
 
@@ -249,7 +254,7 @@ add(struct directory *d, void *arg)
 	int rc;
 
 	if (in->host == NULL || in->protocol == NULL) {
-		complain("say where: --protocol pop3 --host HOST");
+		complain("say where: --protocol pop3|imap --host HOST");
 		return EX_USAGE;
 	}
 	if (!apply(in, &o))
@@ -261,8 +266,8 @@ add(struct directory *d, void *arg)
 		return no_such_account(d, in->account);
 	if (!read_password(in, o.user))
 		return EX_USAGE;
-	rc = outside_put(d->a, &o, true,
-	    slice(in->secret.text, in->secret.n), &d->err);
+	rc = outside_put(
+	    d->a, &o, true, slice(in->secret.text, in->secret.n), &d->err);
 	return rc == 0 ? EX_OK : directory_failed(d, rc);
 }
 

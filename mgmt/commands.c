@@ -73,9 +73,9 @@ const struct command commands[] = {
 	    "Remove a password: what uses it can no longer sign in",
 	    cmd_password_remove, false },
 	{ "outside add",
-	    "--protocol pop3 --host HOST [--port N] "
+	    "--protocol pop3|imap --host HOST [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--into MAILBOX] "
-	    "[--interval TIME] "
+	    "[--folder NAME]... [--interval TIME] "
 	    "[--delete-after DAYS|--keep] [--pause] ADDRESS ACCOUNT",
 	    "Fetch the mail of an address elsewhere for an account here; its "
 	    "password is asked for, or read from input",
@@ -86,9 +86,9 @@ const struct command commands[] = {
 	{ "outside show", "[--json] ADDRESS", "Show an outside account",
 	    cmd_outside, true },
 	{ "outside set",
-	    "[--host HOST] [--port N] "
+	    "[--protocol pop3|imap] [--host HOST] [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--password] "
-	    "[--into MAILBOX] "
+	    "[--into MAILBOX] [--folder NAME]... [--all-folders] "
 	    "[--interval TIME|default] [--delete-after DAYS|--keep] ADDRESS",
 	    "Change an outside account; --password asks for a new one",
 	    cmd_outside_set, false },

@@ -84,7 +84,7 @@ static const char pipeline[] =
     "                                        |\n"
     "                                        +----SMTP----> other servers\n"
     "\n"
-    "      accounts elsewhere --POP3--> {gateway} --LMTP--> {mailbox}\n";
+    "      accounts elsewhere --POP3, IMAP--> {gateway} --LMTP--> {mailbox}\n";
 /* clang-format on */
 
 static void

@@ -99,8 +99,8 @@ decode_folders(struct arena *arena, const json_t *o, struct outside *out)
 
 		if (!json_is_string(s))
 			return -EIO;
-		list[i] = arena_strdup(arena,
-		    slice(json_string_value(s), json_string_length(s)));
+		list[i] = arena_strdup(
+		    arena, slice(json_string_value(s), json_string_length(s)));
 		if (list[i] == NULL)
 			return -ENOMEM;
 	}
@@ -112,7 +112,8 @@ decode_folders(struct arena *arena, const json_t *o, struct outside *out)
 static int
 decode_fields(struct arena *arena, const json_t *o, struct outside *out)
 {
-	int protocol = word(o, "protocol", outside_protocols, OUTSIDE_PROTOCOLS);
+	int protocol =
+	    word(o, "protocol", outside_protocols, OUTSIDE_PROTOCOLS);
 	int security =
 	    word(o, "security", outside_securities, OUTSIDE_SECURITIES);
 	int64_t port = number(o, "port", 0);
@@ -219,8 +220,8 @@ outside_get(struct accounts *a, struct arena *arena, struct slice address,
 
 	if (rc != 0)
 		return rc == -EINVAL ? -ENOENT : rc;
-	rc = accounts_row(a, arena, SLICE_LIT("o"),
-	    key_of(arena, name.address), &row);
+	rc = accounts_row(
+	    a, arena, SLICE_LIT("o"), key_of(arena, name.address), &row);
 	return rc == 0 ? decode(arena, name.address, row, out) : rc;
 }
 
@@ -366,8 +367,8 @@ outside_secret(struct accounts *a, const struct outside *o, struct buf *out)
 		return -ENOENT;
 	if ((rc = load_key(a, false, key)) == 0)
 		rc = secret_open(key,
-		    accounts_secret_about(&arena, slice_str(o->address),
-			SLICE_LIT("outside")),
+		    accounts_secret_about(
+			&arena, slice_str(o->address), SLICE_LIT("outside")),
 		    o->sealed, out);
 	OPENSSL_cleanse(key, sizeof(key));
 	arena_reset(&arena);
@@ -398,10 +399,10 @@ check(struct change *c, const struct outside *o)
 	int rc;
 
 	if (!is_host(o->server.host) || o->server.port == 0)
-		return change_fail(c, -EINVAL,
-		    "the server is a host's name and a port");
-	if ((rc = check_text("host", slice_str(o->server.host), TEXT_MAX,
-		 c->err)) != 0 ||
+		return change_fail(
+		    c, -EINVAL, "the server is a host's name and a port");
+	if ((rc = check_text(
+		 "host", slice_str(o->server.host), TEXT_MAX, c->err)) != 0 ||
 	    (rc = check_text("user", slice_str(o->user), TEXT_MAX, c->err)) !=
 		0 ||
 	    (rc = check_text("into", slice_str(o->into), TEXT_MAX, c->err)) !=
@@ -421,8 +422,8 @@ static int
 names(struct change *c, const struct outside *o, struct accounts_name *address,
     struct accounts_account *account)
 {
-	int rc = check_address(
-	    &c->arena, slice_str(o->address), address, c->err);
+	int rc =
+	    check_address(&c->arena, slice_str(o->address), address, c->err);
 
 	if (rc != 0)
 		return rc;
@@ -452,9 +453,8 @@ put_fill(struct change *c, const void *arg)
 	rc = accounts_row(c->a, &c->arena, c->part, key, &row);
 	if (rc == 0 && p->add) {
 		rc = decode(&c->arena, address.address, row, &old);
-		return change_fail(c, -EEXIST,
-		    "%s is there already, for %s", p->o->address,
-		    rc == 0 ? old.account : "nobody");
+		return change_fail(c, -EEXIST, "%s is there already, for %s",
+		    p->o->address, rc == 0 ? old.account : "nobody");
 	}
 	if (rc == -ENOENT && !p->add)
 		return change_fail(

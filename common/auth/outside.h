@@ -16,8 +16,12 @@
 #define OUTSIDE_SECRET_MAX ((size_t)8192) /* octets: tokens are long */
 
 enum outside_protocol { OUTSIDE_POP3, OUTSIDE_IMAP, OUTSIDE_PROTOCOLS };
-enum outside_security { OUTSIDE_TLS, OUTSIDE_STARTTLS, OUTSIDE_PLAIN,
-	OUTSIDE_SECURITIES };
+enum outside_security {
+	OUTSIDE_TLS,
+	OUTSIDE_STARTTLS,
+	OUTSIDE_PLAIN,
+	OUTSIDE_SECURITIES
+};
 /* "pop3", "imap"; "tls", "starttls", "none". */
 extern const char *const outside_protocols[OUTSIDE_PROTOCOLS];
 extern const char *const outside_securities[OUTSIDE_SECURITIES];
@@ -33,14 +37,14 @@ struct outside {
 	const char *account; /* whose mail it is here, canonical */
 	enum outside_protocol protocol;
 	struct outside_server server;
-	const char *user; /* to sign in there */
+	const char *user;    /* to sign in there */
 	struct slice sealed; /* the password; "": none yet */
 	/* Where mail goes: of POP3 a mailbox (INBOX), of IMAP the one that all
 	 * folders go below ("": each has its own name here). */
 	const char *into;
 	const char *const *folders; /* IMAP: only these; none: all */
 	size_t n_folders;
-	int64_t interval_s; /* between two looks; 0: as the setting says */
+	int64_t interval_s;  /* between two looks; 0: as the setting says */
 	int64_t delete_days; /* at the origin, after so many; -1: never */
 	bool paused;
 	int64_t created_s;
@@ -50,8 +54,8 @@ struct outside {
 int outside_get(struct accounts *a, struct arena *arena, struct slice address,
     struct outside *out);
 /* All, sorted by address; `account` empty: of all accounts. */
-int outside_list(struct accounts *a, struct arena *arena,
-    struct slice account, struct outside **out, size_t *n);
+int outside_list(struct accounts *a, struct arena *arena, struct slice account,
+    struct outside **out, size_t *n);
 /* Changes with each put and remove; *out is 0 while there was none. */
 int outside_generation(struct accounts *a, uint64_t *out);
 
@@ -66,7 +70,7 @@ int outside_remove(struct accounts *a, struct slice address, struct buf *err);
 
 /* The password in plain; wipe `out`. 0, -ENOENT (none), -EBADMSG (sealed with
  * another key), or -errno of the key's file. */
-int outside_secret(
-    struct accounts *a, const struct outside *o, struct buf *out);
+int
+outside_secret(struct accounts *a, const struct outside *o, struct buf *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/imap/client_impl.h"
 
@@ -28,6 +29,19 @@ learn(struct imap_client *c, struct slice words)
 	buf_put_slice(&c->capabilities, words);
 }
 
+/* It is not our fault, and may work later: RFC 5530 3. */
+static bool
+is_not_now(struct slice code)
+{
+	static const char *const codes[] = { "UNAVAILABLE", "INUSE", "LIMIT",
+		"SERVERBUG" };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (slice_eq_str_nocase(code, codes[i]))
+			return true;
+	return false;
+}
+
 /* What is to be remembered of any response. */
 static void
 note(struct imap_client *c, const struct imap_response *r)
@@ -42,6 +56,7 @@ note(struct imap_client *c, const struct imap_response *r)
 	if (r->kind == IMAP_BYE || r->tag.n > 0) {
 		buf_reset(&c->said);
 		buf_put_str(&c->said, log_q(r->text));
+		c->not_now = is_not_now(r->code);
 	}
 }
 
@@ -137,6 +152,75 @@ imap_client_run(
 	rc = line.failed ? -ENOMEM : client_send(c, buf_slice(&line));
 	buf_clear(&line);
 	return rc == 0 ? client_wait(c, h, false, &r) : rc;
+}
+
+/* What may be said before the server has said "+". */
+struct early {
+	const struct imap_handler *h;
+	bool enough;
+};
+
+static int
+on_early(void *arg, const struct imap_response *r)
+{
+	struct early *e = arg;
+	int rc = e->h->untagged(e->h->arg, r);
+
+	e->enough |= rc > 0;
+	return rc;
+}
+
+/* What comes by itself, until there is enough of it. 0, or an error. */
+static int
+idle_wait(struct imap_client *c, const struct imap_handler *h,
+    struct co_event *also, int64_t timeout_ms)
+{
+	int64_t end = clock_mono_ms() + timeout_ms, left;
+	struct imap_response r;
+	int rc;
+
+	for (;;) {
+		imap_assembler_clear(&c->in);
+		arena_reset(&c->a);
+		left = end - clock_mono_ms();
+		rc = conn_wait_input(c->conn, also, left > 0 ? left : 0);
+		if (rc == 2 || rc == -ETIMEDOUT)
+			return 0;
+		if (rc < 0)
+			return end_of(c, rc);
+		if ((rc = client_read(c, NULL, &r)) != 0)
+			return rc;
+		/* BYE, or a reply that nobody has asked for. */
+		if (c->bye || r.tag.n > 0)
+			return end_of(c, -ECONNRESET);
+		rc = is_untagged(&r) ? h->untagged(h->arg, &r) : 0;
+		if (rc != 0)
+			return rc < 0 ? end_of(c, rc) : 0;
+	}
+}
+
+int
+imap_client_idle(struct imap_client *c, const struct imap_handler *h,
+    struct co_event *also, int64_t timeout_ms)
+{
+	struct early early = { h, false };
+	const struct imap_handler first = { .untagged = on_early,
+		.arg = &early };
+	struct imap_response r;
+	int rc;
+
+	if (c->broken)
+		return -ECONNRESET;
+	if ((rc = client_send(c, SLICE_LIT("IDLE"))) != 0)
+		return rc;
+	rc = client_wait(c, &first, true, &r);
+	if (rc != IMAP_MORE)
+		return rc == 0 ? end_of(c, -EPROTO) : rc;
+	if (!early.enough && (rc = idle_wait(c, h, also, timeout_ms)) != 0)
+		return rc;
+	if ((rc = conn_puts(c->conn, "DONE\r\n")) != 0)
+		return end_of(c, rc);
+	return client_wait(c, h, false, &r);
 }
 
 const char *
@@ -236,7 +320,7 @@ greet(struct imap_client *c)
 	if ((rc = ask_capabilities(c)) != 0 || c->preauth)
 		return rc;
 	if ((rc = imap_client_sign_in(c)) != 0)
-		return rc == IMAP_REFUSED ? -EACCES : rc;
+		return rc != IMAP_REFUSED ? rc : c->not_now ? -EBUSY : -EACCES;
 	/* Others are offered now; many servers say so by themselves. */
 	return ask_capabilities(c);
 }

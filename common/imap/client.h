@@ -34,9 +34,10 @@ struct imap_client_conf {
 };
 
 /*
- * Connect, greeting, TLS, sign in. 0; -EACCES: refused to sign us in, -EPROTO:
- * does not speak IMAP or has no TLS where it must, -ENOTSUP: no way to sign in
- * that both have; with what was said in `why` (may be empty), escaped.
+ * Connect, greeting, TLS, sign in. 0; -EACCES: refused to sign us in, -EBUSY:
+ * the same, but only for now (RFC 5530), -EPROTO: does not speak IMAP or has no
+ * TLS where it must, -ENOTSUP: no way to sign in that both have; with what was
+ * said in `why` (may be empty), escaped.
  */
 int imap_client_open(struct imap_client **out, const struct net_addr *to,
     const struct imap_client_conf *conf, struct buf *why);
@@ -60,6 +61,14 @@ struct imap_handler {
 /* A command without its tag and CRLF. 0, IMAP_REFUSED, or an error. */
 int imap_client_run(struct imap_client *c, const struct imap_handler *h,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/*
+ * IDLE (RFC 2177), where the server has it: until `h->untagged` returns 1,
+ * `also` (may be NULL) is set, or the time is over, which is less than half an
+ * hour. 0 for each of these, IMAP_REFUSED, or an error. For those who wait long:
+ * it holds no buffers meanwhile.
+ */
+int imap_client_idle(struct imap_client *c, const struct imap_handler *h,
+    struct co_event *also, int64_t timeout_ms);
 /* What the server said to the last command: escaped, "" for nothing. */
 const char *imap_client_said(const struct imap_client *c);
 

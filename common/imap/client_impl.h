@@ -14,6 +14,7 @@ struct imap_client {
 	struct buf said;
 	unsigned commands; /* for tags */
 	bool preauth, bye, broken;
+	bool not_now; /* the last reply's code says so (RFC 5530 3) */
 };
 
 /* The next response; `sink` as of imap_assembler_feed. */

@@ -35,8 +35,6 @@ maildir_put_info(struct buf *b, uint32_t flags, bool passed, uint32_t letters);
 
 /* `name` without the first dot. False: out has failed. */
 bool maildir_folder_decode(struct buf *out, struct slice name);
-/* One level of it, in which '.' stands for itself. */
-bool maildir_level_decode(struct buf *out, struct slice level);
 /* False also when `name` is not UTF-8. INBOX has no folder name. */
 bool maildir_folder_encode(struct buf *out, struct slice name);
 

@@ -34,6 +34,7 @@ tell_open(struct pull *p, int rc, const struct buf *why)
 {
 	const char *what = rc == -EACCES ? "sign-in refused"
 	    : rc == -ENOTSUP             ? "no way to sign in that we have"
+	    : rc == -EBUSY               ? "not now"
 	    : rc == -EPROTO              ? "not what was expected"
 					 : strerror(-rc);
 

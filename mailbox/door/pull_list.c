@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/imap/level.h"
 #include "mailbox/door/maildir.h"
 #include "mailbox/door/pull_impl.h"
 #include "mailbox/imap/imap_special.h"
@@ -30,7 +31,7 @@ name_of(struct pull *p, struct slice raw, char separator)
 			continue;
 		if (name.n > 0)
 			buf_put_char(&name, MAILS_SEPARATOR);
-		maildir_level_decode(&name, level);
+		imap_level_decode(&name, level);
 	}
 	out = name.failed ? slice(NULL, 0) : arena_dup(&p->a, buf_slice(&name));
 	buf_clear(&name);

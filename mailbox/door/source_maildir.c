@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "common/base/log.h"
+#include "common/imap/level.h"
 #include "mailbox/door/source.h"
 
 #define DEPTH_MAX 32
@@ -268,7 +269,7 @@ walk_into(
 	if (entry[0] == '.')
 		maildir_folder_decode(&name, slice_str(entry + 1));
 	else
-		maildir_level_decode(&name, slice_str(entry));
+		imap_level_decode(&name, slice_str(entry));
 	if (!name.failed && (entry[0] != '.' || is_maildir(sub))) {
 		if (is_maildir(sub) && name.n > above.n + (above.n > 0)) {
 			copy = fcntl(sub, F_DUPFD_CLOEXEC, 3);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/imap/level.h"
 #include "mailbox/door/source.h"
 
 #define DEPTH_MAX 32
@@ -112,7 +113,7 @@ put_level(struct buf *name, struct slice above, const char *entry)
 		level.n -= 5;
 	else if (has_end(entry, ".sbd"))
 		level.n -= 4;
-	maildir_level_decode(name, level);
+	imap_level_decode(name, level);
 }
 
 static int

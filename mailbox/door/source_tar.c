@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/imap/level.h"
 #include "mailbox/door/source.h"
 #include "mailbox/door/spill.h"
 #include "mailbox/door/tar.h"
@@ -520,7 +521,7 @@ put_name(struct buf *name, const char *path, struct slice root)
 		if (level.p[0] == '.')
 			maildir_folder_decode(name, slice_from(level, 1));
 		else
-			maildir_level_decode(name, level);
+			imap_level_decode(name, level);
 	}
 	if (name->n == 0)
 		buf_put_str(name, "INBOX");

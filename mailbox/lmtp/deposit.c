@@ -133,8 +133,8 @@ deposit_parse(struct arena *a, struct slice value, struct deposit *out)
 		 slice_split(&value, ';'), &out->origin.uidvalidity)) != 0 ||
 	    (rc = number_parse(slice_split(&value, ';'), &out->origin.uid)) !=
 		0 ||
-	    (rc = date_of(slice_split(&value, ';'),
-		 &out->meta.internaldate)) != 0 ||
+	    (rc = date_of(slice_split(&value, ';'), &out->meta.internaldate)) !=
+		0 ||
 	    (rc = use_of(a, slice_split(&value, ';'), &out->special)) != 0)
 		return rc;
 	return text_of(a, value, out);
@@ -162,10 +162,9 @@ deposit(struct mails *m, const char *account, const struct mails_quota *quota,
     const struct deposit *d, struct spool *body, bool *known)
 {
 	struct door_report report = { .what = "deposit" };
-	const struct take_conf conf = { .m = m,
-		.account = account,
-		.quota = quota,
-		.report = &report };
+	const struct take_conf conf = {
+		.m = m, .account = account, .quota = quota, .report = &report
+	};
 	struct take *t = NULL;
 	int rc = take_new(&t, &conf);
 

@@ -33,8 +33,8 @@ int deposit_parse(struct arena *a, struct slice value, struct deposit *out);
  * was before; -EINVAL: there cannot be such a mailbox; -EDQUOT, -ENOSPC, or
  * another error.
  */
-int deposit(struct mails *m, const char *account,
-    const struct mails_quota *quota, const struct deposit *d,
-    struct spool *body, bool *known);
+int
+deposit(struct mails *m, const char *account, const struct mails_quota *quota,
+    const struct deposit *d, struct spool *body, bool *known);
 
 #endif

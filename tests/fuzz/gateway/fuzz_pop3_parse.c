@@ -24,8 +24,8 @@ body(struct slice in, size_t step, struct pop3_body *b, struct buf *out)
 	size_t used, all = 0;
 
 	while (in.n > 0 && !b->ended) {
-		need(pop3_body_feed(
-			 b, slice_head(in, step), put, out, &used) == 0);
+		need(pop3_body_feed(b, slice_head(in, step), put, out, &used) ==
+		    0);
 		need(b->ended || used == slice_head(in, step).n);
 		in = slice_from(in, used);
 		all += used;

@@ -95,8 +95,8 @@ status_code_and_timestamp(void **state)
 	    pop3_status_parse(SLICE_LIT("-ERR [IN-USE] busy"), &text),
 	    POP3_ERR);
 	assert_true(slice_eq_str(pop3_code(text), "IN-USE"));
-	assert_int_equal(pop3_status_parse(SLICE_LIT("+ abc"), &text),
-	    POP3_MORE);
+	assert_int_equal(
+	    pop3_status_parse(SLICE_LIT("+ abc"), &text), POP3_MORE);
 	assert_true(slice_eq_str(text, "abc"));
 	assert_int_equal(
 	    pop3_status_parse(SLICE_LIT("+OKAY"), &text), POP3_NONE);

@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * IMAP: what is new in a folder is what has a UID from the one on that was next
+ * the last time (RFC 3501 2.3.1.1). How far that is, is noted after each batch
+ * that mailbox has, so a first look at a large account goes on where it broke
+ * off. With another UIDVALIDITY all is fetched once more; mailbox knows it by
+ * its octets.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/imap/client.h"
+#include "common/imap/level.h"
+#include "gateway/fetch.h"
+
+#define BATCH 50 /* messages of one command */
+#define BREAKS 3 /* on one message that breaks the connection */
+#define FOLDERS_MAX 10000
+#define UIDS_MAX 10000000
+#define IDLE_MS (25 * 60 * INT64_C(1000)) /* RFC 2177 3: under 30 minutes */
+
+/* A folder there. */
+struct folder {
+	struct slice raw;  /* its name on the wire */
+	struct slice name; /* in UTF-8, levels by '/' */
+	const char *use;   /* "Sent" of \Sent, or NULL */
+	bool selectable, has_status;
+	uint32_t uidvalidity, uidnext; /* as STATUS has it */
+};
+
+struct imap_session {
+	struct fetch *f;
+	struct imap_client *c;
+	struct arena a; /* of the list */
+	struct folder *folders;
+	size_t n, cap;
+	struct slice prefix; /* of all names there: "INBOX." */
+	/* of the folder that is selected: */
+	struct folder *folder;
+	uint64_t source;
+	struct state_folder state;
+	uint32_t uidvalidity, uidnext, exists;
+	uint32_t *uids; /* to be fetched, ascending */
+	size_t n_uids, cap_uids, at;
+	uint32_t from; /* UIDs that may be new are from here on */
+	/* of the batch: */
+	size_t n_batch;
+	bool got[BATCH];
+	struct spool *body;
+	int rc;    /* what went wrong on our side: it ends all */
+	bool news; /* came while it was idle */
+};
+
+/* --- connecting --- */
+
+static enum fetch_end
+connect_to(struct imap_session *s)
+{
+	static const enum imap_client_tls modes[] = { IMAP_TLS_IMPLICIT,
+		IMAP_TLS_STARTTLS, IMAP_TLS_MAY };
+	struct fetch *f = s->f;
+	const struct imap_client_conf conf = {
+		.tls_mode = modes[f->o.server.security],
+		/* "none" is what was asked for, not what is found. */
+		.tls = f->o.server.security == OUTSIDE_PLAIN ? NULL : f->g->tls,
+		.host = f->o.server.host,
+		.user = f->o.user,
+		.password = f->secret.p,
+	};
+	struct buf said = BUF_INIT;
+	enum fetch_end end = FETCH_OK;
+	int rc = -EHOSTUNREACH;
+
+	for (size_t i = 0; i < f->n_addrs; i++) {
+		buf_reset(&said);
+		rc = imap_client_open(&s->c, &f->addrs[i], &conf, &said);
+		if (rc == 0 || rc == -EACCES || rc == -EBUSY ||
+		    rc == -ECANCELED)
+			break;
+	}
+	if (rc != 0)
+		end = fetch_fail_open(f, rc, buf_str(&said));
+	buf_clear(&said);
+	return end;
+}
+
+/* --- folders --- */
+
+/* Levels, each decoded. */
+static struct slice
+name_of(struct imap_session *s, struct slice raw, char separator)
+{
+	struct buf name = BUF_INIT_MAX(4096);
+	struct slice out, level;
+
+	if (slice_eq_str_nocase(raw, "INBOX"))
+		return SLICE_LIT("INBOX");
+	if (s->prefix.n > 0 && raw.n > s->prefix.n &&
+	    slice_eq(slice_head(raw, s->prefix.n), s->prefix))
+		raw = slice_from(raw, s->prefix.n);
+	while (raw.n > 0) {
+		level = separator == '\0' ? raw : slice_split(&raw, separator);
+		if (separator == '\0')
+			raw = SLICE_EMPTY;
+		if (level.n == 0)
+			continue;
+		if (name.n > 0)
+			buf_put_char(&name, '/');
+		imap_level_decode(&name, level);
+	}
+	out = name.failed ? slice(NULL, 0) : arena_dup(&s->a, buf_slice(&name));
+	buf_clear(&name);
+	return out;
+}
+
+static struct folder *
+folder_of(struct imap_session *s, struct slice raw)
+{
+	bool inbox = slice_eq_str_nocase(raw, "INBOX");
+
+	for (size_t i = 0; i < s->n; i++)
+		if (slice_eq(s->folders[i].raw, raw) ||
+		    (inbox && slice_eq_str_nocase(s->folders[i].raw, "INBOX")))
+			return &s->folders[i];
+	return NULL;
+}
+
+static int
+add_folder(struct imap_session *s, const struct imap_response *r)
+{
+	size_t cap = s->cap == 0 ? 32 : s->cap * 2;
+	struct folder *v;
+
+	if (s->n == FOLDERS_MAX)
+		return 0;
+	if (s->n == s->cap) {
+		if ((v = reallocarray(s->folders, cap, sizeof(*v))) == NULL)
+			return -ENOMEM;
+		s->folders = v;
+		s->cap = cap;
+	}
+	v = &s->folders[s->n];
+	*v = (struct folder){ .raw = arena_dup(&s->a, r->name),
+		.name = name_of(s, r->name, r->separator),
+		.selectable = true };
+	if (v->raw.p == NULL || v->name.p == NULL)
+		return -ENOMEM;
+	s->n++;
+	return 0;
+}
+
+static void
+take_attributes(struct folder *b, const struct imap_flags *attrs)
+{
+	static const char *const uses[] = { "Archive", "Drafts", "Junk", "Sent",
+		"Trash", "Flagged", "All", "Important" };
+
+	for (size_t i = 0; i < attrs->n; i++) {
+		struct slice a = attrs->v[i];
+
+		if (slice_eq_str_nocase(a, "\\Noselect") ||
+		    slice_eq_str_nocase(a, "\\NonExistent"))
+			b->selectable = false;
+		for (size_t k = 0; k < sizeof(uses) / sizeof(uses[0]); k++)
+			if (a.n > 1 &&
+			    slice_eq_str_nocase(slice_from(a, 1), uses[k]))
+				b->use = uses[k];
+	}
+}
+
+static int
+on_list(void *arg, const struct imap_response *r)
+{
+	struct imap_session *s = arg;
+	struct folder *b;
+
+	if (r->kind == IMAP_STATUS && (b = folder_of(s, r->name)) != NULL) {
+		b->has_status = r->uidnext != 0;
+		b->uidvalidity = r->uidvalidity;
+		b->uidnext = r->uidnext;
+	}
+	if (r->kind != IMAP_LIST || r->name.n == 0 ||
+	    folder_of(s, r->name) != NULL)
+		return 0;
+	if ((s->rc = add_folder(s, r)) != 0)
+		return s->rc;
+	take_attributes(&s->folders[s->n - 1], &r->flags);
+	return 0;
+}
+
+static int
+on_namespace(void *arg, const struct imap_response *r)
+{
+	struct imap_session *s = arg;
+
+	if (r->kind == IMAP_NAMESPACE && r->name.n > 0)
+		s->prefix = arena_dup(&s->a, r->name);
+	return 0;
+}
+
+/* INBOX first: it is what people wait for. */
+static int
+folder_cmp(const void *a, const void *b)
+{
+	const struct folder *x = a, *y = b;
+	bool x_first = slice_eq_str(x->name, "INBOX");
+
+	if (x_first != slice_eq_str(y->name, "INBOX"))
+		return x_first ? -1 : 1;
+	return slice_cmp(x->name, y->name);
+}
+
+/* In one command with how each stands, where the server has RFC 5819. */
+static int
+list(struct imap_session *s)
+{
+	const struct imap_handler h = { .untagged = on_list, .arg = s },
+				  ns = { .untagged = on_namespace, .arg = s };
+	bool status = imap_client_has(s->c, "LIST-STATUS");
+	int rc = 0;
+
+	s->n = 0;
+	arena_reset(&s->a);
+	s->prefix = SLICE_EMPTY;
+	if (imap_client_has(s->c, "NAMESPACE"))
+		rc = imap_client_run(s->c, &ns, "NAMESPACE");
+	if (rc < 0)
+		return rc;
+	rc = IMAP_REFUSED;
+	if (status || imap_client_has(s->c, "SPECIAL-USE"))
+		rc = imap_client_run(s->c, &h, "LIST \"\" \"*\" RETURN (%s%s)",
+		    imap_client_has(s->c, "SPECIAL-USE") ? "SPECIAL-USE " : "",
+		    status ? "STATUS (UIDNEXT UIDVALIDITY)" : "CHILDREN");
+	if (rc == IMAP_REFUSED)
+		rc = imap_client_run(s->c, &h, "LIST \"\" \"*\"");
+	if (s->n > 0)
+		qsort(s->folders, s->n, sizeof(*s->folders), folder_cmp);
+	return rc;
+}
+
+/* Those that were named; else all but views of what is elsewhere. */
+static bool
+is_wanted(const struct imap_session *s, const struct folder *b)
+{
+	const struct outside *o = &s->f->o;
+
+	for (size_t i = 0; i < o->n_folders; i++)
+		if (slice_eq_str(b->name, o->folders[i]) ||
+		    (slice_eq_str(b->name, "INBOX") &&
+			strcasecmp(o->folders[i], "INBOX") == 0))
+			return b->selectable;
+	if (o->n_folders > 0 || !b->selectable)
+		return false;
+	return b->use == NULL ||
+	    (strcmp(b->use, "All") != 0 && strcmp(b->use, "Flagged") != 0 &&
+		strcmp(b->use, "Important") != 0);
+}
+
+/* --- a folder --- */
+
+static int
+on_select(void *arg, const struct imap_response *r)
+{
+	struct imap_session *s = arg;
+	uint64_t n;
+
+	if (r->kind == IMAP_EXISTS)
+		s->exists = r->number;
+	if (r->kind != IMAP_OK)
+		return 0;
+	if (imap_code_number(r->code, "UIDVALIDITY", &n) == 0)
+		s->uidvalidity = (uint32_t)n;
+	else if (imap_code_number(r->code, "UIDNEXT", &n) == 0)
+		s->uidnext = (uint32_t)n;
+	return 0;
+}
+
+/* Read only: nothing becomes \Seen there, or loses \Recent. */
+static int
+examine(struct imap_session *s, struct folder *b)
+{
+	const struct imap_handler h = { .untagged = on_select, .arg = s };
+	struct buf name = BUF_INIT;
+	int rc = IMAP_REFUSED;
+
+	s->folder = b;
+	s->uidvalidity = s->uidnext = s->exists = 0;
+	if (imap_put_quoted(&name, b->raw))
+		rc = imap_client_run(s->c, &h, "EXAMINE %s", buf_str(&name));
+	buf_clear(&name);
+	return rc;
+}
+
+static uint64_t
+source_of(const struct imap_session *s, const struct folder *b)
+{
+	struct buf text = BUF_INIT;
+	unsigned char id[STATE_ID];
+
+	buf_put_str(&text, s->f->o.address);
+	buf_put_char(&text, '\0');
+	buf_put_slice(&text, b->raw);
+	state_id(buf_slice(&text), id);
+	buf_clear(&text);
+	return get_be64(id);
+}
+
+static int
+note(struct imap_session *s)
+{
+	struct fetch *f = s->f;
+	int rc = state_folder_put(
+	    f->g->state, f->o.address, s->folder->raw, &s->state);
+
+	if (rc != 0)
+		fetch_fail(f, FETCH_RETRY, "our state: %s", strerror(-rc));
+	return s->rc = rc;
+}
+
+/* --- what is new --- */
+
+static int
+on_uid(void *arg, const struct imap_response *r)
+{
+	struct imap_session *s = arg;
+	size_t cap = s->cap_uids == 0 ? 256 : s->cap_uids * 2;
+	uint32_t *v;
+
+	/* "n:*" has the last one, too; and others come unasked. */
+	if (r->kind != IMAP_FETCH || r->uid < s->from || s->n_uids == UIDS_MAX)
+		return 0;
+	if (s->n_uids == s->cap_uids) {
+		if ((v = reallocarray(s->uids, cap, sizeof(*v))) == NULL)
+			return s->rc = -ENOMEM;
+		s->uids = v;
+		s->cap_uids = cap;
+	}
+	s->uids[s->n_uids++] = r->uid;
+	return 0;
+}
+
+static int
+uid_cmp(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void
+sort_uids(struct imap_session *s)
+{
+	size_t kept = 0;
+
+	if (s->n_uids > 0)
+		qsort(s->uids, s->n_uids, sizeof(*s->uids), uid_cmp);
+	for (size_t i = 0; i < s->n_uids; i++)
+		if (kept == 0 || s->uids[i] != s->uids[kept - 1])
+			s->uids[kept++] = s->uids[i];
+	s->n_uids = kept;
+}
+
+static int
+find_new(struct imap_session *s)
+{
+	const struct imap_handler h = { .untagged = on_uid, .arg = s };
+	int rc;
+
+	s->n_uids = s->at = 0;
+	s->from = s->state.uidnext > 0 ? s->state.uidnext : 1;
+	if (s->exists == 0 || (s->uidnext != 0 && s->uidnext <= s->from))
+		return 0;
+	rc = imap_client_run(s->c, &h, "UID FETCH %u:* (UID)", s->from);
+	sort_uids(s);
+	return rc;
+}
+
+/* --- messages --- */
+
+static int
+on_literal(void *arg, struct slice so_far, uint64_t size)
+{
+	struct imap_session *s = arg;
+
+	(void)size;
+	if (!slice_ends_nocase(so_far, "BODY[] ") &&
+	    !slice_ends_nocase(so_far, "BODY[] ~"))
+		return 0;
+	spool_free(&s->body);
+	if ((s->rc = spool_new(&s->body, s->f->g->spool_dir)) != 0)
+		return s->rc;
+	return 1;
+}
+
+static int
+on_octets(void *arg, struct slice octets)
+{
+	struct imap_session *s = arg;
+
+	s->rc = spool_write(s->body, octets);
+	if (s->rc != 0)
+		fetch_fail(
+		    s->f, FETCH_RETRY, "our spool: %s", strerror(-s->rc));
+	return s->rc;
+}
+
+/* Which of the batch it is, or -1. */
+static ssize_t
+batch_index(const struct imap_session *s, uint32_t uid)
+{
+	if (uid == 0 && s->n_batch == 1)
+		return 0; /* a server that does not say */
+	for (size_t i = 0; i < s->n_batch; i++)
+		if (s->uids[s->at + i] == uid)
+			return (ssize_t)i;
+	return -1;
+}
+
+static struct slice
+mailbox_of(const struct imap_session *s, struct buf *name)
+{
+	const char *into = s->f->o.into;
+
+	if (*into == '\0')
+		return s->folder->name;
+	buf_put_str(name, into);
+	if (!slice_eq_str(s->folder->name, "INBOX")) {
+		buf_put_char(name, '/');
+		buf_put_slice(name, s->folder->name);
+	}
+	return buf_slice(name);
+}
+
+/* Small ones may come inside the response. */
+static int
+spool_inside(struct imap_session *s, struct slice body)
+{
+	int rc;
+
+	spool_free(&s->body);
+	if ((rc = spool_new(&s->body, s->f->g->spool_dir)) == 0)
+		rc = spool_write(s->body, body);
+	return rc;
+}
+
+static int
+put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
+{
+	struct buf flags = BUF_INIT, name = BUF_INIT;
+	struct fetch_message m = { .body = s->body,
+		.source = s->source,
+		.uidvalidity = s->uidvalidity,
+		.uid = uid,
+		.internaldate = r->has_date ? r->internaldate : INT64_MIN,
+		.use = *s->f->o.into == '\0' ? s->folder->use : NULL };
+	int rc;
+
+	for (size_t i = 0; i < r->flags.n; i++) {
+		if (slice_eq_str_nocase(r->flags.v[i], "\\Recent"))
+			continue;
+		buf_put_slice(&flags, r->flags.v[i]);
+		buf_put_char(&flags, ' ');
+	}
+	m.flags = buf_slice(&flags);
+	m.mailbox = mailbox_of(s, &name);
+	rc = flags.failed || name.failed ? -ENOMEM : fetch_deposit(s->f, &m);
+	buf_clear(&flags);
+	buf_clear(&name);
+	return rc < 0 ? rc : 0;
+}
+
+static int
+on_fetch(void *arg, const struct imap_response *r)
+{
+	struct imap_session *s = arg;
+	ssize_t i;
+
+	if (r->kind != IMAP_FETCH || !r->has_body)
+		return 0;
+	if ((i = batch_index(s, r->uid)) < 0 || s->got[i])
+		return 0;
+	if (!r->body_streamed)
+		s->rc = spool_inside(s, r->body);
+	if (s->rc == 0 && s->body != NULL)
+		s->rc = put_in(s, r, s->uids[s->at + (size_t)i]);
+	s->got[i] = s->rc == 0;
+	spool_free(&s->body);
+	return s->rc;
+}
+
+/* "3:5,9" of ascending UIDs. */
+static void
+put_set(struct buf *out, const uint32_t *uids, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t k = i;
+
+		while (k + 1 < n && uids[k + 1] == uids[k] + 1)
+			k++;
+		buf_printf(out, "%s%u", i > 0 ? "," : "", uids[i]);
+		if (k > i)
+			buf_printf(out, ":%u", uids[k]);
+		i = k;
+	}
+}
+
+static int
+fetch_batch(struct imap_session *s, size_t max)
+{
+	const struct imap_handler h = { .untagged = on_fetch,
+		.sink = { on_literal, on_octets, s },
+		.arg = s };
+	struct buf set = BUF_INIT;
+	int rc;
+
+	s->n_batch = s->n_uids - s->at < max ? s->n_uids - s->at : max;
+	memset(s->got, 0, sizeof(s->got));
+	put_set(&set, s->uids + s->at, s->n_batch);
+	rc = set.failed ? (s->rc = -ENOMEM)
+			: imap_client_run(s->c, &h,
+			      "UID FETCH %s (UID FLAGS INTERNALDATE "
+			      "BODY.PEEK[])",
+			      buf_str(&set));
+	buf_clear(&set);
+	spool_free(&s->body);
+	return rc;
+}
+
+/* It cannot be had, for whatever reason: on with the others. */
+static void
+pass_over(struct imap_session *s, uint32_t uid, const char *why)
+{
+	log_warning("message passed over", "folder=%s uid=%u reason=\"%s\"",
+	    log_q(s->folder->name), uid, why);
+	s->f->refused++;
+}
+
+/* The connection broke at the first one that we have not got. */
+static int
+broke_off(struct imap_session *s)
+{
+	struct state_folder *st = &s->state;
+	size_t i = 0;
+	uint32_t uid;
+
+	while (i < s->n_batch && s->got[i])
+		i++;
+	if (i == s->n_batch)
+		return 0;
+	uid = s->uids[s->at + i];
+	st->uidnext = uid;
+	if (st->stuck_uid != uid)
+		st->stuck_times = 0;
+	st->stuck_uid = uid;
+	if (++st->stuck_times >= BREAKS) {
+		pass_over(s, uid, "the server breaks off each time");
+		st->uidnext = uid + 1;
+	}
+	return note(s);
+}
+
+/* All of a batch was dealt with: those that did not come are gone there. */
+static int
+batch_done(struct imap_session *s)
+{
+	s->at += s->n_batch;
+	s->state.uidnext = s->uids[s->at - 1] + 1;
+	s->state.stuck_uid = s->state.stuck_times = 0;
+	return note(s);
+}
+
+static int
+fetch_new(struct imap_session *s)
+{
+	struct fetch *f = s->f;
+	size_t max = s->state.stuck_times > 0 ? 1 : BATCH;
+	int rc = 0;
+
+	while (s->at < s->n_uids && rc == 0) {
+		if (f->messages >= FETCH_BATCH) {
+			f->more = true;
+			return 0;
+		}
+		rc = fetch_batch(s, max);
+		if (rc < 0 && rc != -ECANCELED && s->rc == 0)
+			(void)broke_off(s);
+		if (rc < 0)
+			return rc;
+		/* One of them: each by itself then. */
+		if (rc == IMAP_REFUSED && s->n_batch > 1) {
+			max = 1;
+			rc = 0;
+			continue;
+		}
+		if (rc == IMAP_REFUSED && !s->got[0])
+			pass_over(s, s->uids[s->at], imap_client_said(s->c));
+		rc = batch_done(s);
+	}
+	return rc;
+}
+
+/* --- all of a folder --- */
+
+/* What STATUS says is what was noted: nothing has come. */
+static bool
+is_as_it_was(const struct imap_session *s, const struct folder *b)
+{
+	return b->has_status && s->state.uidnext != 0 &&
+	    b->uidvalidity == s->state.uidvalidity &&
+	    b->uidnext == s->state.uidnext;
+}
+
+static int
+look_at(struct imap_session *s, struct folder *b)
+{
+	struct fetch *f = s->f;
+	int rc = state_folder_get(f->g->state, f->o.address, b->raw, &s->state);
+
+	if (rc != 0) {
+		fetch_fail(f, FETCH_RETRY, "our state: %s", strerror(-rc));
+		return s->rc = rc;
+	}
+	if (is_as_it_was(s, b))
+		return 0;
+	rc = examine(s, b);
+	if (rc == IMAP_REFUSED)
+		log_warning("folder passed over", "folder=%s said=\"%s\"",
+		    log_q(b->name), imap_client_said(s->c));
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
+	s->source = source_of(s, b);
+	if (s->state.uidvalidity != s->uidvalidity)
+		s->state =
+		    (struct state_folder){ .uidvalidity = s->uidvalidity };
+	if ((rc = find_new(s)) == 0)
+		rc = fetch_new(s);
+	if (rc != 0 || f->more)
+		return rc < 0 ? rc : 0;
+	/* Up to what was next when it was opened, all has been dealt with. */
+	if (s->uidnext > s->state.uidnext) {
+		s->state.uidnext = s->uidnext;
+		rc = note(s);
+	}
+	return rc;
+}
+
+/* --- all --- */
+
+static enum fetch_end
+look(struct imap_session *s)
+{
+	struct fetch *f = s->f;
+	int rc;
+
+	s->rc = 0;
+	if ((rc = list(s)) == IMAP_REFUSED)
+		return fetch_fail(f, FETCH_RETRY, "%s: no list of folders: %s",
+		    f->o.server.host, imap_client_said(s->c));
+	for (size_t i = 0; i < s->n && rc == 0 && !f->more; i++)
+		if (is_wanted(s, &s->folders[i]))
+			rc = look_at(s, &s->folders[i]);
+	if (rc != 0)
+		return fetch_fail_broken(
+		    f, s->rc != 0 ? s->rc : rc, imap_client_said(s->c));
+	return FETCH_OK;
+}
+
+void
+imap_session_free(struct imap_session **out)
+{
+	struct imap_session *s = *out;
+
+	*out = NULL;
+	if (s == NULL)
+		return;
+	imap_client_free(&s->c);
+	spool_free(&s->body);
+	arena_reset(&s->a);
+	free(s->folders);
+	free(s->uids);
+	free(s);
+}
+
+enum fetch_end
+fetch_imap(struct fetch *f)
+{
+	enum fetch_end end = FETCH_OK;
+	struct imap_session *s = f->imap;
+
+	if (s == NULL) {
+		f->imap = s = calloc(1, sizeof(*s));
+		if (s == NULL)
+			return fetch_fail(f, FETCH_RETRY, "out of memory");
+		s->f = f;
+		s->a = ARENA_INIT_MAX((size_t)32 << 20);
+		end = connect_to(s);
+	}
+	if (end == FETCH_OK && !f->probe)
+		end = look(s);
+	f->can_idle = end == FETCH_OK && !f->probe && !f->more &&
+	    imap_client_has(s->c, "IDLE");
+	if (!f->can_idle)
+		imap_session_free(&f->imap);
+	return end;
+}
+
+/* --- waiting for news --- */
+
+static int
+on_news(void *arg, const struct imap_response *r)
+{
+	struct imap_session *s = arg;
+
+	if (r->kind == IMAP_EXPUNGE && s->exists > 0)
+		s->exists--;
+	if (r->kind != IMAP_EXISTS || r->number <= s->exists)
+		return 0;
+	s->exists = r->number;
+	s->news = true;
+	return 1;
+}
+
+/* The one that is watched: INBOX, or the first of those that were named. */
+static struct folder *
+watched(struct imap_session *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (is_wanted(s, &s->folders[i]))
+			return &s->folders[i];
+	return NULL;
+}
+
+/* The list of UIDs is of no more use, and many wait so. */
+static void
+rest(struct imap_session *s)
+{
+	free(s->uids);
+	s->uids = NULL;
+	s->n_uids = s->cap_uids = 0;
+}
+
+int
+imap_session_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms)
+{
+	const struct imap_handler h = { .untagged = on_news, .arg = f->imap };
+	struct imap_session *s = f->imap;
+	int64_t end = clock_mono_ms() + timeout_ms, left;
+	struct folder *b = watched(s);
+	int rc;
+
+	if (b == NULL || (rc = examine(s, b)) == IMAP_REFUSED)
+		return -ENOENT;
+	if (rc == 0)
+		rc = state_folder_get(
+		    f->g->state, f->o.address, b->raw, &s->state);
+	/* Something came between the look and now. */
+	if (rc != 0 || s->uidnext > s->state.uidnext ||
+	    s->uidvalidity != s->state.uidvalidity)
+		return rc;
+	rest(s);
+	s->news = false;
+	while (rc == 0 && !s->news && !also->set &&
+	    (left = end - clock_mono_ms()) > 0)
+		rc = imap_client_idle(
+		    s->c, &h, also, left < IDLE_MS ? left : IDLE_MS);
+	return rc == IMAP_REFUSED ? -ENOENT : rc;
+}
