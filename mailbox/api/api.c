@@ -335,6 +335,7 @@ handle(struct http_exchange *x)
 		else
 			run(&c);
 	}
+	seal_key_unref(&c.token.key);
 	json_decref(c.in);
 	log_info("api", "operation=%s status=%d account=%s took_us=%lld",
 	    c.route != NULL ? c.route->id : "-", x->status, log_qs(c.account),

@@ -247,8 +247,7 @@ put_answered(struct api_call *c, struct api_outgoing *o)
 			      "message");
 	if ((rc = api_mailbox_by_id(c, slice_str(id), &o->answered_box)) != 0)
 		return rc;
-	rc = mails_view_examine(c->env->mails, c->account,
-	    slice_str(o->answered_box.name), &v);
+	rc = api_open(c, o->answered_box.name, &v);
 	if (rc != 0)
 		return rc;
 	seq = mails_view_seq(v, (uint32_t)uid, &exact);

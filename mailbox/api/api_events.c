@@ -323,8 +323,7 @@ static int
 open_box(struct stream *s, const struct mails_info *info)
 {
 	struct box *b = &s->boxes[s->n];
-	int rc = mails_view_examine(s->c->env->mails, s->c->account,
-	    slice_str(info->name), &b->v);
+	int rc = api_open(s->c, info->name, &b->v);
 
 	if (rc == -ENOENT)
 		return 0;

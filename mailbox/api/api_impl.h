@@ -25,6 +25,7 @@
 #include <jansson.h>
 
 #include "common/auth/accounts.h"
+#include "common/auth/seal.h"
 #include "common/net/http_server.h"
 #include "mailbox/mails/mails.h"
 
@@ -64,13 +65,17 @@ struct api_token {
 	unsigned scopes;
 	bool session; /* made by signing in */
 	int64_t created_s, expires_s;
+	/* What opens sealed mail, or NULL. It is kept wrapped by the token
+	 * itself, so that nobody has it but who has the token. The caller's
+	 * reference. */
+	struct seal_key *key;
 };
 /* A new one; `text` is the only copy of what opens it. 0 or an error of the
  * store. */
 int api_token_new(const struct api_env *env, struct arena *a,
     struct api_token *t, char text[static API_TOKEN_LEN + 1]);
-/* 0; -ENOENT (none such, expired, or the account's passwords have changed
- * since); an error of the store. */
+/* 0, and then out->key is to be given back; -ENOENT (none such, expired, or the
+ * account's passwords have changed since); an error of the store. */
 int api_token_find(const struct api_env *env, struct arena *a,
     struct slice text, struct api_token *out);
 int api_token_list(const struct api_env *env, struct arena *a,
@@ -165,7 +170,9 @@ int api_rate(const struct api_env *env, struct slice who);
 int api_mailbox(struct api_call *c, struct mails_info *out);
 int api_mailbox_by_id(
     struct api_call *c, struct slice id, struct mails_info *out);
-/* Its view, to be closed; and the message of the path. */
+/* A mailbox, to look at and to change flags; to be closed. */
+int api_open(struct api_call *c, const char *name, struct mails_view **v);
+/* The same of the path; and the message of the path. */
 int api_view(struct api_call *c, struct mails_view **v);
 int api_message(struct api_call *c, struct mails_view *v, uint32_t *seq);
 

@@ -115,15 +115,23 @@ api_mailbox(struct api_call *c, struct mails_info *out)
 }
 
 int
+api_open(struct api_call *c, const char *name, struct mails_view **v)
+{
+	int rc = mails_view_examine(
+	    c->env->mails, c->account, slice_str(name), v);
+
+	if (rc == 0)
+		mails_view_unlock(*v, c->token.key);
+	return rc;
+}
+
+int
 api_view(struct api_call *c, struct mails_view **v)
 {
 	struct mails_info info;
 	int rc = api_mailbox(c, &info);
 
-	if (rc == 0)
-		rc = mails_view_examine(
-		    c->env->mails, c->account, slice_str(info.name), v);
-	return rc;
+	return rc == 0 ? api_open(c, info.name, v) : rc;
 }
 
 int

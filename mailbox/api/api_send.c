@@ -196,8 +196,7 @@ mark_answered(struct api_call *c, const struct api_outgoing *o)
 	bool exact = false;
 
 	if (o->answered_uid == 0 ||
-	    mails_view_examine(c->env->mails, c->account,
-		slice_str(o->answered_box.name), &v) != 0)
+	    api_open(c, o->answered_box.name, &v) != 0)
 		return;
 	seq = mails_view_seq(v, o->answered_uid, &exact);
 	if (exact)

@@ -125,14 +125,14 @@ set_cookie(struct api_call *c, const char *text, int64_t max_age_s)
 /* The one check of a password that all protocols use: counts and delays. */
 static int
 authenticate(struct api_call *c, const char *user, const char *password,
-    const char **account)
+    struct api_token *t)
 {
 	char peer[64];
 	int rc;
 
 	net_addr_prefix(conn_peer(c->x->c), peer);
-	rc = accounts_authenticate(c->env->accounts, c->a, slice_str(user),
-	    slice_str(password), ACCOUNTS_API, peer, account);
+	rc = accounts_authenticate_key(c->env->accounts, c->a, slice_str(user),
+	    slice_str(password), ACCOUNTS_API, peer, &t->account, &t->key);
 	if (rc != -EACCES)
 		return rc;
 	api_problem(c, "bad-credentials", NULL);
@@ -176,12 +176,14 @@ api_session_post(struct api_call *c)
 	if (user == NULL || password == NULL)
 		return api_problem(
 		    c, "bad-value", "address and password are needed");
-	if ((rc = authenticate(c, user, password, &t.account)) != 0)
+	if ((rc = authenticate(c, user, password, &t)) != 0)
 		return rc == -ENOENT ? -EIO : rc;
 	net_addr_text(conn_peer(c->x->c), peer);
 	log_info("login", "account=%s mechanism=API peer=%s tls=%s",
 	    log_qs(t.account), peer, conn_tls_version(c->x->c));
-	if ((rc = api_token_new(c->env, c->a, &t, text)) != 0)
+	rc = api_token_new(c->env, c->a, &t, text);
+	seal_key_unref(&t.key);
+	if (rc != 0)
 		return rc == -ENOENT ? -EAGAIN : rc;
 	return reply_signed_in(c, &t, text, cookie);
 }
@@ -243,7 +245,7 @@ api_tokens_get(struct api_call *c)
 int
 api_tokens_post(struct api_call *c)
 {
-	struct api_token t = { .account = c->account };
+	struct api_token t = { .account = c->account, .key = c->token.key };
 	char text[API_TOKEN_LEN + 1];
 	int rc;
 

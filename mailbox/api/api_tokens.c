@@ -110,43 +110,117 @@ passwords_now(const struct api_env *env, struct arena *a, const char *account,
 	return rc;
 }
 
+/* --- the account's private key, wrapped by the token --- */
+
+#define WRAP_LABEL "pneu api token"
+
+static const char hex_digits[] = "0123456789abcdef";
+
+static int
+wrap_key(const struct api_token *t, struct slice text,
+    char out[static 2 * SEAL_WRAP_LEN + 1])
+{
+	unsigned char by[SEAL_KEY_LEN], box[SEAL_WRAP_LEN];
+	int rc = seal_subkey(text, WRAP_LABEL, by);
+
+	out[0] = '\0';
+	if (rc == 0)
+		rc = seal_wrap(by, seal_key_private(t->key),
+		    slice_str(t->account), box);
+	OPENSSL_cleanse(by, sizeof(by));
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < SEAL_WRAP_LEN; i++) {
+		out[2 * i] = hex_digits[box[i] >> 4];
+		out[2 * i + 1] = hex_digits[box[i] & 15];
+	}
+	out[2 * SEAL_WRAP_LEN] = '\0';
+	return 0;
+}
+
+static bool
+unhex(const char *in, unsigned char *out, size_t n)
+{
+	if (strlen(in) != 2 * n)
+		return false;
+	for (size_t i = 0; i < 2 * n; i++) {
+		const char *digit = strchr(hex_digits, in[i]);
+
+		if (digit == NULL)
+			return false;
+		out[i / 2] = (unsigned char)(out[i / 2] << 4 |
+		    (digit - hex_digits));
+	}
+	return true;
+}
+
+/* "" is none. */
+static int
+unwrap_key(struct api_token *t, struct slice text, const char *wrapped)
+{
+	unsigned char by[SEAL_KEY_LEN], box[SEAL_WRAP_LEN] = { 0 };
+	unsigned char private[SEAL_KEY_LEN];
+	int rc;
+
+	if (wrapped[0] == '\0')
+		return 0;
+	if (!unhex(wrapped, box, sizeof(box)))
+		return -EIO;
+	if ((rc = seal_subkey(text, WRAP_LABEL, by)) == 0)
+		rc = seal_unwrap(by, box, slice_str(t->account), private);
+	if (rc == 0)
+		rc = seal_key_new(&t->key, private);
+	OPENSSL_cleanse(by, sizeof(by));
+	OPENSSL_cleanse(private, sizeof(private));
+	return rc == -EBADMSG ? -EIO : rc;
+}
+
 /* --- records --- */
+
+struct record {
+	const char *passwords;
+	const char *key; /* wrapped, or "" */
+};
 
 static int
 record_read(struct arena *a, struct slice text, struct api_token *t,
-    const char **passwords)
+    struct record *r)
 {
 	json_t *j = json_loadb(text.p, text.n, 0, NULL);
-	const char *account, *name, *p;
+	const char *account, *name, *p, *key = "";
 	int scopes, session;
 	json_int_t created, expires;
 	int rc = -EIO;
 
 	if (j != NULL &&
-	    json_unpack(j, "{s:s, s:s, s:i, s:b, s:I, s:I, s:s}", "account",
+	    json_unpack(j, "{s:s, s:s, s:i, s:b, s:I, s:I, s:s, s?s}", "account",
 		&account, "name", &name, "scopes", &scopes, "session",
 		&session, "created", &created, "expires", &expires,
-		"passwords", &p) == 0) {
+		"passwords", &p, "key", &key) == 0) {
 		t->account = arena_strdup(a, slice_str(account));
 		t->name = arena_strdup(a, slice_str(name));
 		t->scopes = (unsigned)scopes;
 		t->session = session != 0;
 		t->created_s = created;
 		t->expires_s = expires;
-		*passwords = arena_strdup(a, slice_str(p));
-		rc = t->account && t->name && *passwords ? 0 : -ENOMEM;
+		r->passwords = arena_strdup(a, slice_str(p));
+		r->key = arena_strdup(a, slice_str(key));
+		rc = t->account && t->name && r->passwords && r->key ? 0
+								     : -ENOMEM;
 	}
 	json_decref(j);
 	return rc;
 }
 
 static char *
-record_text(const struct api_token *t, const char *passwords)
+record_text(const struct api_token *t, const struct record *r)
 {
-	json_t *j = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:s}", "account",
+	json_t *j = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:s, s:s}",
+	    "account",
 	    t->account, "name", t->name, "scopes", (int)t->scopes, "session",
 	    (int)t->session, "created", (json_int_t)t->created_s, "expires",
-	    (json_int_t)t->expires_s, "passwords", passwords);
+	    (json_int_t)t->expires_s, "passwords", r->passwords, "key",
+	    r->key);
 	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
 
 	json_decref(j);
@@ -218,7 +292,7 @@ note_hash(void *arg, struct slice key, struct slice val)
 
 static int
 load(const struct api_env *env, struct arena *a, struct slice hash,
-    struct api_token *t, const char **passwords)
+    struct api_token *t, struct record *r)
 {
 	struct buf key = BUF_INIT, val = BUF_INIT;
 	int rc;
@@ -227,7 +301,7 @@ load(const struct api_env *env, struct arena *a, struct slice hash,
 	rc = store_get(
 	    mails_store(env->mails), PARTITION, buf_slice(&key), &val);
 	if (rc == 0)
-		rc = record_read(a, buf_slice(&val), t, passwords);
+		rc = record_read(a, buf_slice(&val), t, r);
 	id_of((const void *)hash.p, t->id);
 	buf_clear(&key);
 	buf_clear(&val);
@@ -242,7 +316,7 @@ api_token_list(const struct api_env *env, struct arena *a, const char *account,
 	struct listing l = { .a = a };
 	struct buf from = BUF_INIT, to = BUF_INIT;
 	char now[API_TOKEN_ID_LEN + 1];
-	const char *passwords;
+	struct record r;
 	int rc;
 
 	*n = 0;
@@ -259,9 +333,9 @@ api_token_list(const struct api_env *env, struct arena *a, const char *account,
 	for (size_t i = 0; rc == 0 && i < l.n; i++) {
 		struct api_token *t = &(*out)[*n];
 
-		rc = load(env, a, l.hashes[i], t, &passwords);
+		rc = load(env, a, l.hashes[i], t, &r);
 		if (rc == 0 && t->expires_s > clock_wall_s() &&
-		    strcmp(passwords, now) == 0)
+		    strcmp(r.passwords, now) == 0)
 			++*n;
 		else if (rc == 0 || rc == -ENOENT)
 			rc = remove_rows(env, account, slice_str(t->id),
@@ -295,6 +369,8 @@ api_token_new(const struct api_env *env, struct arena *a, struct api_token *t,
 	struct store *s = mails_store(env->mails);
 	unsigned char secret[32], hash[SHA256_DIGEST_LENGTH];
 	char passwords[API_TOKEN_ID_LEN + 1];
+	char wrapped[2 * SEAL_WRAP_LEN + 1] = "";
+	const struct record r = { passwords, wrapped };
 	struct store_batch *batch;
 	struct buf key = BUF_INIT;
 	char *record = NULL;
@@ -308,8 +384,11 @@ api_token_new(const struct api_env *env, struct arena *a, struct api_token *t,
 	if ((rc = passwords_now(env, a, t->account, passwords)) != 0 ||
 	    (rc = make_room(env, a, t->account)) != 0)
 		return rc;
+	if (t->key != NULL && (t->scopes & (API_READ | API_WRITE)) != 0 &&
+	    (rc = wrap_key(t, slice_str(text), wrapped)) != 0)
+		return rc;
 	batch = store_batch_new(s, PARTITION);
-	record = record_text(t, passwords);
+	record = record_text(t, &r);
 	if (batch != NULL && record != NULL) {
 		put_record_key(&key, hash);
 		store_put(batch, buf_slice(&key), slice_str(record));
@@ -332,17 +411,18 @@ api_token_find(const struct api_env *env, struct arena *a, struct slice text,
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	char now[API_TOKEN_ID_LEN + 1];
-	const char *passwords;
+	struct record r;
 	int rc;
 
 	if (text.n != API_TOKEN_LEN)
 		return -ENOENT;
 	hash_of(text, hash);
-	if ((rc = load(env, a, slice(hash, sizeof(hash)), out, &passwords)))
+	if ((rc = load(env, a, slice(hash, sizeof(hash)), out, &r)) != 0)
 		return rc;
 	if (out->expires_s <= clock_wall_s())
 		return -ENOENT;
 	if ((rc = passwords_now(env, a, out->account, now)) != 0)
 		return rc;
-	return strcmp(passwords, now) == 0 ? 0 : -ENOENT;
+	return strcmp(r.passwords, now) == 0 ? unwrap_key(out, text, r.key)
+					     : -ENOENT;
 }

@@ -517,6 +517,31 @@ class Limits(Case):
             self.assertIn(b"application/problem+json", answer)
 
 
+class Sealed(Case):
+    """Mail that only the account's passwords open (docs/sealing.md)."""
+    conf = {"mailbox": {"encryption": "account"}}
+
+    def test_a_token_brings_the_key(self):
+        deliver(self.system, "alice", MAIL % (7, 7, 7))
+        self.api.sign_in()
+        box = self.api.box()
+
+        def read(api):
+            got = api.list(box, q="word7")["messages"]
+            self.assertEqual([m["subject"] for m in got], ["Grüße 7"])
+            m = api.call("GET", "%s/messages/%d" % (box, got[0]["uid"]))[1]
+            self.assertEqual(m["text"], "Schöne Grüße, word7")
+        read(self.api)
+        made = self.api.call("POST", "/tokens", {"scopes": ["read"]})[1]
+        self.system.restart("mailbox")
+        read(self.api)
+        read(Api(self.api.port, made["token"]))
+        # Its record has a key that the token alone opens.
+        self.api.call("DELETE", "/tokens/" + made["id"])
+        self.problem(Api(self.api.port, made["token"]).call("GET", box), 401,
+                     "bad-token")
+
+
 class OneAddress(unittest.TestCase):
     """pneu http hands the API on."""
 
