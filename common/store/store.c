@@ -19,6 +19,7 @@
 #include "common/store/engine.h"
 
 #define DROPS SLICE_LIT("\001drops")
+#define OWN_KEYS SLICE_LIT("\377\377") /* and what begins so */
 #define DROP_MARK SLICE_LIT("\377\377drop")
 #define DROP_PAGE 400 /* rows deleted in one batch */
 
@@ -179,6 +180,9 @@ store_scan(struct store *s, struct slice part, struct slice from,
 	struct full_key first, end;
 	int rc;
 
+	/* The engine's own row of a drop is none of the partition's. */
+	if (to.n == 0 && part.n + DROP_MARK.n <= STORE_KEY_MAX)
+		to = OWN_KEYS;
 	if ((rc = full_key(&first, part, '\0', from)) != 0 ||
 	    (rc = full_key_end(&end, part, to)) != 0)
 		return rc;
@@ -421,8 +425,6 @@ drop_row(void *arg, struct slice key, struct slice val)
 	struct drop_page *page = arg;
 
 	(void)val;
-	if (slice_eq(key, DROP_MARK))
-		return 0;
 	store_del(page->b, key);
 	return ++page->n == DROP_PAGE;
 }

@@ -46,17 +46,18 @@ struct test_engine {
 	const char *name;
 	struct store_conf conf;
 	bool lies;
+	bool shared; /* by several processes */
 };
 static const struct test_engine test_engines[] = {
-	{ "memory", { .engine = "memory", .seed = 1 }, false },
+	{ "memory", { .engine = "memory", .seed = 1 }, false, false },
 	{ "lying",
 	    { .engine = "memory",
 		.seed = 7,
 		.conflict_pct = 15,
 		.unknown_pct = 15,
 		.late_pct = 40 },
-	    true },
-	{ "embedded", { .engine = "embedded" }, false },
+	    true, false },
+	{ "embedded", { .engine = "embedded" }, false, true },
 };
 #define TEST_ENGINES (sizeof(test_engines) / sizeof(test_engines[0]))
 

@@ -139,7 +139,7 @@ a_watcher_is_told(void **state)
 	char name[40];
 	struct test_engine engine = { name,
 		{ .engine = "memory", .unknown_pct = 60, .late_pct = 30 },
-		true };
+		true, false };
 
 	(void)state;
 	for (unsigned seed = 1; seed <= SEEDS; seed++) {
@@ -160,7 +160,7 @@ two_at_one_message(void **state)
 		    .conflict_pct = 15,
 		    .unknown_pct = 40,
 		    .late_pct = 60 },
-		true };
+		true, false };
 
 	(void)state;
 	for (unsigned i = 0; i < 9; i++) {
