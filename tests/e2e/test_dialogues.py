@@ -204,7 +204,8 @@ class Run:
         self.test, self.d, self.place = test, dialogue, place
         self.values = {
             "FROM": place.sender, "TO": place.to, "TO2": place.to2,
-            "DOMAIN": place.domain,
+            "DOMAIN": place.domain, "USER": place.to.partition("@")[0],
+            "UPPER": place.to.upper(),
             "HELLO": ("LHLO" if place.lmtp else "EHLO") + " client.test",
             "BIG": "x" * (LIMIT + 1000)}
         self.ended = False

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Hostile clients of SMTP, submission and LMTP, against the real programs
 (docs/smtp.md, "What the server decides"). Rules that Postfix is asked about too
-are in test_hostile_rules.py, crowds in test_crowd.py, IMAP and POP3 in
+are in test_dialogues.py, crowds in test_crowd.py, IMAP and POP3 in
 test_hostile_readers.py.
 """
 import base64
@@ -559,6 +559,21 @@ class Words(Case):
             for helo in ("", "x" * 256):
                 with self.front("smtp").connect() as c:
                     self.assertEqual(c.code("EHLO " + helo), 501)
+
+    def test_bob_by_all_his_names(self):
+        """RFC 5321 4.1.2; the source route is dropped."""
+        for path in ("<bob@example.test>", '<"bob"@example.test>',
+                     "<@a.test,@b.test:bob@example.test>",
+                     '<"b\\ob"@EXAMPLE.test>'):
+            word = self.word()
+            with self.front("smtp").ready() as c:
+                c.envelope()
+                self.assertEqual(c.code("RCPT TO:" + path), 250)
+                self.assertEqual(c.code("DATA"), 354)
+                c.send("Subject: " + word, "", "x", ".")
+                self.assertEqual(c.reply()[0], 250)
+            got = self.arrived(word)
+            self.assertNotIn(b"a.test", got.split(b"Subject")[0])
 
 
 if __name__ == "__main__":

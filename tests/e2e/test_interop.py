@@ -256,6 +256,28 @@ class GuardBehindPostfix(unittest.TestCase):
         self.assertIn(" client=127.0.0.1 helo=", line)
 
 
+class MailboxBehindBoth(unittest.TestCase):
+    """Both hand mail to our mailbox by LMTP."""
+
+    def test_lmtp(self):
+        s = System(programs=("guard", "mailbox"))
+        self.addCleanup(s.close)
+        port = s.port["lmtp"]
+        for make in (lambda: peers.Postfix(
+                port, "default_transport = lmtp:inet:127.0.0.1:%d\n" % port),
+                     lambda: peers.Exim(port, NEXT_PROTOCOL="lmtp")):
+            with make() as peer:
+                word = peer.domain.encode()
+                with smtplib.SMTP("127.0.0.1", peer.port,
+                                  timeout=PATIENCE) as c:
+                    c.sendmail("x@else.test", ["bob@example.test",
+                                               "alice@example.test"],
+                               message(word))
+                for user in ("bob", "alice"):
+                    got = s.wait_message(user, b"Subject: " + word)
+                    self.assertIn(b" with LMTP", got)
+
+
 ZONE = TestZone({"b.lab": "mx A 127.0.0.1"})
 
 

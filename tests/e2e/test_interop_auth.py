@@ -128,7 +128,7 @@ class SigningIn(unittest.TestCase):
     def test_exim_at_ours(self):
         for name, word, env in (("submission", b"exim by starttls", {}),
                                 ("submissions", b"exim by tls",
-                                 {"NEXT_TLS": "smtps"})):
+                                 {"NEXT_PROTOCOL": "smtps"})):
             with Exim(self.s.port[name], HERE, **env) as peer:
                 self.here(peer, word)
 

@@ -11,14 +11,15 @@
 # Needs: SMTP_PORT NEXT_PORT CERT KEY; DOMAIN (exim.test), SIZE_LIMIT,
 # SMTPS_PORT (implicit TLS), POOR (has no extension but SIZE, PIPELINING,
 # STARTTLS and PRDR), SIGN_IN ("user:password", which are asked for by AUTH at
-# SMTPS_PORT, and given to the next server), NEXT_TLS (smtps: implicit).
+# SMTPS_PORT, and given to the next server), NEXT_PROTOCOL (smtps: implicit
+# TLS; lmtp).
 set -eu
 CMD=${1:?start|stop|status}; DIR=${2:?directory}
 mkdir -p "$DIR"; DIR=$(cd "$DIR" && pwd)
 EXIM=${EXIM:-/usr/local/lib/pneu-peers/exim/usr/sbin/exim4}
 DOMAIN=${DOMAIN:-exim.test}
 POOR=${POOR:-}; HOSTS=${POOR:+:}; HOSTS=${HOSTS:-*}
-SMTPS_PORT=${SMTPS_PORT:-}; SIGN_IN=${SIGN_IN:-}; NEXT_TLS=${NEXT_TLS:-}
+SMTPS_PORT=${SMTPS_PORT:-}; SIGN_IN=${SIGN_IN:-}; NEXT_PROTOCOL=${NEXT_PROTOCOL:-}
 pid() { cat "$DIR/exim.pid" 2>/dev/null || true; }
 alive() { local p; p=$(pid) && [ -n "$p" ] && kill -0 "$p" 2>/dev/null; }
 case $CMD in
@@ -90,7 +91,7 @@ next:
   hosts_try_chunking = *
 ${SIGN_IN:+  hosts_require_auth = *
   hosts_require_tls = *}
-${NEXT_TLS:+  protocol = $NEXT_TLS}
+${NEXT_PROTOCOL:+  protocol = $NEXT_PROTOCOL}
 begin retry
 * * F,1h,1s
 begin authenticators

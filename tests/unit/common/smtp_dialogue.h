@@ -39,6 +39,12 @@
 #define CUT_NOWHERE SIZE_MAX
 #define CUT_EVERYWHERE (SIZE_MAX - 1)
 
+#define SCRIPT(...)                                                            \
+	(const char *const[])                                                  \
+	{                                                                      \
+		__VA_ARGS__, NULL                                              \
+	}
+
 /* --- the handler that records --- */
 
 static struct buf record; /* events, one per line */

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* BURL (RFC 4468) in the engine: its place among RCPT, BDAT and the end, and
  * what a URL that fails does. Each dialogue whole and octet by octet. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "tests/unit/common/smtp_scenes.h"
 
-#include "tests/unit/common/smtp_dialogue.h"
-
-#define SCRIPT(...)                                                            \
-	(const char *const[])                                                  \
-	{                                                                      \
-		__VA_ARGS__, NULL                                              \
-	}
 
 /* Octets by the name that the URL ends in. */
 static int
@@ -102,12 +92,7 @@ static const struct smtp_server relay = {
 	"message with=ESMTPA from=h@x size=0 body=0 utf8=0 ret=0 envid= "      \
 	"auth= 8bit=0\nrcpt r@x notify=0 orcpt=\n" text "--\n"
 
-static const struct scene {
-	const char *name;
-	const struct smtp_server *server;
-	const char *const *script;
-	const char *recorded;
-} scenes[] = {
+static const struct scene scenes[] = {
 	{ "what it needs is said by EHLO", &submission,
 	    SCRIPT(AUTH, "C: EHLO potter", "S: 250-owlry", "S: 250-PIPELINING",
 		"S: 250-CHUNKING", "S: 250-BURL imap", "S: 250-*", "S: 250-*",
@@ -171,25 +156,11 @@ static const struct scene {
 };
 
 static void
-run_scene(const struct scene *s, size_t cut)
-{
-	struct dialogue d = {
-		.server = s->server, .script = s->script, .cut = cut
-	};
-	const char *error = dialogue_run(&d);
-
-	if (*error != '\0')
-		fail_msg("%s: %s", s->name, error);
-	if (strcmp(buf_str(&record), s->recorded == NULL ? "" : s->recorded))
-		fail_msg("%s: recorded \"%s\"", s->name, buf_str(&record));
-}
-
-static void
 scenes_go_as_written(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++)
-		run_scene(&scenes[i], CUT_NOWHERE);
+		scene_run(&scenes[i], CUT_NOWHERE);
 }
 
 static void
@@ -197,7 +168,7 @@ scenes_go_the_same_octet_by_octet(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++)
-		run_scene(&scenes[i], CUT_EVERYWHERE);
+		scene_run(&scenes[i], CUT_EVERYWHERE);
 }
 
 int

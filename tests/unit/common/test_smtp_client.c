@@ -700,11 +700,6 @@ bad_client(void *arg)
 	co_group_join(&g);
 }
 
-#define SCRIPT(...)                                                            \
-	(const char *const[])                                                  \
-	{                                                                      \
-		__VA_ARGS__, NULL                                              \
-	}
 #define OPEN "S: 220 bad", "C: EHLO me", "S: 250 bad"
 #define OPEN_PIPELINING                                                        \
 	"S: 220 bad", "C: EHLO me", "S: 250-bad", "S: 250 PIPELINING"

@@ -3,18 +3,8 @@
  * Dialogues for what MAIL may ask for beyond delivery, and for the verbs that
  * extensions bring. Each is run whole and octet by octet.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "tests/unit/common/smtp_scenes.h"
 
-#include "tests/unit/common/smtp_dialogue.h"
-
-#define SCRIPT(...)                                                            \
-	(const char *const[])                                                  \
-	{                                                                      \
-		__VA_ARGS__, NULL                                              \
-	}
 #define HELLO "S: 220 mx.test ESMTP pneu", "C: HELO a", "S: 250 mx.test"
 #define BYE "C: QUIT", "S: 221 2.0.0 *", "E:"
 
@@ -135,12 +125,7 @@ static const struct smtp_server flushing_lmtp = {
 #define X13 "xxxxxxxxxxxxx"
 #define X65 X13 X13 X13 X13 X13
 
-static const struct scene {
-	const char *name;
-	const struct smtp_server *server;
-	const char *const *script;
-	const char *recorded; /* NULL: nothing */
-} scenes[] = {
+static const struct scene scenes[] = {
 	/* --- RFC 5321 3.5, 7.3; RFC 6531 3.7.4.2 --- */
 	{ "VRFY where nobody is given away", &plain,
 	    SCRIPT(HELLO, "C: VRFY <b@b.example>", "S: 252 2.5.2 *",
@@ -360,25 +345,11 @@ static const struct scene {
 };
 
 static void
-run_scene(const struct scene *s, size_t cut)
-{
-	struct dialogue d = {
-		.server = s->server, .script = s->script, .cut = cut
-	};
-	const char *error = dialogue_run(&d);
-
-	if (*error != '\0')
-		fail_msg("%s: %s", s->name, error);
-	if (strcmp(buf_str(&record), s->recorded == NULL ? "" : s->recorded))
-		fail_msg("%s: recorded \"%s\"", s->name, buf_str(&record));
-}
-
-static void
 scenes_go_as_written(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++)
-		run_scene(&scenes[i], CUT_NOWHERE);
+		scene_run(&scenes[i], CUT_NOWHERE);
 }
 
 static void
@@ -386,7 +357,7 @@ scenes_go_the_same_octet_by_octet(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++)
-		run_scene(&scenes[i], CUT_EVERYWHERE);
+		scene_run(&scenes[i], CUT_EVERYWHERE);
 }
 
 /* RFC 8689 2: offered, and taken, once TLS is there. */

@@ -1,25 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* The server engine by dialogues, each of which is data. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-
 #include "common/smtp/session.h"
-#include "tests/unit/common/smtp_dialogue.h"
+#include "tests/unit/common/smtp_scenes.h"
 
-struct scene {
-	const char *name;
-	const struct smtp_server *server;
-	const char *const *script;
-	const char *recorded; /* NULL: nothing was delivered */
-};
-
-#define SCRIPT(...)                                                            \
-	(const char *const[])                                                  \
-	{                                                                      \
-		__VA_ARGS__, NULL                                              \
-	}
 #define HELLO "S: 220 mx.test ESMTP pneu", "C: HELO a", "S: 250 mx.test"
 #define FROM_TO                                                                \
 	"C: MAIL FROM:<a@a.example>", "S: 250 2.1.0 *",                        \
@@ -581,30 +564,14 @@ static const struct scene scenes[] = {
 	    NULL },
 };
 
-/* As far as a string goes: a NUL in a message ends it. */
-static void
-check_record(const struct scene *s)
-{
-	const char *want = s->recorded == NULL ? "" : s->recorded;
-
-	if (strcmp(want, buf_str(&record)) != 0)
-		fail_msg("%s: recorded:\n%s", s->name, buf_str(&record));
-}
-
 static void
 scenes_go_as_written(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++) {
 		const struct scene *s = &scenes[i];
-		struct dialogue d = { .server = s->server,
-			.script = s->script,
-			.cut = CUT_NOWHERE };
-		const char *error = dialogue_run(&d);
 
-		if (*error != '\0')
-			fail_msg("%s: %s", s->name, error);
-		check_record(s);
+		scene_run(s, CUT_NOWHERE);
 		/* XCLIENT ends one session and begins another. */
 		assert_int_equal(
 		    disconnects, s->server == &behind && resets > 0 ? 2 : 1);
@@ -626,20 +593,9 @@ static void
 scenes_go_the_same_octet_by_octet(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++) {
-		const struct scene *s = &scenes[i];
-		struct dialogue d = { .server = s->server,
-			.script = s->script,
-			.cut = CUT_EVERYWHERE };
-		const char *error;
-
-		if (is_about_packets(s))
-			continue;
-		error = dialogue_run(&d);
-		if (*error != '\0')
-			fail_msg("%s: %s", s->name, error);
-		check_record(s);
-	}
+	for (size_t i = 0; i < sizeof(scenes) / sizeof(*scenes); i++)
+		if (!is_about_packets(&scenes[i]))
+			scene_run(&scenes[i], CUT_EVERYWHERE);
 }
 
 /* --- smuggling --- */
