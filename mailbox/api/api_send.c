@@ -176,7 +176,8 @@ store_in(struct api_call *c, unsigned use, uint32_t flags, struct spool *body,
 	    (rc = quota_get(c->env->accounts, c->a, c->account, &quota)) != 0)
 		return rc;
 	t.quota = &quota;
-	rc = mails_message_begin(c->env->mails, &msg);
+	if ((rc = mails_message_begin(c->env->mails, &msg)) == 0)
+		rc = mails_message_for(msg, t.account);
 	for (uint64_t at = 0; rc == 0 && at < spool_size(body); at += piece.n)
 		if ((rc = spool_view(body, at, &piece)) == 0)
 			rc = mails_message_write(msg, piece);

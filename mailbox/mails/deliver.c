@@ -435,12 +435,20 @@ static int
 delivery_wrap(struct delivery *d)
 {
 	const struct mails_message *msg = d->msg;
+	unsigned char public[SEAL_PUBLIC_LEN];
+	enum mails_sealing how;
+	int rc;
 
-	return !msg->sealed
-	    ? 0
-	    : wrap_make(msg->m, d->t->account,
-		  slice(msg->blob.octets, sizeof(msg->blob.octets)),
-		  msg->seal.key, &d->row.wrap);
+	if (msg->sealed)
+		return wrap_make(msg->m, d->t->account,
+		    slice(msg->blob.octets, sizeof(msg->blob.octets)),
+		    msg->seal.key, &d->row.wrap);
+	if (msg->w == NULL)
+		return 0; /* it is put back as it was */
+	/* Sealed mail is wanted, and this is in the clear: it was not said for
+	 * whom it is, or the account has changed its mind meanwhile. */
+	rc = sealing_of(msg->m, d->t->account, &how, public);
+	return rc == 0 && how != MAILS_SEAL_NONE ? -ESTALE : rc;
 }
 
 static void

@@ -157,8 +157,9 @@ int mails_message_begin(struct mails *m, struct mails_message **out);
 /*
  * Before the octets, for each account that it will be delivered to: it is
  * sealed when mail of one of them is. Where this was not said, or an account
- * comes to have its mail sealed in between, it goes in as it is. May be any
- * number of times. 0, or an error as of mails_conf.sealing.
+ * comes to have its mail sealed in between, a delivery answers -ESTALE rather
+ * than keep in the clear what is to be sealed. May be any number of times. 0,
+ * or an error as of mails_conf.sealing.
  */
 int mails_message_for(struct mails_message *msg, const char *account);
 int mails_message_write(struct mails_message *msg, struct slice octets);

@@ -8,6 +8,7 @@
  * with is dropped. What another coroutine changes while this one waits does not
  * matter: a frame that is being read is nobody else's yet.
  */
+#include <openssl/crypto.h>
 #include <stdlib.h>
 
 #include "mailbox/mails/birth.h"
@@ -20,7 +21,10 @@ struct slot {
 	uint64_t frame;
 	char *plain; /* NULL: free */
 	size_t n;
-	bool sealed; /* to be wiped */
+	/* What opened it, and must open it for whoever has it from here: a row
+	 * may name any blob. To be wiped. */
+	bool sealed;
+	unsigned char key[AEAD_KEY];
 	uint64_t used; /* when, by the cache's count */
 };
 
@@ -29,14 +33,22 @@ struct frame_cache {
 	uint64_t count;
 };
 
+static bool
+slot_is(const struct slot *s, const struct slot *want)
+{
+	return s->plain != NULL && s->frame == want->frame &&
+	    s->n == want->n && s->sealed == want->sealed &&
+	    memcmp(&s->blob, &want->blob, sizeof(s->blob)) == 0 &&
+	    (!s->sealed || CRYPTO_memcmp(s->key, want->key, AEAD_KEY) == 0);
+}
+
 static struct slot *
-slot_find(struct mails *m, const struct store_blob_id *blob, uint64_t frame)
+slot_find(struct mails *m, const struct slot *want)
 {
 	for (size_t i = 0; m->frames != NULL && i < SLOTS; i++) {
 		struct slot *s = &m->frames->slots[i];
 
-		if (s->plain != NULL && s->frame == frame &&
-		    memcmp(&s->blob, blob, sizeof(*blob)) == 0)
+		if (slot_is(s, want))
 			return s;
 	}
 	return NULL;
@@ -47,21 +59,21 @@ slot_drop(struct slot *s)
 {
 	if (s->plain != NULL && s->sealed)
 		explicit_bzero(s->plain, s->n);
+	explicit_bzero(s->key, sizeof(s->key));
 	free(s->plain);
 	s->plain = NULL;
 }
 
 /* Takes what is in `new`. */
 static void
-cache_put(struct mails *m, const struct slot *new)
+cache_put(struct mails *m, struct slot *new)
 {
-	struct slot *s = slot_find(m, &new->blob, new->frame);
-	struct slot drop = *new;
+	struct slot *s = slot_find(m, new);
 
 	if (m->frames == NULL)
 		m->frames = calloc(1, sizeof(*m->frames));
 	if (m->frames == NULL) {
-		slot_drop(&drop);
+		slot_drop(new);
 		return;
 	}
 	if (s == NULL)
@@ -300,28 +312,28 @@ part_read(struct mails *m, const struct row *r, const struct frames_seal *seal,
     uint64_t at, char *p, size_t n, bool to_end)
 {
 	uint64_t i = at / FRAME_OCTETS, rest = r->size - i * FRAME_OCTETS;
-	struct slot *s = slot_find(m, &r->blob, i);
-	struct slot new = { .blob = r->blob,
+	struct slot *s, new = { .blob = r->blob,
 		.frame = i,
 		.sealed = seal != NULL,
 		.n = rest < FRAME_OCTETS ? (size_t)rest : FRAME_OCTETS };
-	int rc;
+	int rc = 0;
 
-	if (s != NULL) {
+	if (seal != NULL)
+		memcpy(new.key, seal->key, sizeof(new.key));
+	if ((s = slot_find(m, &new)) != NULL) {
 		s->used = ++m->frames->count;
 		memcpy(p, s->plain + at % FRAME_OCTETS, n);
 		if (to_end)
 			slot_drop(s);
-		return 0;
+	} else if ((rc = frame_read(m, r, seal, i, &new.plain)) == 0) {
+		memcpy(p, new.plain + at % FRAME_OCTETS, n);
+		if (to_end)
+			slot_drop(&new);
+		else
+			cache_put(m, &new);
 	}
-	if ((rc = frame_read(m, r, seal, i, &new.plain)) != 0)
-		return rc;
-	memcpy(p, new.plain + at % FRAME_OCTETS, n);
-	if (to_end)
-		slot_drop(&new);
-	else
-		cache_put(m, &new);
-	return 0;
+	explicit_bzero(new.key, sizeof(new.key));
+	return rc;
 }
 
 int

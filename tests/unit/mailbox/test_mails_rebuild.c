@@ -61,6 +61,8 @@ deliver_one(size_t i)
 
 	text_of(&text, i);
 	CHECK_INT(mails_message_begin(mm, &msg), 0);
+	for (size_t k = 0; k < (d->bob ? 2 : 1); k++)
+		CHECK_INT(mails_message_for(msg, t[k].account), 0);
 	CHECK_INT(mails_message_write(msg, buf_slice(&text)), 0);
 	CHECK_INT(mails_message_end(msg), 0);
 	CHECK_INT(mails_deliver(msg, t, d->bob ? 2 : 1), 0);

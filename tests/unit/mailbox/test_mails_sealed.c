@@ -17,7 +17,9 @@
 
 static struct seal_key *bob_key;
 
-/* Alice to her key, Bob to his, Carol not, others with the server's. */
+static enum mails_sealing alice_how = MAILS_SEAL_ACCOUNT;
+
+/* Alice to her key, as long as she wants that, Bob to his, Carol not, others with the server's. */
 static int
 each_differs(void *arg, const char *account, enum mails_sealing *how,
     unsigned char public[static 32])
@@ -25,7 +27,7 @@ each_differs(void *arg, const char *account, enum mails_sealing *how,
 	const struct seal_key *k = test_account_key;
 
 	(void)arg;
-	*how = MAILS_SEAL_ACCOUNT;
+	*how = strcmp(account, ALICE) == 0 ? alice_how : MAILS_SEAL_ACCOUNT;
 	if (strcmp(account, BOB) == 0)
 		k = bob_key;
 	else if (strcmp(account, CAROL) == 0)
@@ -165,28 +167,19 @@ cache_is_locked(void **state)
 static void
 modes_change_body(void)
 {
-	static const char *const accounts[] = { ALICE, "dave@example.test",
-		CAROL };
+	static const enum mails_sealing modes[] = { MAILS_SEAL_ACCOUNT,
+		MAILS_SEAL_SERVER, MAILS_SEAL_NONE };
 	struct mails_view *v;
 	struct arena a = ARENA_INIT_MAX(1 << 16);
 	struct mails_copied out;
 	uint32_t all[] = { 1, 2, 3 };
 
 	open_each_differs();
-	/* Each message is made for another account, and so sealed or not. */
 	for (size_t i = 0; i < 3; i++) {
-		struct mails_message *msg = NULL;
-		struct mails_target t = { .account = ALICE,
-			.mailbox = SLICE_LIT("INBOX"),
-			.internaldate = 1 };
-
-		CHECK_INT(mails_message_begin(mm, &msg), 0);
-		CHECK_INT(mails_message_for(msg, accounts[i]), 0);
-		CHECK_INT(mails_message_write(msg, SLICE_LIT(TEXT(1))), 0);
-		CHECK_INT(mails_message_end(msg), 0);
-		CHECK_INT(mails_deliver(msg, &t, 1), 0);
-		mails_message_free(&msg);
+		alice_how = modes[i];
+		CHECK_INT(deliver_to(ALICE, "INBOX", 0, TEXT(1)), (int)i + 1);
 	}
+	alice_how = MAILS_SEAL_ACCOUNT;
 	v = locked(ALICE, "INBOX");
 	CHECK_INT(read_rc(v, 1, TEXT(1)), -ENOKEY);
 	CHECK_INT(read_rc(v, 3, TEXT(1)), 0);
@@ -211,6 +204,45 @@ modes_change(void **state)
 {
 	(void)state;
 	all_for(modes_change_body);
+}
+
+/* What was taken in in the clear is not kept so for who wants it sealed: where
+ * nobody said for whom it was, or she changed her mind meanwhile. */
+static void
+never_in_the_clear_body(void)
+{
+	static const char *const said[] = { NULL, CAROL, ALICE };
+
+	open_each_differs();
+	for (size_t i = 0; i < 3; i++) {
+		struct mails_message *msg = NULL;
+		struct mails_target t[] = { { .account = ALICE,
+						.mailbox = SLICE_LIT("INBOX"),
+						.internaldate = 1 },
+			{ .account = CAROL,
+			    .mailbox = SLICE_LIT("INBOX"),
+			    .internaldate = 1 } };
+
+		alice_how = MAILS_SEAL_NONE;
+		CHECK_INT(mails_message_begin(mm, &msg), 0);
+		if (said[i] != NULL)
+			CHECK_INT(mails_message_for(msg, said[i]), 0);
+		CHECK_INT(mails_message_write(msg, SLICE_LIT(TEXT(1))), 0);
+		CHECK_INT(mails_message_end(msg), 0);
+		alice_how = MAILS_SEAL_ACCOUNT;
+		mails_deliver(msg, t, 2);
+		CHECK_INT(t[0].rc, -ESTALE);
+		CHECK_INT(t[1].rc, 0);
+		mails_message_free(&msg);
+	}
+	CHECK_INT(mails_check(mm, true, NULL, NULL, NULL), 0);
+}
+
+static void
+never_in_the_clear(void **state)
+{
+	(void)state;
+	all_for(never_in_the_clear_body);
 }
 
 /* --- tampering --- */
@@ -245,7 +277,57 @@ set_row(const char *part, char kind, uint32_t uid, struct slice row)
 }
 
 #define WRAP_AT MESSAGE_ROW
-#define BLOB_AT 45 /* of the row: see codec.c */
+#define SIZE_AT 37 /* of the row: see codec.c */
+#define BLOB_AT 45
+
+/*
+ * Who may write into the store and has an account makes its row one of
+ * another's message: that the blob does not open must not be helped by a piece
+ * of it that is in memory for its owner.
+ */
+static void
+cache_is_nobody_elses_body(void)
+{
+	struct buf row = BUF_INIT;
+	char alice[24], bob[24], octet;
+	struct mails_view *v, *w;
+	size_t n;
+
+	open_each_differs();
+	CHECK_INT(deliver_to(ALICE, "INBOX", 0, TEXT(1)), 1);
+	CHECK_INT(deliver_to(BOB, "INBOX", 0, TEXT(1)), 1);
+	part_of(ALICE, alice);
+	part_of(BOB, bob);
+	get_row(alice, 'u', 1, &row);
+	v = view_of(ALICE, "INBOX");
+	w = locked(BOB, "INBOX");
+	mails_view_unlock(w, bob_key);
+	CHECK_INT(mails_read(v, 1, 5, &octet, 1, &n), 0);
+	/* As if it were not sealed. */
+	row.p[0] = 2;
+	set_row(bob, 'u', 1, slice(row.p, MESSAGE_ROW));
+	CHECK_INT(mails_read(w, 1, 5, &octet, 1, &n), -EIO);
+	/* As if its key were in the clear, and this one. */
+	row.p[0] = 5;
+	set_row(bob, 'u', 1, slice(row.p, MESSAGE_ROW + SEAL_SECRET_LEN));
+	CHECK_INT(mails_read(w, 1, 5, &octet, 1, &n), -EIO);
+	CHECK_INT(mails_read(v, 1, 5, &octet, 1, &n), 0);
+	/* Nor is it longer than it is, because the row says so. */
+	get_row(alice, 'u', 1, &row);
+	row.p[SIZE_AT + 6]++;
+	set_row(alice, 'u', 1, buf_slice(&row));
+	CHECK_INT(mails_read(v, 1, 300, &octet, 1, &n), -EIO);
+	mails_view_close(&v);
+	mails_view_close(&w);
+	buf_clear(&row);
+}
+
+static void
+cache_is_nobody_elses(void **state)
+{
+	(void)state;
+	all_for(cache_is_nobody_elses_body);
+}
 
 /* Everything of a row that the key is bound to, moved to another's. */
 static void
@@ -406,6 +488,8 @@ main(void)
 		cmocka_unit_test(one_to_many),
 		cmocka_unit_test(cache_is_locked),
 		cmocka_unit_test(modes_change),
+		cmocka_unit_test(never_in_the_clear),
+		cmocka_unit_test(cache_is_nobody_elses),
 		cmocka_unit_test(swaps),
 		cmocka_unit_test(row_flips),
 		cmocka_unit_test(other_server_key),
