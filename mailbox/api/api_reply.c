@@ -36,8 +36,8 @@ const struct api_problem api_problems[] = {
 	{ "mailbox-exists", 409, "There is a mailbox of that name" },
 	{ "bad-mailbox-name", 422, "That cannot be the name of a mailbox" },
 	{ "not-with-inbox", 409, "That is not possible with INBOX" },
-	{ "sealed", 403, "This mail is sealed to a key that only a password "
-			 "opens: IMAP and POP3 read it" },
+	{ "sealed", 403, "This mail is sealed to a key that this token does "
+			 "not open: sign in with a password that does" },
 	{ "read-only", 409, "What is kept can only be read" },
 	{ "too-large", 413, "The body is too large" },
 	{ "bad-type", 415, "The body must be application/json" },

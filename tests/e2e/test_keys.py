@@ -6,6 +6,7 @@ import subprocess
 import unittest
 
 from pneu import BUILD, PASSWORD, System, until
+from test_api import Api
 from test_cli import Case
 
 ALICE = "alice@example.test"
@@ -128,22 +129,17 @@ class Commands(Case):
         self.assertEqual(self.show()["encryption"], "none")
 
 
-class Memory(unittest.TestCase):
-    """With one worker, so that its sessions share what they have."""
+class Looking(unittest.TestCase):
+    """At where Alice's private key is."""
 
     @classmethod
-    def setUpClass(cls):
-        cls.s = System(programs=("guard", "mailbox"), accounts=("alice",),
-                       conf=CHEAP)
+    def seal(cls):
+        cls.addClassCleanup(cls.s.close)
         cls.s.pneu("account", "seal", ALICE, input=PASSWORD + "\n")
         out = subprocess.run(
             [os.path.join(BUILD, "tests", "privatekey"), cls.s.conf, ALICE,
              PASSWORD], check=True, capture_output=True, text=True).stdout
         cls.key = bytes.fromhex(out)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.s.close()
 
     def processes(self):
         """All of mailbox."""
@@ -178,6 +174,16 @@ class Memory(unittest.TestCase):
         return [start + m.start()
                 for m in re.finditer(re.escape(self.key), octets)]
 
+
+class Memory(Looking):
+    """With one worker, so that its sessions share what they have."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = System(programs=("guard", "mailbox"), accounts=("alice",),
+                       conf=CHEAP)
+        cls.seal()
+
     def test_a_key_is_in_one_place_while_somebody_is_signed_in(self):
         self.assertEqual(self.places(), [])
         one = self.s.imap()
@@ -202,6 +208,74 @@ class Memory(unittest.TestCase):
             c.login(ALICE, PASSWORD + "x")
         self.assertEqual(self.places(), [])
         c.shutdown()
+
+
+class Tokens(Looking):
+    """The API: a token opens what the password did that it was made by."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = System(programs=("guard", "mailbox", "qm", "msa"),
+                       accounts=("alice",), conf=dict(
+                           CHEAP, mailbox={"compression": 0, "http_rate": 0}))
+        cls.s.pneu("password", "set", "--name", "phone", ALICE,
+                   input="phone\n")
+        cls.seal()
+        c = cls.s.imap()
+        c.append("INBOX", None, None, b"Subject: quick\r\n\r\nsilver1\r\n")
+        c.logout()
+
+    def client(self, **more):
+        api = Api(self.s.port["http"])
+        api.sign_in(ALICE, **more)
+        return api
+
+    def message(self, api, mailbox="INBOX"):
+        return api.call("GET", "/mailboxes/%s/messages/1" % (
+            api.mailbox(mailbox)["id"]))
+
+    def in_files(self, text, below=""):
+        found = []
+        for folder, _, names in os.walk(
+                os.path.join(self.s.dir, "data", below)):
+            for name in names:
+                path = os.path.join(folder, name)
+                if not os.path.isfile(path):
+                    continue
+                with open(path, "rb") as f:
+                    if text in f.read():
+                        found.append(path)
+        return found
+
+    def test_a_token_opens_what_its_password_did(self):
+        api = self.client()
+        status, got = self.message(api)
+        self.assertEqual((status, got.get("text", "").strip()),
+                         (200, "silver1"), got)
+        # Only while a call runs, and in no file.
+        self.assertEqual(self.places(), [])
+        self.assertEqual(self.in_files(self.key), [])
+        made = api.call("POST", "/tokens", {"scopes": ["read"]})[1]["token"]
+        self.assertEqual(self.message(Api(api.port, made))[0], 200)
+        got = self.message(self.client(password="phone"))
+        self.assertEqual((got[0], got[1]["code"]), (403, "sealed"))
+
+    def test_what_is_kept_is_sealed(self):
+        api = self.client()
+        status, got = api.call("POST", "/drafts", {
+            "to": ["x@else.test"], "subject": "s", "text": "mercurial"})
+        self.assertEqual(status, 201, got)
+        self.assertEqual(self.message(api, "Drafts")[1]["text"].strip(),
+                         "mercurial")
+        status, got = api.call("POST", "/send", {
+            "to": [ALICE], "subject": "s", "text": "mercurial"})
+        self.assertEqual(status, 202, got)
+        self.assertEqual(self.message(api, "Sent")[1]["text"].strip(),
+                         "mercurial")
+        until(lambda: self.message(api)[0] == 200, "its own copy")
+        self.s.stop("mailbox")
+        self.addCleanup(self.s.start, "mailbox")
+        self.assertEqual(self.in_files(b"mercurial", "mails"), [])
 
 
 if __name__ == "__main__":

@@ -183,8 +183,8 @@ class Walk(unittest.TestCase):
 
     GENERAL = {"not-signed-in", "bad-token", "bad-scope", "bad-csrf",
                "bad-json", "bad-type", "too-large"}
-    # Shown in test_api.Limits, test_api_send.Sending and below.
-    ELSEWHERE = {"too-many-requests", "sending-limit", "not-private"}
+    # Shown in test_api.Limits, test_api_send.Sending, test_keys.Tokens, below.
+    ELSEWHERE = {"too-many-requests", "sending-limit", "not-private", "sealed"}
 
     def prepare(self):
         self.without = {}
