@@ -8,45 +8,7 @@ import threading
 import unittest
 
 from pneu import System, until
-
-
-class Raw:
-    """An SMTP dialogue by hand."""
-
-    def __init__(self, port, banner=True):
-        self.s = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self.f = self.s.makefile("rb")
-        if banner:
-            self.banner = self.reply()
-
-    def send(self, *lines):
-        self.s.sendall(b"".join(l.encode() + b"\r\n" if isinstance(l, str)
-                                else l for l in lines))
-
-    def reply(self):
-        """(code, text) of one reply; text lines joined by a line feed."""
-        lines = []
-        while True:
-            line = self.f.readline()
-            if not line:
-                return None
-            lines.append(line.rstrip(b"\r\n").decode("utf-8", "replace"))
-            if line[3:4] != b"-":
-                return int(line[:3]), "\n".join(l[4:] for l in lines)
-
-    def cmd(self, line):
-        self.send(line)
-        return self.reply()
-
-    def close(self):
-        self.f.close()
-        self.s.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
+from smtpraw import Raw
 
 
 class Case(unittest.TestCase):
