@@ -19,6 +19,7 @@
 #include "mailbox/commands_door.h"
 #include "mailbox/commands_index.h"
 #include "mailbox/commands_kept.h"
+#include "mailbox/commands_seal.h"
 #include "mailbox/commands_store.h"
 #include "mailbox/mails/mails.h"
 #include "mailbox/sealing_conf.h"
@@ -413,6 +414,11 @@ const struct service_command mailbox_commands[] = {
 	    run_purge },
 	{ "index", "[--json] [--status | --rebuild] ACCOUNT",
 	    "Bring the search index of an account up to date", run_index },
+	{ "seal", SEAL_ARGS,
+	    "Seal what an account has already, as mail that comes in is",
+	    run_seal },
+	{ "unseal", UNSEAL_ARGS,
+	    "The opposite, once its mail is not sealed any more", run_unseal },
 	{ "copy", DOOR_COPY_ARGS,
 	    "Bring in, and keep bringing in, mail of another IMAP server",
 	    run_copy },

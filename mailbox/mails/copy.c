@@ -144,6 +144,7 @@ refs_unshare(struct copy *c, size_t from, bool all)
 static int
 share_look(struct copy *c, size_t at, size_t n, size_t *left)
 {
+	struct store_blob_id blob;
 	struct item *i;
 	int rc;
 
@@ -151,11 +152,16 @@ share_look(struct copy *c, size_t at, size_t n, size_t *left)
 	for (i = c->items + at; i < c->items + at + n; i++) {
 		if (i->share == 0 || i->gone)
 			continue;
+		blob = i->row.blob;
 		rc = row_get(c->source, i->from, &i->row);
 		if (rc == -ENOENT)
 			i->gone = true;
 		else if (rc != 0)
 			return rc;
+		/* Sealed into another blob just now: the refs are of that no
+		 * row has any more. Collect finds them. */
+		else if (memcmp(&blob, &i->row.blob, sizeof(blob)) != 0)
+			return -EAGAIN;
 		else
 			*left += i->row.token == 0;
 	}
@@ -192,11 +198,30 @@ share_step(struct copy *c, size_t at, size_t n)
 	return rc == 0 ? share_look(c, at, n, &left) : rc;
 }
 
+/* Its share went, and it did not: it was sealed into another blob just now. */
+static int
+gone_look(struct copy *c)
+{
+	struct row r;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->n && rc == 0; i++)
+		if (c->items[i].gone &&
+		    (rc = row_get(c->source, c->items[i].from, &r)) != -ENOENT)
+			rc = rc == 0 ? -EAGAIN : rc;
+		else
+			rc = 0;
+	return rc;
+}
+
 static int
 share_all(struct copy *c)
 {
 	size_t step;
 	int rc = refs_share(c);
+
+	if (rc == 0)
+		rc = gone_look(c);
 
 	for (size_t at = 0; at < c->n && rc == 0; at += step) {
 		step = c->n - at < SHARE_STEP ? c->n - at : SHARE_STEP;

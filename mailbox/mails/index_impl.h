@@ -28,6 +28,9 @@ int index_key_get(struct mails *m, const char *account,
     const struct seal_key *private, struct index_key *k);
 int index_key_make(struct mails *m, const char *account,
     const struct seal_key *private, struct index_key *k);
+/* A key that is not sealed as mail is now goes. 1: it went, or there is none;
+ * 0: it suits. */
+int index_key_retire(struct mails *m, const char *account);
 /* A row of a block, by its key, sealed where the index is; and opened, *row is in
  * `room` then. 0, -EBADMSG, -ENOMEM. */
 int index_row_seal(const struct index_key *k, const struct box *x,

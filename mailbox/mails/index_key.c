@@ -178,6 +178,53 @@ index_key_make(struct mails *m, const char *account,
 	return rc;
 }
 
+static int
+key_del(struct mails *m, const char *account, struct slice old)
+{
+	struct buf part = BUF_INIT;
+	struct store_batch *b = NULL;
+	int rc = account_part(&part, account);
+
+	if (rc == 0 && (b = store_batch_new(m->s, buf_slice(&part))) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0) {
+		store_guard(b, KEY_ROW, old);
+		store_del(b, KEY_ROW);
+		rc = store_commit_one(m->s, b);
+	}
+	store_batch_free(&b);
+	buf_clear(&part);
+	return rc == 0 ? 1 : rc;
+}
+
+int
+index_key_retire(struct mails *m, const char *account)
+{
+	unsigned char public[SEAL_PUBLIC_LEN];
+	enum wrap_kind kind = WRAP_NONE;
+	struct buf row = BUF_INIT;
+	enum mails_sealing how;
+	struct index_key k;
+	unsigned attempts = 0;
+	int rc;
+
+	do {
+		buf_reset(&row);
+		if ((rc = sealing_of(m, account, &how, public)) != 0)
+			break;
+		rc = key_read(m, account, NULL, &k, &row, &kind);
+		index_key_wipe(&k);
+		if (rc == -ENOENT)
+			rc = 1;
+		else if (rc == 0 || rc == -ENOKEY || rc == -EBADMSG)
+			rc = kind_suits(kind, how)
+			    ? 0
+			    : key_del(m, account, buf_slice(&row));
+	} while (try_again(rc, &attempts));
+	buf_wipe(&row);
+	return rc;
+}
+
 /* --- rows of blocks --- */
 
 /* What is authenticated with one: where it stands. */

@@ -35,7 +35,7 @@ kept_put(
 	row[1] = (char)kind;
 	put_be64(row + 2, (uint64_t)clock_wall_s());
 	put_be32(row + 10, uid);
-	n = 14 + row_encode(row + 14, r);
+	n = KEPT_HEAD + row_encode(row + KEPT_HEAD, r);
 	store_put(c->b, key_slice(&k), slice(row, n));
 	c->h.kept_next = number + 1;
 }
@@ -43,12 +43,12 @@ kept_put(
 int
 kept_decode(struct slice in, struct kept *k)
 {
-	if (in.n < 14 || in.p[0] != KEPT_VERSION)
+	if (in.n < KEPT_HEAD || in.p[0] != KEPT_VERSION)
 		return -EIO;
 	k->kind = (enum kept_kind)in.p[1];
 	k->expunged_s = (int64_t)get_be64(in.p + 2);
 	k->uid = get_be32(in.p + 10);
-	return row_decode(slice_from(in, 14), &k->row);
+	return row_decode(slice_from(in, KEPT_HEAD), &k->row);
 }
 
 int

@@ -21,7 +21,8 @@ struct kept {
 	uint32_t uid; /* that it had */
 	struct row row;
 };
-#define KEPT_ROW_MAX (14 + MESSAGE_ROW_MAX)
+#define KEPT_HEAD 14 /* before the message's row */
+#define KEPT_ROW_MAX (KEPT_HEAD + MESSAGE_ROW_MAX)
 
 /* In the batch that takes the message's row out. */
 void kept_put(

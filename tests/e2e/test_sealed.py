@@ -6,10 +6,11 @@ import glob
 import json
 import os
 import shutil
+import subprocess
 import unittest
 
 from imapraw import Imap
-from pneu import PASSWORD, System, certificate, until
+from pneu import BUILD, PASSWORD, System, until
 from test_oauth import SECRET, Introspection, bearer
 
 ALICE = "alice@example.test"
@@ -295,6 +296,57 @@ class Sealed(unittest.TestCase):
             "the index")
         self.assertEqual(c.ok('SEARCH BODY "body 77 of"').search(), [79])
         self.assertEqual(len(c.ok("SEARCH TEXT %s" % MARK).search()), 141)
+
+    def test_what_is_there(self):
+        """pneu mail seal: killed and begun again, read meanwhile."""
+        s = self.start({"mailbox": {"compression": 0}})
+        c = self.login(s)
+        for i in range(60):
+            c.append("INBOX", message(i))
+        s.send("x@else.test", ["alice", "bob"], message(60))
+        s.send("x@else.test", ["alice"], message(61, 300000))
+        c.ok("SELECT INBOX")
+        c.ok("COPY 1:20 Archive")
+        c.ok("STORE 1:30 +FLAGS (\\Flagged blue)")
+        r = s.pneu("mail", "seal", ALICE, check=False)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("its mail is not sealed", r.stderr)
+        c.ok("SELECT INBOX")  # nothing is \\Recent any more
+        before = self.all_of(c)
+        self.assertEqual(len(before), 62)
+        s.write_conf(SERVER)
+        s.restart("mailbox")
+        c = self.login(s)
+        c.ok("SELECT INBOX")
+        command = [os.path.join(BUILD, "pneu-mailbox"), "-c", s.conf, "seal",
+                   "--json", ALICE]
+        for _ in range(4):
+            p = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            for _ in range(2):
+                self.assertTrue(self.all_of(c) == before)
+            p.kill()
+            p.wait()
+        report = json.loads(s.pneu("mail", "seal", "--json", ALICE))
+        self.assertEqual((report["messages"], report["locked"],
+                          report["failed"]), (82, 0, 0))
+        self.assertTrue(self.all_of(c) == before)
+        self.assertIn("0 of 82", s.pneu("mail", "seal", ALICE))
+        self.assertIn("no faults", s.pneu("mail", "check"))
+        self.assert_all_there(s, "bob@example.test", "INBOX", [60])
+        s.write_conf({"mailbox": {"compression": 0}})
+        s.restart("mailbox")
+        self.assertIn("82 of 82", s.pneu("mail", "unseal", ALICE))
+        c = self.login(s)
+        c.ok("SELECT INBOX")
+        self.assertTrue(self.all_of(c) == before)
+        self.assertIn("no faults", s.pneu("mail", "check"))
+
+    def all_of(self, c):
+        """A large list: not for assertEqual, which would look for the
+        smallest difference for minutes."""
+        return [u for u in c.ok("FETCH 1:* (UID FLAGS INTERNALDATE ENVELOPE "
+                                "BODY.PEEK[])").untagged
+                if b" FETCH " in u[:20]]
 
 
 if __name__ == "__main__":

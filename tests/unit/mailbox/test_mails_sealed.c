@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "mailbox/mails/check.h"
 #include "mailbox/mails/impl.h"
+#include "mailbox/mails/reseal.h"
 
 #define CAROL "carol@example.test"
 #define TEXT(n)                                                                \
@@ -454,6 +455,183 @@ row_flips(void **state)
 	mails_run_on(&test_engines[0], row_flips_body);
 }
 
+/* --- what is there --- */
+
+static enum mails_sealing how_now;
+
+static int
+as_how_now(void *arg, const char *account, enum mails_sealing *how,
+    unsigned char public[static 32])
+{
+	(void)arg;
+	(void)account;
+	*how = how_now;
+	memcpy(public, seal_key_public(test_account_key), 32);
+	return 0;
+}
+
+static const struct {
+	const char *mailbox;
+	unsigned n;
+} boxes[] = { { "INBOX", 4 }, { "Archive", 3 }, { "Trash", 1 },
+	{ "#deleted/INBOX", 1 } };
+#define BOXES_N (sizeof(boxes) / sizeof(boxes[0]))
+
+/* All rows as text, but for what sealing changes. */
+static void
+all_of(struct buf *out, bool unlocked)
+{
+	char got[4096];
+	struct mails_view *v;
+	struct mails_row row;
+	struct arena a = ARENA_INIT_MAX(1 << 20);
+	struct mails_summary s;
+	size_t n;
+
+	buf_reset(out);
+	for (size_t b = 0; b < BOXES_N; b++) {
+		v = locked(ALICE, boxes[b].mailbox);
+		if (unlocked)
+			mails_view_unlock(v, test_account_key);
+		CHECK_INT(mails_view_count(v), boxes[b].n);
+		for (uint32_t i = 1; i <= mails_view_count(v); i++) {
+			CHECK_INT(mails_row(v, i, &row), 0);
+			CHECK_INT(
+			    mails_read(v, i, 0, got, sizeof(got), &n), 0);
+			CHECK_INT(mails_summary(v, i, &a, &s), 0);
+			buf_printf(out, "%u %u %llu %llu %lld %.*s %.*s\n",
+			    row.uid, row.flags.system,
+			    (unsigned long long)row.flags.keywords,
+			    (unsigned long long)row.modseq,
+			    (long long)row.internaldate, (int)n, got,
+			    (int)s.base_subject.n, s.base_subject.p);
+		}
+		mails_view_close(&v);
+	}
+	arena_reset(&a);
+}
+
+static int
+on_row_kind(void *arg, struct slice key, struct slice val)
+{
+	unsigned *kinds = arg;
+	struct row r;
+
+	(void)key;
+	CHECK_INT(row_decode(key.p[0] == 'e' ? slice_from(val, 14) : val, &r),
+	    0);
+	kinds[r.wrap.kind]++;
+	return 0;
+}
+
+static int
+on_blob(void *arg, const struct store_blob_id *id, uint64_t size,
+    int64_t written_s)
+{
+	(void)id;
+	(void)size;
+	(void)written_s;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* All rows are sealed so, and what they leave behind is nothing. */
+static void
+all_are(enum wrap_kind want)
+{
+	unsigned kinds[4] = { 0 };
+	struct mails_view *v;
+	unsigned blobs = 0;
+
+	for (size_t b = 0; b < BOXES_N; b++) {
+		v = locked(ALICE, boxes[b].mailbox);
+		CHECK_INT(store_scan(st, box_part(v->x), SLICE_LIT("u"),
+			      SLICE_LIT("v"), 0, on_row_kind, kinds),
+		    0);
+		if (strcmp(boxes[b].mailbox, "INBOX") == 0)
+			CHECK_INT(store_scan(st, box_part(v->x), SLICE_LIT("e"),
+				      SLICE_LIT("f"), 0, on_row_kind, kinds),
+			    0);
+		mails_view_close(&v);
+	}
+	CHECK(kinds[want] > 8);
+	/* A row of what moved away stays as it was. */
+	for (enum wrap_kind k = 0; k < 4; k++)
+		CHECK(k == want || kinds[k] <= 1);
+	CHECK_INT(mails_check(mm, true, NULL, NULL, NULL), 0);
+	/* What shared a blob does so still. */
+	CHECK_INT(store_blob_list(st, on_blob, &blobs), 0);
+	CHECK_INT(blobs, 6);
+}
+
+static void
+what_is_there_body(void)
+{
+	static const struct {
+		enum mails_sealing how;
+		enum wrap_kind kind;
+		bool key;
+	} steps[] = { { MAILS_SEAL_SERVER, WRAP_SERVER, false },
+		{ MAILS_SEAL_ACCOUNT, WRAP_ACCOUNT, false },
+		{ MAILS_SEAL_SERVER, WRAP_SERVER, true },
+		{ MAILS_SEAL_NONE, WRAP_NONE, false },
+		{ MAILS_SEAL_ACCOUNT, WRAP_ACCOUNT, false },
+		{ MAILS_SEAL_NONE, WRAP_NONE, true } };
+	uint32_t seqs[] = { 1, 2, 3, 4, 5, 6 };
+	struct buf before = BUF_INIT, after = BUF_INIT;
+	struct arena a = ARENA_INIT_MAX(1 << 16);
+	struct mails_resealed r;
+	struct mails_copied out;
+	struct mails_view *v;
+
+	mm->account_sealing = as_how_now;
+	how_now = MAILS_SEAL_NONE;
+	for (int i = 1; i <= 6; i++)
+		CHECK_INT(deliver_to(ALICE, "INBOX", (uint32_t)i, TEXT(1)), i);
+	v = locked(ALICE, "INBOX");
+	CHECK_INT(
+	    mails_copy(v, seqs, 3, SLICE_LIT("Archive"), NULL, &a, &out), 0);
+	CHECK_INT(mails_move(v, seqs + 4, 1, SLICE_LIT("Trash"), &a, &out), 0);
+	CHECK_INT(mails_expunge(v, seqs + 5, 1, true), 0);
+	mails_view_close(&v);
+	all_of(&before, true);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		how_now = steps[i].how;
+		CHECK_INT(mails_reseal(mm, ALICE,
+			      steps[i].key ? test_account_key : NULL, NULL,
+			      NULL, &r),
+		    0);
+		CHECK_INT(r.messages, 9);
+		CHECK_INT(r.done, 9);
+		CHECK_INT(r.failed + r.locked, 0);
+		all_are(steps[i].kind);
+		all_of(&after, steps[i].how == MAILS_SEAL_ACCOUNT);
+		CHECK(slice_eq(buf_slice(&before), buf_slice(&after)));
+		/* Nothing is left to do. */
+		CHECK_INT(mails_reseal(mm, ALICE, NULL, NULL, NULL, &r), 0);
+		CHECK_INT(r.done, 0);
+	}
+	/* Without the key what is sealed to the account stays. */
+	how_now = MAILS_SEAL_ACCOUNT;
+	CHECK_INT(mails_reseal(mm, ALICE, NULL, NULL, NULL, &r), 0);
+	how_now = MAILS_SEAL_NONE;
+	CHECK_INT(mails_reseal(mm, ALICE, NULL, NULL, NULL, &r), 0);
+	CHECK_INT(r.locked, 9);
+	all_are(WRAP_ACCOUNT);
+	buf_clear(&before);
+	buf_clear(&after);
+	arena_reset(&a);
+}
+
+static void
+what_is_there(void **state)
+{
+	(void)state;
+	test_keep_s = 3600;
+	all_for(what_is_there_body);
+	test_keep_s = 0;
+}
+
 /* Another server's key: not to be opened, whoever asks. */
 static void
 other_server_key_body(void)
@@ -492,6 +670,7 @@ main(void)
 		cmocka_unit_test(cache_is_nobody_elses),
 		cmocka_unit_test(swaps),
 		cmocka_unit_test(row_flips),
+		cmocka_unit_test(what_is_there),
 		cmocka_unit_test(other_server_key),
 	};
 
