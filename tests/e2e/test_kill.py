@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: ISC
-"""SIGKILL to each program at random moments under load. Then: what had a 250
-is there exactly once with the right octets; everything else at most once.
+"""SIGKILL to each program at random moments under load, or to one of several
+workers. Then: what had a 250 is there exactly once with the right octets;
+everything else at most once; what IMAP answered OK for is done.
 
 PNEU_KILL_ROUNDS (default 6) kills of each program.
 """
 import collections
+import contextlib
 import hashlib
+import imaplib
 import os
 import random
 import re
+import signal
 import smtplib
 import threading
 import unittest
 
-from pneu import PASSWORD, System, tls_context, until
+from pneu import PASSWORD, System, children, tls_context, until
 
 ROUNDS = int(os.environ.get("PNEU_KILL_ROUNDS", "6"))
 CLIENTS = 6
@@ -81,6 +85,61 @@ class Load:
             t.join()
 
 
+class Marker(threading.Thread):
+    """An IMAP client that flags each message of Alice's, and copies it; notes
+    what was answered OK. Whatever breaks, it comes again."""
+
+    def __init__(self, system):
+        super().__init__()
+        self.s, self.ending = system, threading.Event()
+        self.flagged, self.copied, self.tried = set(), set(), set()
+        self.start()
+
+    def session(self):
+        c = self.s.imap("alice")
+        c.select("INBOX")
+        while not self.ending.is_set():
+            c.noop()
+            uids = c.uid("SEARCH", "ALL")[1][0].split()
+            for uid in uids:
+                if uid in self.tried or self.ending.is_set():
+                    continue
+                self.tried.add(uid)
+                if c.uid("STORE", uid, "+FLAGS.SILENT",
+                         r"(\Flagged)")[0] == "OK":
+                    self.flagged.add(uid)
+                if c.uid("COPY", uid, "Archive")[0] == "OK":
+                    self.copied.add(uid)
+        c.logout()
+
+    def run(self):
+        while not self.ending.is_set():
+            with contextlib.suppress(OSError, imaplib.IMAP4.error):
+                self.session()
+
+    def finish(self):
+        self.ending.set()
+        self.join()
+
+    def number(self, c, uid):
+        text = c.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]
+        return re.search(rb"^X-Number: (\d+)\r$", text, re.M).group(1)
+
+    def check(self, test):
+        c = self.s.imap("alice")
+        c.select("INBOX", readonly=True)
+        flagged = set(c.uid("SEARCH", "FLAGGED")[1][0].split())
+        test.assertLessEqual(self.flagged, flagged)
+        test.assertLessEqual(flagged, self.tried)
+        wanted = {self.number(c, uid) for uid in self.copied}
+        c.logout()
+        there = [re.search(rb"^X-Number: (\d+)\r$", m, re.M).group(1)
+                 for m in self.s.messages("alice", "Archive")]
+        test.assertEqual(len(there), len(set(there)), "copied twice")
+        test.assertLessEqual(wanted, set(there))
+        test.assertGreater(len(self.copied), 0)
+
+
 class Kill(unittest.TestCase):
     def check(self, system, load):
         def numbers():
@@ -137,6 +196,32 @@ class Kill(unittest.TestCase):
 
     def test_inbound_with_workers(self):
         self.run_kills(("mailbox", "mta"), False, workers=2)
+
+    def test_one_worker_of_four(self):
+        """The others go on, and a new one comes in its place."""
+        with System(workers=4) as s:
+            def workers(program):
+                return set(children(s.process[program].pid))
+
+            load, marker = Load(s, False), Marker(s)
+            try:
+                for i in range(2 * ROUNDS):
+                    program = ("mailbox", "mta")[i % 4 == 3]
+                    load.progress(random.randint(1, 12))
+                    before = workers(program)
+                    self.assertEqual(len(before), 4)
+                    one = random.choice(sorted(before))
+                    os.kill(one, signal.SIGKILL)
+                    until(lambda: len(workers(program) - {one}) == 4,
+                          "another worker")
+                load.progress(5)
+            finally:
+                load.finish()
+                marker.finish()
+            self.check(s, load)
+            marker.check(self)
+            said = s.pneu("mail", "check")
+            self.assertIn("no faults", said)
 
     def test_submission(self):
         self.run_kills(("qm", "mailbox", "msa"), True,
