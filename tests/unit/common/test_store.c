@@ -591,7 +591,7 @@ watches(void)
 	store_notify(st, SLICE_LIT("a"));
 	store_notify(st, SLICE_LIT("a"));
 	CHECK_INT(a.count, 0); /* never inside the call */
-	CHECK_INT(co_event_wait(&a.event, 5000), 0);
+	CHECK_INT(co_event_wait(&a.event, 60000), 0);
 	CHECK_INT(a.count, 1); /* merged */
 	CHECK_INT(b.count, 0);
 	store_unwatch(st, &a.w);
@@ -603,7 +603,7 @@ watches(void)
 		store_notify(st, slice_str(name));
 	}
 	store_notify(st, SLICE_LIT("b"));
-	CHECK_INT(co_event_wait(&b.event, 5000), 0);
+	CHECK_INT(co_event_wait(&b.event, 60000), 0);
 	CHECK_INT(b.count, 1);
 	CHECK_INT(a.count, 1);
 	store_unwatch(st, &b.w);

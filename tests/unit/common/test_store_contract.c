@@ -765,7 +765,7 @@ processes_on(const struct test_engine *engine)
 	on_engine(engine, counters_begin);
 	for (int i = 0; i < PROCESSES; i++)
 		if ((pid[i] = fork()) == 0) {
-			alarm(250);
+			alarm(500);
 			on_engine(engine, adder_process);
 			if (store_test_failure[0] != '\0')
 				print_error("child: %s\n", store_test_failure);

@@ -48,7 +48,7 @@ child(void (*body)(void))
 
 	if (pid != 0)
 		return pid;
-	alarm(60);
+	alarm(500);
 	here(body);
 	if (store_test_failure[0] != '\0')
 		print_error("child: %s\n", store_test_failure);
@@ -300,7 +300,7 @@ wait_go(void)
 {
 	char c;
 
-	CHECK_INT(co_wait_fd(go_fd[0], EV_READ, 20000), 0);
+	CHECK_INT(co_wait_fd(go_fd[0], EV_READ, 250000), 0);
 	CHECK_INT(read(go_fd[0], &c, 1), 1);
 }
 
@@ -342,13 +342,13 @@ watch_child(void)
 	store_watch(st, SLICE_LIT("box"), &watcher.w);
 	store_watch(st, SLICE_LIT("other"), &other.w);
 	CHECK_INT(write(told_fd[1], "", 1), 1); /* ready */
-	CHECK_INT(co_event_wait(&watcher.event, 20000), 0);
+	CHECK_INT(co_event_wait(&watcher.event, 250000), 0);
 	CHECK_INT(other.count, 0);
 	CHECK_INT(write(told_fd[1], "", 1), 1);
 	/* Blocked while more notes come than the socket holds: the note of
 	 * "other" is lost, and yet it is told. */
 	CHECK_INT(read(go_fd[0], &c, 1), 1);
-	CHECK_INT(co_event_wait(&other.event, 20000), 0);
+	CHECK_INT(co_event_wait(&other.event, 250000), 0);
 	store_unwatch(st, &watcher.w);
 	store_unwatch(st, &other.w);
 }
@@ -361,7 +361,7 @@ watch_parent(void)
 	CHECK_INT(read(told_fd[0], &c, 1), 1);
 	store_notify(st, SLICE_LIT("nobody's"));
 	store_notify(st, SLICE_LIT("box"));
-	CHECK_INT(co_wait_fd(told_fd[0], EV_READ, 20000), 0);
+	CHECK_INT(co_wait_fd(told_fd[0], EV_READ, 250000), 0);
 	CHECK_INT(read(told_fd[0], &c, 1), 1);
 	for (int i = 0; i < 2000; i++) {
 		snprintf(name, sizeof(name), "n%d", i % 1000);

@@ -666,7 +666,7 @@ writer(unsigned id, unsigned n)
 		return pid;
 	/* Not longer than the test, however that ends. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	alarm(60);
+	alarm(500);
 	for (unsigned i = 0; n == 0 || i < n; i++)
 		write_number(id, i);
 	_exit(0);

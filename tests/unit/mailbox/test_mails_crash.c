@@ -32,7 +32,7 @@ child(void (*body)(void))
 
 	if (pid != 0)
 		return pid;
-	alarm(100);
+	alarm(500);
 	here(body);
 	if (store_test_failure[0] != '\0')
 		print_error("child: %s\n", store_test_failure);

@@ -127,7 +127,7 @@ watching(void)
 
 	mails_view_watch(v, &e);
 	CHECK_INT(deliver_to(ALICE, "INBOX", 0, "Subject: x\r\n\r\n"), 1);
-	CHECK_INT(co_event_wait(&e, 5000), 0);
+	CHECK_INT(co_event_wait(&e, 60000), 0);
 	CHECK(sync_is(v, true, "e1 "));
 	mails_view_watch(v, NULL);
 	mails_view_close(&v);

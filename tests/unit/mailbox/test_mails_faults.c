@@ -72,7 +72,7 @@ child(void (*body)(void *), void *arg)
 	}
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		signal(signals[i], SIG_DFL);
-	alarm(100);
+	alarm(500);
 	log_set_level(LOG_LEVEL_ERROR);
 	if (power_faults) /* each is logged, and there are thousands */
 		(void)!freopen("/dev/null", "w", stderr);

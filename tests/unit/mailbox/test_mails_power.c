@@ -83,7 +83,7 @@ record_make(void)
 		if ((pid[i] = fork()) != 0)
 			continue;
 		child_begin();
-		alarm(100);
+		alarm(500);
 		here(load);
 		if (store_test_failure[0] != '\0')
 			print_error("load: %s\n", store_test_failure);

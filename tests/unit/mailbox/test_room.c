@@ -211,7 +211,7 @@ process(bool for_ever)
 
 	if (pid != 0)
 		return pid;
-	alarm(100);
+	alarm(500);
 	do
 		if (co_run(mails_test_body, &body) != 0)
 			_exit(255);
