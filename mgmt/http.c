@@ -175,6 +175,11 @@ static const struct service_protocol protocols[] = {
 	    .setting = "mgmt.http",
 	    .port = 80,
 	    .session = http_session },
+	{ .name = "https",
+	    .setting = "mgmt.https",
+	    .port = 443,
+	    .tls = true,
+	    .session = http_session },
 	{ 0 },
 };
 
@@ -185,7 +190,8 @@ static const struct service service = {
 	.start = start,
 	.stop = health_close,
 	.connects_out = true, /* to the other programs' TCP ports */
-	.without_tls = true,
+	.tls_if_served = true,
+	.proxy_from = "mgmt.proxy_from",
 	.without_trace = true,
 };
 

@@ -31,6 +31,7 @@ const struct program programs[] = {
 	    "fetches the mail of accounts elsewhere",
 	    { { "lmtp", "gateway.lmtp", false, SMTP } } },
 	{ "http", "pneu", "http", "serves this page",
-	    { { "http", "mgmt.http", false, NULL, NULL } } },
+	    { { "http", "mgmt.http", false, NULL, NULL },
+		{ "https", "mgmt.https", true, NULL, NULL } } },
 	{ .name = NULL },
 };

@@ -411,5 +411,11 @@ const struct conf_setting conf_settings[] = {
 
 	{ "mgmt.http", CONF_LIST, "127.0.0.1:80", 0, 0, NULL,
 	    "Where the HTTP API and the web page are served" },
+	{ "mgmt.https", CONF_LIST, "", 0, 0, NULL,
+	    "The same over TLS, which others than this machine need to sign in "
+	    "(*:443)" },
+	{ "mgmt.proxy_from", CONF_LIST, "", 0, 0, NULL,
+	    "Balancers (addresses, networks) whose connections begin with a "
+	    "PROXY header, version 1 or 2" },
 	{ NULL, CONF_STRING, NULL, 0, 0, NULL, NULL },
 };

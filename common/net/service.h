@@ -94,6 +94,8 @@ struct service {
 	 * may not read the key. With the second (guard, qm) only where all of
 	 * the protocols' settings name Unix sockets. */
 	bool without_tls, tls_on_tcp;
+	/* Only where a protocol with `tls` has an address (pneu http). */
+	bool tls_if_served;
 };
 
 /* The whole main(). Returns the exit status (sysexits). */

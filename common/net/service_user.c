@@ -185,16 +185,18 @@ service_uses_tls(const struct service *s, const struct conf *conf)
 	if (s->without_tls)
 		return false;
 	for (const struct service_protocol *p = s->protocols;
-	     s->tls_on_tcp && p->name != NULL; p++) {
+	     (s->tls_on_tcp || s->tls_if_served) && p->name != NULL; p++) {
 		size_t n = 0;
 		const char *const *list =
 		    p->setting == NULL ? NULL : conf_list(conf, p->setting, &n);
 
-		for (size_t i = 0; i < n; i++)
+		if (s->tls_if_served && p->tls && n > 0)
+			return true;
+		for (size_t i = 0; s->tls_on_tcp && i < n; i++)
 			if (strncmp(list[i], "unix:", 5) != 0)
 				return true;
 	}
-	return !s->tls_on_tcp;
+	return !s->tls_on_tcp && !s->tls_if_served;
 }
 
 static void

@@ -34,7 +34,7 @@ take_forwarded(struct api_call *c, struct slice value)
 		if (v.n >= 2 && v.p[0] == '"' && v.p[v.n - 1] == '"')
 			v = slice(v.p + 1, v.n - 2);
 		if (slice_eq_str_nocase(name, "proto")) {
-			c->is_private = slice_eq_str_nocase(v, "https");
+			c->is_tls = slice_eq_str_nocase(v, "https");
 		} else if (slice_eq_str_nocase(name, "for") &&
 		    v.n < sizeof(text)) {
 			memcpy(text, v.p, v.n);
@@ -52,7 +52,8 @@ know_peer(struct api_call *c)
 
 	if (forwarded.p != NULL && net_addr_is_unix(conn_peer(c->x->c)))
 		take_forwarded(c, forwarded);
-	if (conn_is_tls(c->x->c) || net_addr_is_loopback(conn_peer(c->x->c)) ||
+	c->is_tls |= conn_is_tls(c->x->c);
+	if (c->is_tls || net_addr_is_loopback(conn_peer(c->x->c)) ||
 	    c->env->plaintext_login)
 		c->is_private = true;
 }

@@ -95,6 +95,7 @@ struct api_call {
 	const struct api_env *env;
 	const struct api_route *route;
 	struct slice param[API_PARAMS]; /* of the path, decoded */
+	bool is_tls;	 /* up to pneu http, at least */
 	bool is_private; /* nobody listens between us and the client */
 	struct slice token_text; /* empty: nobody has signed in */
 	bool by_cookie;

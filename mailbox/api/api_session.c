@@ -112,13 +112,13 @@ set_cookie(struct api_call *c, const char *text, int64_t max_age_s)
 {
 	char value[256];
 
-	/* Behind a server that does TLS for us the client's side is private
-	 * too, but we cannot tell: Secure would lose the cookie over HTTP. */
+	/* Behind another server that does TLS for us we cannot tell: Secure
+	 * would lose the cookie over HTTP. */
 	snprintf(value, sizeof(value),
 	    "pneu=%s; Path=" API_ROOT "; HttpOnly; SameSite=Strict; "
 	    "Max-Age=%lld%s",
 	    text, (long long)max_age_s,
-	    conn_is_tls(c->x->c) ? "; Secure" : "");
+	    c->is_tls ? "; Secure" : "");
 	http_reply_field(c->x, "Set-Cookie", slice_str(value));
 }
 

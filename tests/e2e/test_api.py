@@ -10,7 +10,8 @@ import unittest
 import urllib.parse
 
 import openapi
-from pneu import BUILD, PASSWORD, PATIENCE, System, listening_socket, until
+from pneu import (BUILD, PASSWORD, PATIENCE, System, listening_socket,
+                  tls_context, until)
 
 MAIL = (b"From: =?utf-8?q?J=C3=BCrgen?= <j@else.test>\r\n"
         b"To: alice@example.test, Bob <bob@example.test>\r\n"
@@ -547,25 +548,70 @@ class OneAddress(unittest.TestCase):
 
     def setUp(self):
         self.system = System(programs=("mailbox",), conf={
-            "mailbox": {"http": "unix:http.sock"}})
+            "mailbox": {"http": "unix:api.sock"},
+            "mgmt": {"https": "127.0.0.1:1"}})
         self.addCleanup(self.system.close)
-        listener = listening_socket()
-        self.port = listener.getsockname()[1]
-        self.process = subprocess.Popen(
-            ["bash", "-c", "exec 3<&%d %d<&-; LISTEN_PID=$$ exec \"$@\"" %
-             (listener.fileno(), listener.fileno()), "bash",
-             os.path.join(BUILD, "pneu"), "-c", self.system.conf, "http"],
-            stdin=subprocess.DEVNULL, pass_fds=[listener.fileno()],
-            stdout=open(self.system.log_path("http"), "ab"),
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "http"})
-        listener.close()
+        listeners = [listening_socket() for _ in range(2)]
+        self.port, self.tls_port = (s.getsockname()[1] for s in listeners)
+        # Numbers that are 3 and 4 in the program.
+        for i, s in enumerate(listeners):
+            os.dup2(s.fileno(), 100 + i)
+            s.close()
+        with open(self.system.log_path("http"), "ab") as log:
+            self.process = subprocess.Popen(
+                ["bash", "-c", "exec 3<&100 4<&101 100<&- 101<&-; "
+                 "LISTEN_PID=$$ exec \"$@\"", "bash",
+                 os.path.join(BUILD, "pneu"), "-c", self.system.conf, "http"],
+                stdin=subprocess.DEVNULL, pass_fds=[100, 101],
+                stdout=log, stderr=log,
+                env={**os.environ, "LISTEN_FDS": "2",
+                     "LISTEN_FDNAMES": "http:https"})
+        os.close(100)
+        os.close(101)
         self.addCleanup(self.stop)
 
     def stop(self):
         self.process.terminate()
         self.assertEqual(self.process.wait(PATIENCE), 0)
         self.assertNotIn("Sanitizer", self.system.log("http"))
+
+    def test_tls(self):
+        for port, secure in ((self.tls_port, True), (self.port, False)):
+            c = http.client.HTTPSConnection(
+                "127.0.0.1", port, timeout=PATIENCE,
+                context=tls_context()) if secure else \
+                http.client.HTTPConnection("127.0.0.1", port,
+                                           timeout=PATIENCE)
+            self.addCleanup(c.close)
+            c.request("GET", "/")
+            r = c.getresponse()
+            self.assertIn(b"/web/app.js", r.read())
+            c.request("POST", "/api/v1/session", json.dumps({
+                "address": "alice@example.test", "password": PASSWORD,
+                "cookie": True}), {"Content-Type": "application/json"})
+            r = c.getresponse()
+            r.read()
+            self.assertEqual(r.status, 201)
+            self.assertEqual("; Secure" in r.getheader("Set-Cookie"), secure)
+
+    def test_passwords_from_elsewhere_want_tls(self):
+        # Only who passes it on is believed.
+        body = json.dumps({"address": "alice@example.test",
+                           "password": PASSWORD})
+        for proto, status in (("http", 403), ("https", 201)):
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(os.path.join(self.system.dir, "sock", "api.sock"))
+                s.settimeout(PATIENCE)
+                s.sendall(("POST /api/v1/session HTTP/1.1\r\nHost: x\r\n"
+                           "Forwarded: for=\"192.0.2.1:9\";proto=%s\r\n"
+                           "Connection: close\r\nContent-Length: %d\r\n"
+                           "Content-Type: application/json\r\n\r\n%s" % (
+                               proto, len(body), body)).encode())
+                with s.makefile("rb") as f:
+                    answer = f.read()
+            self.assertEqual(answer.split(b" ", 2)[1], b"%d" % status)
+            self.assertEqual(b'"not-private"' in answer, status == 403)
+        self.assertIn("peer=192.0.2.1", self.system.log("mailbox"))
 
     def test_the_api_behind_it(self):
         api = Api(self.port)
