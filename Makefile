@@ -5,7 +5,7 @@
 #   make              build all programs into build/
 #   make install      with DESTDIR and PREFIX
 #   make SAN=1 ...    the same with ASan and UBSan, in build/san/
-#   make unit | e2e | fuzz | bench | torture | format | check-style
+#   make unit | e2e | fuzz | bench | torture | page-test | format | check-style
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -174,6 +174,12 @@ deps-test:
 
 e2e: all $(TEST_PROGRAMS)
 	@PNEU_BUILD=$(B) tests/run-e2e $(TESTS)
+
+# The web page in Chromium; SHOTS=FOLDER keeps a picture of each view.
+.PHONY: page-test
+page-test: all
+	@tools/deps page
+	@PNEU_BUILD=$(B) tests/page/run
 
 test: deps-test
 	@tests/run-all "$(MAKE)"

@@ -208,9 +208,10 @@ async function show() {
 	document.body.dataset.view = at.page !== "box" ? "page"
 		: at.uid ? "reader" : "list";
 	if (at.page === "monitor" || at.page === "access") {
-		box = null;
 		open = null;
+		shown = null;
 		drawBoxes();
+		drawList();
 		if (at.page === "monitor")
 			showMonitor(ui.reader, boxName, state);
 		else
@@ -239,7 +240,8 @@ async function show() {
 
 const handlers = {
 	message(m) {
-		noteArrival(m);
+		if (!m.flags.includes("seen"))
+			noteArrival(m);
 		countLater();
 		if (m.mailbox === box && search === "" &&
 		    !items.some(x => x.uid === m.uid)) {
