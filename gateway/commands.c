@@ -102,6 +102,15 @@ folders_json(const struct outside *o)
 	return list;
 }
 
+static json_t *
+smtp_json(const struct outside_server *s)
+{
+	return *s->host == '\0'
+	    ? json_null()
+	    : json_pack("{s:s, s:i, s:s}", "host", s->host, "port",
+		  (int)s->port, "security", outside_securities[s->security]);
+}
+
 /* No password, and nothing of it. */
 static json_t *
 outside_json(struct run *r, const struct outside *o)
@@ -123,6 +132,8 @@ outside_json(struct run *r, const struct outside *o)
 	    json_time(r, st.good_s), "next", json_time(r, st.next_s),
 	    "messages", (json_int_t)st.messages, "octets",
 	    (json_int_t)st.octets, "refused", (json_int_t)st.refused);
+	if (j != NULL)
+		json_object_set_new(j, "smtp", smtp_json(&o->smtp));
 	if (j != NULL)
 		json_object_set_new(j, "delete_after_days",
 		    o->delete_days < 0
@@ -205,6 +216,9 @@ show_text(struct run *r, const struct outside *o)
 	printf("%-14s %s://%s:%u (%s)\n", "server",
 	    outside_protocols[o->protocol], o->server.host, o->server.port,
 	    outside_securities[o->server.security]);
+	if (*o->smtp.host != '\0')
+		printf("%-14s smtp://%s:%u (%s)\n", "sends by", o->smtp.host,
+		    o->smtp.port, outside_securities[o->smtp.security]);
 	line("user", o->user);
 	line("password", o->sealed.n > 0 ? "kept, sealed" : "none");
 	show_folders(o);

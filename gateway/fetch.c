@@ -179,19 +179,17 @@ fetch_deposit(struct fetch *f, const struct fetch_message *m)
 /* --- one run --- */
 
 /* RFC 6761 6.3: nobody is asked what localhost is. */
-static int
-find_addresses(struct fetch *f)
+int
+gateway_addresses(struct gateway *g, struct arena *a,
+    const struct outside_server *s, struct net_addr **out, size_t *n)
 {
-	const char *host = f->o.server.host;
-	int rc;
+	const char *host =
+	    strcasecmp(s->host, "localhost") == 0 ? "127.0.0.1" : s->host;
+	int rc = dns_addresses(g->dns, a, host, out, n, NULL);
 
-	if (strcasecmp(host, "localhost") == 0)
-		host = "127.0.0.1";
-	rc =
-	    dns_addresses(f->g->dns, &f->a, host, &f->addrs, &f->n_addrs, NULL);
-	for (size_t i = 0; i < f->n_addrs && rc == 0; i++)
-		net_addr_set_port(&f->addrs[i], f->o.server.port);
-	return rc == 0 && f->n_addrs == 0 ? -ENODATA : rc;
+	for (size_t i = 0; rc == 0 && i < *n; i++)
+		net_addr_set_port(&(*out)[i], s->port);
+	return rc == 0 && *n == 0 ? -ENODATA : rc;
 }
 
 static enum fetch_end
@@ -216,7 +214,8 @@ prepare(struct fetch *f, const char *address)
 		    "the password cannot be unsealed: %s",
 		    rc == -EBADMSG ? "it was sealed with another key"
 				   : strerror(-rc));
-	rc = find_addresses(f);
+	rc = gateway_addresses(
+	    f->g, &f->a, &f->o.server, &f->addrs, &f->n_addrs);
 	if (rc == -ENOENT || rc == -ENODATA)
 		return fetch_fail(
 		    f, FETCH_HOST, "%s: no such host", f->o.server.host);

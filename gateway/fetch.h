@@ -22,6 +22,11 @@ struct gateway {
 	const char *spool_dir;
 };
 
+/* The addresses of a server, in the arena, with its port; at least one. Waits. 0,
+ * -ENOENT, -ENODATA, -EAGAIN. */
+int gateway_addresses(struct gateway *g, struct arena *a,
+    const struct outside_server *s, struct net_addr **out, size_t *n);
+
 enum fetch_end {
 	FETCH_OK,
 	FETCH_RETRY, /* try again later */

@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/smtp/server.h"
+#include "gateway/relay.h"
 #include "gateway/roster.h"
 
 static struct {
@@ -19,26 +20,6 @@ static struct {
 } gateway;
 
 /* --- what is asked of it --- */
-
-static int
-on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
-{
-	(void)s, (void)r;
-	*reply =
-	    SMTP_REPLY(550, "5.3.5", "the gateway fetches, it takes no mail");
-	return 0;
-}
-
-static int
-on_message(struct smtp_session *s, struct spool *body,
-    struct smtp_reply *replies, size_t n)
-{
-	(void)s, (void)body;
-	for (size_t i = 0; i < n; i++)
-		replies[i] = SMTP_REPLY(
-		    554, "5.3.5", "the gateway fetches, it takes no mail");
-	return 0;
-}
 
 static int
 fetch_now(
@@ -79,8 +60,8 @@ on_command(struct smtp_session *s, struct slice verb, struct slice args,
 }
 
 static const struct smtp_handler handler = {
-	.rcpt = on_rcpt,
-	.message = on_message,
+	.rcpt = relay_rcpt,
+	.message = relay_message,
 	.command = on_command,
 };
 
@@ -159,12 +140,16 @@ server_init(void)
 		.kind = SMTP_SERVER_LMTP,
 		.handler = &handler,
 		.hostname = service_hostname(),
-		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_ENHANCED,
+		.extensions = SMTP_EXT_PIPELINING | SMTP_EXT_ENHANCED |
+		    SMTP_EXT_SIZE | SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 |
+		    SMTP_EXT_CHUNKING | SMTP_EXT_XTRACE | SMTP_EXT_XOUTSIDE,
 		.extra_ehlo = ehlo,
-		.max_recipients = 100,
+		.max_size = (uint64_t)1 << 40, /* msa's limit is the one */
+		.max_recipients = 1000,
 		.max_errors = 100,
 		.timeout_ms = 3600000,
-		.spool_dir = "/nonexistent",
+		.spool_dir = gateway.g.spool_dir,
+		.app = &gateway.g,
 	};
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The gateway's service hooks. It fetches by itself; what it serves is LMTP on a
- * Unix socket, without mail, but with one verb of its own:
+ * Unix socket: mail to be sent through outside accounts (relay.h), and one verb
+ * of its own:
  *
  *   XFETCH <address>   look at that outside account now, and say how it went:
  *                      250 and how many messages came, 450 (it is paused), 451

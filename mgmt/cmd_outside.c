@@ -18,7 +18,8 @@
 struct outside_args {
 	const char *address, *account;
 	const char *protocol, *host, *security, *user, *into;
-	uint64_t port;
+	const char *smtp_host, *smtp_security;
+	uint64_t port, smtp_port;
 	const char *folders[OUTSIDE_FOLDERS_MAX];
 	size_t n_folders;
 	bool all_folders, pause, password, has_delete, has_interval;
@@ -28,7 +29,13 @@ struct outside_args {
 
 /* --- the command line --- */
 
-enum { OPT_FOLDERS_ALL = 256, OPT_KEEP };
+enum {
+	OPT_FOLDERS_ALL = 256,
+	OPT_KEEP,
+	OPT_SMTP,
+	OPT_SMTP_PORT,
+	OPT_SMTP_SECURITY
+};
 
 /* "90s", "5m", "2h", "1d", "default" (0). */
 static bool
@@ -100,6 +107,16 @@ option(struct outside_args *in, int c, const char *value)
 		    number_parse("number of days", value, DAYS_MAX, &n);
 		in->delete_days = (int64_t)n;
 		return in->has_delete;
+	case OPT_SMTP:
+		in->smtp_host = value;
+		return true;
+	case OPT_SMTP_PORT:
+		return number_parse(
+			   "port", value, UINT16_MAX, &in->smtp_port) &&
+		    in->smtp_port > 0;
+	case OPT_SMTP_SECURITY:
+		in->smtp_security = value;
+		return true;
 	case OPT_KEEP:
 		in->delete_days = -1;
 		return in->has_delete = true;
@@ -120,6 +137,9 @@ parse(struct outside_args *in, int argc, char **argv, int operands)
 		{ "port", required_argument, NULL, 'P' },
 		{ "security", required_argument, NULL, 's' },
 		{ "user", required_argument, NULL, 'u' },
+		{ "smtp-host", required_argument, NULL, OPT_SMTP },
+		{ "smtp-port", required_argument, NULL, OPT_SMTP_PORT },
+		{ "smtp-security", required_argument, NULL, OPT_SMTP_SECURITY },
 		{ "into", required_argument, NULL, 'i' },
 		{ "folder", required_argument, NULL, 'f' },
 		{ "all-folders", no_argument, NULL, OPT_FOLDERS_ALL },
@@ -169,6 +189,27 @@ usual_port(enum outside_protocol p, enum outside_security s)
 	return ports[p][s == OUTSIDE_TLS ? 0 : 1];
 }
 
+/* What it sends through; "none": nothing. */
+static bool
+apply_smtp(const struct outside_args *in, struct outside_server *s)
+{
+	int security = (int)s->security;
+
+	if (in->smtp_security != NULL &&
+	    !word("security (tls, starttls, none)", in->smtp_security,
+		outside_securities, OUTSIDE_SECURITIES, &security))
+		return false;
+	s->security = (enum outside_security)security;
+	if (in->smtp_host != NULL)
+		s->host =
+		    strcmp(in->smtp_host, "none") == 0 ? "" : in->smtp_host;
+	if (in->smtp_port != 0)
+		s->port = (uint16_t)in->smtp_port;
+	else if (in->smtp_security != NULL || s->port == 0)
+		s->port = s->security == OUTSIDE_TLS ? 465 : 587;
+	return true;
+}
+
 /* Over what `o` has. */
 static bool
 apply(const struct outside_args *in, struct outside *o)
@@ -182,6 +223,8 @@ apply(const struct outside_args *in, struct outside *o)
 	    (in->security != NULL &&
 		!word("security (tls, starttls, none)", in->security,
 		    outside_securities, OUTSIDE_SECURITIES, &security)))
+		return false;
+	if (!apply_smtp(in, &o->smtp))
 		return false;
 	o->protocol = (enum outside_protocol)protocol;
 	o->server.security = (enum outside_security)security;
@@ -249,7 +292,8 @@ add(struct directory *d, void *arg)
 		.into = "",
 		.delete_days = -1,
 		.paused = in->pause,
-		.server = { .host = "" } };
+		.server = { .host = "" },
+		.smtp = { .host = "" } };
 	struct accounts_account account;
 	int rc;
 

@@ -75,7 +75,8 @@ const struct command commands[] = {
 	{ "outside add",
 	    "--protocol pop3|imap --host HOST [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--into MAILBOX] "
-	    "[--folder NAME]... [--interval TIME] "
+	    "[--folder NAME]... [--interval TIME] [--smtp-host HOST] "
+	    "[--smtp-port N] [--smtp-security tls|starttls|none] "
 	    "[--delete-after DAYS|--keep] [--pause] ADDRESS ACCOUNT",
 	    "Fetch the mail of an address elsewhere for an account here; its "
 	    "password is asked for, or read from input",
@@ -89,7 +90,9 @@ const struct command commands[] = {
 	    "[--protocol pop3|imap] [--host HOST] [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--password] "
 	    "[--into MAILBOX] [--folder NAME]... [--all-folders] "
-	    "[--interval TIME|default] [--delete-after DAYS|--keep] ADDRESS",
+	    "[--interval TIME|default] [--smtp-host HOST|none] "
+	    "[--smtp-port N] [--smtp-security tls|starttls|none] "
+	    "[--delete-after DAYS|--keep] ADDRESS",
 	    "Change an outside account; --password asks for a new one",
 	    cmd_outside_set, false },
 	{ "outside test", "[--json] ADDRESS",

@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "common/auth/outside.h"
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
+#include "common/mail/address.h"
 
 #define QM_CONNECTIONS 256
 #define MAILBOX_CONNECTIONS 16
@@ -66,12 +68,31 @@ rcpts_room(struct smtp_session *s, struct msa_session *m)
 	return m->rcpts = grown;
 }
 
-static struct smtp_client_mail
-envelope(struct smtp_session *s, struct slice from)
+/* Is it to go out through an outside account of the user? 0 or an error. */
+static int
+look_outside(struct smtp_session *s, struct slice from, bool *outside)
+{
+	struct slice local, domain;
+	int rc;
+
+	*outside = false;
+	if (address_split(from, &local, &domain) != 0)
+		return 0; /* <> */
+	rc = outside_sends(msa.accounts,
+	    slice_str(smtp_session_authenticated(s)), local, domain);
+	*outside = rc == 1;
+	return rc < 0 ? rc : 0;
+}
+
+static int
+envelope(
+    struct smtp_session *s, struct slice from, struct smtp_client_mail *out)
 {
 	const struct smtp_mail *mail = smtp_session_mail(s);
+	bool outside;
+	int rc = look_outside(s, from, &outside);
 
-	return (struct smtp_client_mail){ .from = from,
+	*out = (struct smtp_client_mail){ .from = from,
 		.size = mail->size,
 		.body = mail->body,
 		.smtputf8 = mail->smtputf8,
@@ -79,6 +100,8 @@ envelope(struct smtp_session *s, struct slice from)
 		.envid = mail->envid,
 		.wishes = mail->wishes,
 		.trace = slice_str(smtp_session_id(s)) };
+	out->wishes.outside = outside;
+	return rc;
 }
 
 /* qm's answer about a recipient; the first opens the transaction there. */
@@ -86,8 +109,7 @@ static int
 ask_qm(struct smtp_session *s, struct msa_session *m,
     struct smtp_client_rcpt *rcpt)
 {
-	struct smtp_client_mail ask =
-	    envelope(s, smtp_session_mail(s)->from.text);
+	struct smtp_client_mail ask;
 	struct smtp_reply said;
 	int rc;
 
@@ -95,6 +117,9 @@ ask_qm(struct smtp_session *s, struct msa_session *m,
 		return -ECONNRESET;
 	if (m->qm != NULL)
 		return smtp_client_rcpt(m->qm, rcpt);
+	rc = envelope(s, smtp_session_mail(s)->from.text, &ask);
+	if (rc != 0)
+		return rc;
 	if ((rc = smtp_pool_get(msa.qm, &m->qm)) != 0) {
 		m->qm = NULL;
 		return rc;
@@ -126,11 +151,14 @@ int
 msa_reopen(struct smtp_session *s, struct msa_session *m, struct slice from,
     struct smtp_reply *reply)
 {
-	struct smtp_client_mail ask = envelope(s, from);
-	int rc = smtp_client_mail(m->qm, &ask, m->rcpts, m->n_rcpts, reply);
+	struct smtp_client_mail ask;
+	int rc = envelope(s, from, &ask);
+
+	if (rc == 0)
+		rc = smtp_client_mail(m->qm, &ask, m->rcpts, m->n_rcpts, reply);
 
 	for (size_t i = 0;
-	    rc == 0 && smtp_reply_is_positive(reply) && i < m->n_rcpts; i++)
+	     rc == 0 && smtp_reply_is_positive(reply) && i < m->n_rcpts; i++)
 		*reply = m->rcpts[i].reply;
 	if (rc != 0) {
 		qm_release(m, false);
@@ -359,8 +387,7 @@ msa_start(const struct conf *conf)
 		    conf_file(conf, "run_dir"), &msa.lmtp, QM_CONNECTIONS);
 	if (rc == 0)
 		rc = smtp_pool_new(&msa.mailbox, conf_str(conf, "msa.mailbox"),
-		    conf_file(conf, "run_dir"), &msa.lmtp,
-		    MAILBOX_CONNECTIONS);
+		    conf_file(conf, "run_dir"), &msa.lmtp, MAILBOX_CONNECTIONS);
 	if (rc == 0)
 		rc = net_addr_parse(&msa.imap, conf_str(conf, "msa.imap"),
 		    conf_file(conf, "run_dir"));
@@ -418,6 +445,6 @@ msa_api_session(struct conn *c, const struct service_protocol *p)
 	if (net_addr_is_unix(conn_peer(c)))
 		smtp_serve(&server, c);
 	else
-		log_warning("msa.api is for Unix sockets only", "peer=%s",
-		    conn_id(c));
+		log_warning(
+		    "msa.api is for Unix sockets only", "peer=%s", conn_id(c));
 }

@@ -294,25 +294,26 @@ hops_open(struct deliver *d, struct link *l, const struct route_hop *hops,
 	return rc;
 }
 
+/* One of our own programs, by LMTP. */
 static int
-open_local(struct deliver *d, struct link *l, struct arena *a,
+open_ours(struct deliver *d, struct link *l, const char *setting,
+    const char *address, bool final, struct arena *a,
     struct scheduler_fault *why)
 {
 	struct smtp_client_conf conf = { .lmtp = true,
-		.final = true,
+		.final = final,
 		.hostname = d->conf.hostname,
 		.connect_timeout_ms = d->conf.connect_timeout_ms,
 		.timeout_ms = d->conf.timeout_ms };
-	struct route_hop hop = { .host = "mailbox" };
-	int rc = net_addr_parse(&hop.addr, d->conf.mailbox, d->conf.run_dir);
+	struct route_hop hop = { .host = final ? "mailbox" : "gateway" };
+	int rc = net_addr_parse(&hop.addr, address, d->conf.run_dir);
 
 	if (rc != 0) {
 		fault_set(why,
-		    &SMTP_REPLY(451, "4.3.5", "qm.mailbox is not an address"),
-		    d->conf.mailbox);
+		    &SMTP_REPLY(451, "4.3.5", "it is not an address"), setting);
 		return rc;
 	}
-	l->local = true;
+	l->local = final;
 	rc = hops_open(d, l, &hop, 1, &conf, a, why);
 	/* Ours, and in trouble: never a reason to give up mail. */
 	if (rc != 0 && !smtp_reply_is_temporary(&why->reply)) {
@@ -407,7 +408,11 @@ link_open(void *arg, const char *destination, void **connection,
 	}
 	l->needs = to.needs;
 	if (to.kind == DESTINATION_MAILBOX)
-		rc = open_local(d, l, &a, why);
+		rc = open_ours(
+		    d, l, "qm.mailbox", d->conf.mailbox, true, &a, why);
+	else if (to.kind == DESTINATION_GATEWAY)
+		rc = open_ours(
+		    d, l, "qm.gateway", d->conf.gateway, false, &a, why);
 	else if (to.kind == DESTINATION_SMARTHOST)
 		rc = open_smarthost(d, l, &a, why);
 	else
@@ -535,6 +540,8 @@ wishes_of(const struct link *l, const struct queue_message *m)
 
 	w.release_ms = 0;
 	w.hold = SLICE_EMPTY;
+	/* What comes to accounts of ours needs nobody else. */
+	w.outside = w.outside && !l->local;
 	return w;
 }
 

@@ -21,6 +21,7 @@ struct deliver_conf {
 	const char *hostname;
 	const char *run_dir;
 	const char *mailbox; /* LMTP address */
+	const char *gateway; /* the same */
 	uint16_t smtp_port;
 	const char *smarthost; /* "host:port", or "" */
 	const char *smarthost_user, *smarthost_password; /* or NULL */

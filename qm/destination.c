@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define GATEWAY "gateway"
+
 static const struct {
 	unsigned need;
 	const char *word;
@@ -23,6 +25,15 @@ needs_of(const struct queue_message *m)
 	return n;
 }
 
+/* One for each account, so that one that is slow hinders nobody. What it needs
+ * is the gateway's to see to. */
+static const char *
+gateway_name(struct queue_message *m)
+{
+	return arena_printf(
+	    &m->arena, GATEWAY ":%.*s", (int)m->from.n, m->from.p);
+}
+
 const char *
 destination_name_of(
     struct queue_message *m, bool smarthost, struct slice domain)
@@ -30,6 +41,8 @@ destination_name_of(
 	struct buf b = BUF_INIT;
 	char *name = NULL;
 
+	if (m->wishes.outside)
+		return gateway_name(m);
 	buf_put_str(&b, smarthost ? "smarthost" : "smtp");
 	for (size_t i = 0; i < N_NEEDS; i++)
 		if (needs_of(m) & needs[i].need)
@@ -52,6 +65,8 @@ destination_parse(const char *name)
 	struct destination_name d = {
 		.kind = strcmp(name, DESTINATION_LOCAL) == 0
 		    ? DESTINATION_MAILBOX
+		    : strncmp(name, GATEWAY ":", sizeof(GATEWAY)) == 0
+		    ? DESTINATION_GATEWAY
 		    : colon != NULL ? DESTINATION_DOMAIN
 				    : DESTINATION_SMARTHOST,
 		.domain = colon == NULL ? "" : colon + 1,

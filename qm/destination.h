@@ -17,6 +17,7 @@ enum destination_kind {
 	DESTINATION_MAILBOX,
 	DESTINATION_SMARTHOST,
 	DESTINATION_DOMAIN,
+	DESTINATION_GATEWAY, /* which sends by the sender's outside account */
 };
 
 /* What a server must have, else the next one is asked. */
@@ -31,7 +32,7 @@ enum destination_need {
 struct destination_name {
 	enum destination_kind kind;
 	unsigned needs;     /* enum destination_need */
-	const char *domain; /* of DESTINATION_DOMAIN */
+	const char *domain; /* of DESTINATION_DOMAIN; of _GATEWAY the sender */
 };
 
 /* "smarthost+by", "smtp:else.test" (the domain in lower-case), in m's arena:

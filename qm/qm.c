@@ -127,6 +127,7 @@ deliver_set(const struct conf *conf, struct deliver *d, struct buf *err)
 	struct deliver_conf c = { .hostname = service_hostname(),
 		.run_dir = kept(conf_file(conf, "run_dir")),
 		.mailbox = kept(conf_str(conf, "qm.mailbox")),
+		.gateway = kept(conf_str(conf, "qm.gateway")),
 		.smtp_port = (uint16_t)conf_int(conf, "qm.smtp_port"),
 		.connect_timeout_ms =
 		    conf_duration_ms(conf, "qm.connect_timeout"),

@@ -383,7 +383,8 @@ qm_session_server(
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_XFORWARD |
 		    SMTP_EXT_XTRACE | SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
 		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY |
-		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN,
+		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN |
+		    SMTP_EXT_XOUTSIDE,
 		.hold_max_s = HOLD_MAX_S,
 		.max_size = conf_size(conf, "qm.max_size"),
 		.tls = service_tls(),

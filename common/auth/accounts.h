@@ -299,7 +299,8 @@ struct throttle *accounts_throttle(struct accounts *a);
 /* May `account` send as this address: its own, subaddresses of it, an alias
  * that has it among its targets, any address of a domain whose catch-all it
  * is and that is nobody else's; in one word, an address whose mail comes to
- * it; or one that it was granted (send_as), subaddresses of that included.
+ * it; or one that it was granted (send_as), subaddresses of that included; or
+ * one of an outside account of its own that sends (outside.h).
  * 1 yes, 0 no, or an error. */
 int accounts_may_send_as(struct accounts *a, struct slice account,
     struct slice local, struct slice domain);

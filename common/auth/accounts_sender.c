@@ -2,6 +2,7 @@
 /* Whom an account may send as: addresses whose mail comes to it, and those that
  * it was granted. */
 #include "common/auth/accounts_impl.h"
+#include "common/auth/outside.h"
 
 #include <errno.h>
 
@@ -89,6 +90,8 @@ accounts_may_send_as(struct accounts *a, struct slice account,
 		rc = is_reached(a, &arena, &name, local, domain, false);
 	if (rc == 0 && name.address.n > 0 && domain.n > 0)
 		rc = is_granted(a, &arena, &name, local, domain);
+	if (rc == 0 && name.address.n > 0 && domain.n > 0)
+		rc = outside_sends(a, name.address, local, domain);
 	arena_reset(&arena);
 	return rc == -EINVAL ? 0 : rc;
 }

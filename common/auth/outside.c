@@ -110,6 +110,25 @@ decode_folders(struct arena *arena, const json_t *o, struct outside *out)
 }
 
 static int
+decode_smtp(struct arena *arena, const json_t *o, struct outside_server *out)
+{
+	int security =
+	    word(o, "smtp_security", outside_securities, OUTSIDE_SECURITIES);
+	int64_t port = number(o, "smtp_port", 0);
+
+	*out = (struct outside_server){ .host = text(arena, o, "smtp_host") };
+	if (out->host == NULL)
+		return -ENOMEM;
+	if (*out->host == '\0')
+		return 0;
+	if (security < 0 || port < 1 || port > UINT16_MAX)
+		return -EIO;
+	out->port = (uint16_t)port;
+	out->security = (enum outside_security)security;
+	return 0;
+}
+
+static int
 decode_fields(struct arena *arena, const json_t *o, struct outside *out)
 {
 	int protocol =
@@ -144,6 +163,8 @@ decode(struct arena *arena, struct slice address, struct slice row,
 	int rc = o == NULL ? -EIO : decode_fields(arena, o, out);
 
 	if (rc == 0)
+		rc = decode_smtp(arena, o, &out->smtp);
+	if (rc == 0)
 		rc = decode_sealed(arena, o, &out->sealed);
 	if (rc == 0)
 		rc = decode_folders(arena, o, out);
@@ -166,6 +187,21 @@ folders_json(const struct outside *o)
 	for (size_t i = 0; i < o->n_folders; i++)
 		json_array_append_new(list, json_string(o->folders[i]));
 	return list;
+}
+
+static int
+encode_smtp(json_t *j, const struct outside_server *s)
+{
+	if (s->host == NULL || *s->host == '\0') {
+		json_object_del(j, "smtp_host");
+		return 0;
+	}
+	return json_object_set_new(j, "smtp_host", json_string(s->host)) ||
+		json_object_set_new(j, "smtp_port", json_integer(s->port)) ||
+		json_object_set_new(j, "smtp_security",
+		    json_string(outside_securities[s->security]))
+	    ? -ENOMEM
+	    : 0;
 }
 
 /* `old`: fields of it that we do not know are kept. */
@@ -195,6 +231,8 @@ encode(struct slice old, const struct outside *o, struct slice sealed,
 		rc = -ENOMEM;
 	if (rc == 0 && sealed.n == 0)
 		json_object_del(j, "sealed");
+	if (rc == 0)
+		rc = encode_smtp(j, &o->smtp);
 	if (rc == 0 && (dump = json_dumps(j, JSON_COMPACT)) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0 && strlen(dump) > STORE_VALUE_MAX)
@@ -223,6 +261,30 @@ outside_get(struct accounts *a, struct arena *arena, struct slice address,
 	rc = accounts_row(
 	    a, arena, SLICE_LIT("o"), key_of(arena, name.address), &row);
 	return rc == 0 ? decode(arena, name.address, row, out) : rc;
+}
+
+int
+outside_sends(struct accounts *a, struct slice account, struct slice local,
+    struct slice domain)
+{
+	struct arena arena = ARENA_INIT_MAX((size_t)1 << 20);
+	struct slice l, d;
+	struct outside o;
+	const char *address;
+	int rc = accounts_local(&arena, local, &l);
+
+	if (rc == 0)
+		rc = domain_canonical(&arena, domain, &d);
+	if (rc == 0 &&
+	    (address = arena_printf(
+		 &arena, "%.*s@%.*s", (int)l.n, l.p, (int)d.n, d.p)) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = outside_get(a, &arena, slice_str(address), &o);
+	if (rc == 0)
+		rc = *o.smtp.host != '\0' && slice_eq_str(account, o.account);
+	arena_reset(&arena);
+	return rc == -ENOENT || rc == -EINVAL ? 0 : rc;
 }
 
 struct list {

@@ -37,6 +37,8 @@ struct outside {
 	const char *account; /* whose mail it is here, canonical */
 	enum outside_protocol protocol;
 	struct outside_server server;
+	struct outside_server
+	    smtp;            /* what it sends through; host "": nothing */
 	const char *user;    /* to sign in there */
 	struct slice sealed; /* the password; "": none yet */
 	/* Where mail goes: of POP3 a mailbox (INBOX), of IMAP the one that all
@@ -67,6 +69,11 @@ int outside_generation(struct accounts *a, uint64_t *out);
 int outside_put(struct accounts *a, const struct outside *o, bool add,
     struct slice secret, struct buf *err);
 int outside_remove(struct accounts *a, struct slice address, struct buf *err);
+
+/* Does mail of the account from this address, in a path's parts, go out through
+ * an outside account of its own? 1, 0 or an error. */
+int outside_sends(struct accounts *a, struct slice account, struct slice local,
+    struct slice domain);
 
 /* The password in plain; wipe `out`. 0, -ENOENT (none), -EBADMSG (sealed with
  * another key), or -errno of the key's file. */

@@ -380,6 +380,9 @@ const struct conf_setting conf_settings[] = {
 	{ "qm.xclient_from", CONF_LIST, "", 0, 0, NULL,
 	    "Peers (addresses, networks, unix) that may speak for others by "
 	    "XCLIENT" },
+	{ "qm.gateway", CONF_STRING, "unix:gateway.sock", 0, 0, NULL,
+	    "LMTP address of the gateway, which sends mail of outside accounts "
+	    "through their own servers" },
 	{ "qm.spool_dir", CONF_STRING, "spool/qm", 0, 0, NULL,
 	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
 

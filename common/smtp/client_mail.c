@@ -132,6 +132,8 @@ put_mail(const struct smtp_client *c, const struct smtp_client_mail *m,
 		buf_put_str(b, " XTRACE=");
 		buf_put_slice(b, m->trace);
 	}
+	if (m->wishes.outside)
+		buf_put_str(b, " XOUTSIDE");
 	if (m->source.n > 0) {
 		buf_put_str(b, " XSOURCE=");
 		buf_put_slice(b, m->source);
@@ -365,6 +367,12 @@ refuse_here(const struct smtp_client *c, const struct smtp_client_mail *m,
 		return true;
 	if (m->wishes.by_mode == 'R' && refuse_by(c, &m->wishes, reply))
 		return true;
+	/* By another way it would be taken for forged. */
+	if (m->wishes.outside && !(c->ext & SMTP_EXT_XOUTSIDE)) {
+		*reply = SMTP_REPLY(554, "5.3.3",
+		    "The next server does not send for outside accounts");
+		return true;
+	}
 	if (m->source.n > 0 && !(c->ext & SMTP_EXT_XSOURCE)) {
 		*reply = SMTP_REPLY(554, "5.3.3",
 		    "The next server does not know where mail comes from");

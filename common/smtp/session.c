@@ -76,7 +76,7 @@ session_offered(struct smtp_session *s)
 	/* Both speak for somebody else: from our own programs only. */
 	if (!session_is_lmtp(s) || !net_addr_is_loopback(conn_peer(s->conn)))
 		ext &= ~(unsigned)(SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE |
-		    SMTP_EXT_XSOURCE);
+		    SMTP_EXT_XSOURCE | SMTP_EXT_XOUTSIDE);
 	/* RFC 8689 2; to our own on this machine there is no wire. */
 	if (!conn_is_tls(s->conn) &&
 	    !(session_is_lmtp(s) && net_addr_is_loopback(conn_peer(s->conn))))

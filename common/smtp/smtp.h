@@ -35,6 +35,7 @@ enum smtp_ext {
 	SMTP_EXT_REQUIRETLS = 1 << 18,    /* RFC 8689 */
 	SMTP_EXT_ETRN = 1 << 19,          /* RFC 1985 */
 	SMTP_EXT_BURL = 1 << 20,          /* RFC 4468 */
+	SMTP_EXT_XOUTSIDE = 1 << 22, /* ours: XOUTSIDE of MAIL, the same page */
 	SMTP_EXT_XSOURCE = 1 << 21, /* ours: XSOURCE= of MAIL, docs/gateway.md */
 };
 
@@ -116,6 +117,8 @@ struct smtp_wishes {
 	bool by_trace; /* tell the sender of each hop */
 	int64_t by_ms;
 	bool requiretls; /* no hop without TLS that is verified */
+	/* XOUTSIDE, of our msa: the sender's outside account is to send it. */
+	bool outside;
 };
 
 /* What MAIL FROM said. */

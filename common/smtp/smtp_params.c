@@ -267,6 +267,14 @@ set_requiretls(struct parse *p, struct slice value)
 	return 0;
 }
 
+static int
+set_outside(struct parse *p, struct slice value)
+{
+	(void)value;
+	p->mail->wishes.outside = true;
+	return 0;
+}
+
 static const struct param mail_params[] = {
 	{ "SIZE", SMTP_EXT_SIZE, set_size, false },
 	{ "BODY", SMTP_EXT_8BITMIME, set_body, false },
@@ -276,6 +284,7 @@ static const struct param mail_params[] = {
 	{ "AUTH", SMTP_EXT_AUTH, set_auth, false },
 	{ "XTRACE", SMTP_EXT_XTRACE, set_trace, false },
 	{ "XSOURCE", SMTP_EXT_XSOURCE, set_source, false },
+	{ "XOUTSIDE", SMTP_EXT_XOUTSIDE, set_outside, true },
 	{ "PRDR", SMTP_EXT_PRDR, set_prdr, true },
 	{ "MT-PRIORITY", SMTP_EXT_MT_PRIORITY, set_priority, false },
 	{ "BY", SMTP_EXT_DELIVERBY, set_by, false },

@@ -182,13 +182,14 @@ reader_end(const struct reader *r)
  * that is not known is a row of a newer program, which had better not be
  * guessed at: it may forbid just what we would do.
  */
-enum wish { WISH_HOLD = 1, WISH_PRIORITY = 2, WISH_BY = 3, WISH_TLS = 4 };
+enum wish { WISH_HOLD = 1, WISH_PRIORITY = 2, WISH_BY = 3, WISH_TLS = 4,
+	WISH_OUTSIDE = 5 };
 
 static bool
 has_wishes(const struct smtp_wishes *w)
 {
 	return w->hold.n > 0 || w->has_priority || w->by_mode != '\0' ||
-	    w->requiretls;
+	    w->requiretls || w->outside;
 }
 
 static void
@@ -220,6 +221,11 @@ put_wishes(struct buf *b, const struct smtp_wishes *w)
 		put_u8(b, 0);
 		put_u8(b, 0);
 	}
+	if (w->outside) {
+		put_u8(b, WISH_OUTSIDE);
+		put_u8(b, 0);
+		put_u8(b, 0);
+	}
 }
 
 static bool
@@ -246,6 +252,9 @@ take_wish(unsigned tag, struct slice value, struct smtp_wishes *w)
 		    (w->by_mode == 'R' || w->by_mode == 'N');
 	case WISH_TLS:
 		w->requiretls = true;
+		return value.n == 0;
+	case WISH_OUTSIDE:
+		w->outside = true;
 		return value.n == 0;
 	default:
 		return false;

@@ -14,7 +14,7 @@
 	    "S: 250-CHUNKING", "S: 250-BINARYMIME", "S: 250-DSN",              \
 	    "S: 250-MT-PRIORITY MIXER", "S: 250-REQUIRETLS", "S: 250-ETRN",    \
 	    "S: 250-XFORWARD NAME ADDR PORT PROTO HELO SOURCE IDENT",          \
-	    "S: 250-XTRACE", "S: 250-XSOURCE", "S: 250-LIMITS RCPTMAX=4",      \
+	    "S: 250-XTRACE", "S: 250-XSOURCE", "S: 250-XOUTSIDE", "S: 250-LIMITS RCPTMAX=4",      \
 	    "S: 250-DELIVERBY", "S: 250-VRFY", "S: 250 HELP"
 #define EHELLO                                                                 \
 	"S: 220 mx.test ESMTP pneu", "C: EHLO a", "S: 250-mx.test",            \

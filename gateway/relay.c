@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: ISC */
+#include "gateway/relay.h"
+
+#include <errno.h>
+
+#include "common/auth/sasl.h"
+#include "common/base/log.h"
+
+/* One message on its way. */
+struct relay {
+	struct gateway *g;
+	struct smtp_session *s;
+	struct arena a;
+	struct outside o;
+	struct buf secret;
+	struct smtp_client *c;
+	struct smtp_client_rcpt *rcpts;
+	size_t n;
+	struct smtp_reply all; /* of all recipients; code 0: each has its own */
+};
+
+int
+relay_rcpt(
+    struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
+{
+	(void)r;
+	*reply = smtp_session_mail(s)->wishes.outside
+	    ? SMTP_REPLY(250, "2.1.5", "recipient ok")
+	    : SMTP_REPLY(
+		  550, "5.7.1", "the gateway sends for outside accounts only");
+	return 0;
+}
+
+/* Words and all, for as long as the session needs them. */
+static struct smtp_reply
+kept(struct smtp_session *s, struct smtp_reply reply)
+{
+	reply.text = arena_dup(smtp_session_tx_arena(s), reply.text);
+	if (reply.text.p == NULL)
+		return SMTP_REPLY(451, "4.3.1", "out of memory");
+	return reply;
+}
+
+static int
+fail(struct relay *r, int code, const char *enhanced, const char *what,
+    const char *why)
+{
+	r->all = smtp_reply_f(
+	    smtp_session_tx_arena(r->s), code, enhanced, "%s: %s", what, why);
+	return -EIO;
+}
+
+/* --- the account --- */
+
+static int
+find_account(struct relay *r)
+{
+	struct slice from = smtp_session_mail(r->s)->from.text;
+	int rc = outside_get(r->g->accounts, &r->a, from, &r->o);
+
+	if (rc == -ENOENT || (rc == 0 && *r->o.smtp.host == '\0'))
+		return fail(r, 550, "5.7.1", log_q(from),
+		    "no outside account that sends");
+	if (rc == 0)
+		rc = outside_secret(r->g->accounts, &r->o, &r->secret);
+	if (rc == 0 && !buf_put_char(&r->secret, '\0'))
+		rc = -ENOMEM;
+	if (rc != 0)
+		return fail(r, 451, "4.3.0", log_q(from), strerror(-rc));
+	return 0;
+}
+
+static int
+find_server(struct relay *r, struct net_addr **out, size_t *n)
+{
+	const char *host = r->o.smtp.host;
+	int rc = gateway_addresses(r->g, &r->a, &r->o.smtp, out, n);
+
+	return rc == 0 ? 0 : fail(r, 451, "4.4.3", host, "no address");
+}
+
+/* A password that is wrong now is the user's to mend: the queue waits. */
+static int
+cannot_open(struct relay *r, int rc, const struct smtp_reply *said)
+{
+	const char *host = r->o.smtp.host;
+
+	if (rc != -EPROTO || said->code < 400)
+		return fail(r, 451, "4.4.1", host, strerror(-rc));
+	r->all = smtp_reply_f(smtp_session_tx_arena(r->s), 451,
+	    said->code == 535 ? "4.7.8" : "4.4.0", "%s says %d %s", host,
+	    said->code, log_q(said->text));
+	return -EIO;
+}
+
+static int
+open_server(struct relay *r)
+{
+	static const enum smtp_client_tls modes[] = { SMTP_TLS_IMPLICIT,
+		SMTP_TLS_STARTTLS, SMTP_TLS_NONE };
+	const struct smtp_client_conf conf = {
+		.hostname = smtp_session_server(r->s)->hostname,
+		.tls_mode = modes[r->o.smtp.security],
+		.tls = r->g->tls,
+		.tls_name = r->o.smtp.host,
+		.sasl_user = r->o.user,
+		.sasl_password = r->secret.p,
+		.sasl = &sasl_smtp_client,
+		.reply_arena = &r->a,
+	};
+	struct smtp_reply said = { 0 };
+	struct net_addr *addrs;
+	size_t n;
+	int rc = find_server(r, &addrs, &n);
+
+	if (rc != 0)
+		return rc;
+	rc = -EHOSTUNREACH;
+	for (size_t i = 0; i < n; i++) {
+		said = (struct smtp_reply){ 0 };
+		rc = smtp_client_open(&r->c, &addrs[i], &conf, &said);
+		if (rc == 0 || rc == -EPROTO || rc == -ECANCELED)
+			break;
+	}
+	return rc == 0 ? 0 : cannot_open(r, rc, &said);
+}
+
+/* --- the message --- */
+
+static int
+recipients(struct relay *r)
+{
+	struct smtp_rcpt *const *v = smtp_session_rcpts(r->s, &r->n);
+
+	r->rcpts = arena_array(&r->a, r->n + 1, sizeof(*r->rcpts));
+	if (r->rcpts == NULL)
+		return fail(r, 451, "4.3.1", "gateway", "out of memory");
+	for (size_t i = 0; i < r->n; i++)
+		r->rcpts[i] =
+		    (struct smtp_client_rcpt){ .address = v[i]->to.text,
+			    .notify = v[i]->notify,
+			    .orcpt = v[i]->orcpt };
+	return 0;
+}
+
+static int
+exchange(struct relay *r, struct spool *body)
+{
+	const struct smtp_mail *m = smtp_session_mail(r->s);
+	const struct smtp_client_mail mail = { .from = m->from.text,
+		.size = spool_size(body),
+		.body = m->body,
+		.smtputf8 = m->smtputf8,
+		.ret = m->ret,
+		.envid = m->envid };
+	struct smtp_reply whole = { 0 }, final = { 0 };
+	int rc = smtp_client_deliver(
+	    r->c, &mail, r->rcpts, r->n, SLICE_EMPTY, body, &whole, &final);
+
+	if (rc != 0)
+		return fail(
+		    r, 451, "4.4.2", r->o.smtp.host, "the connection was lost");
+	if (!smtp_reply_is_positive(&whole)) {
+		r->all = kept(r->s, whole);
+		return -EIO;
+	}
+	return 0;
+}
+
+static void
+tell(const struct relay *r, const struct smtp_reply *replies)
+{
+	for (size_t i = 0; i < r->n; i++)
+		log_info("sent outside",
+		    "from=<%s> to=<%s> relay=%s code=%d reply=\"%s\"",
+		    log_q(smtp_session_mail(r->s)->from.text),
+		    log_q(r->rcpts[i].address), log_qs(r->o.smtp.host),
+		    replies[i].code, log_q(replies[i].text));
+}
+
+int
+relay_message(struct smtp_session *s, struct spool *body,
+    struct smtp_reply *replies, size_t n)
+{
+	struct relay r = { .g = smtp_session_server(s)->app,
+		.s = s,
+		.a = ARENA_INIT_MAX((size_t)4 << 20),
+		.secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2) };
+	int rc = recipients(&r);
+
+	if (rc == 0 && (rc = find_account(&r)) == 0 &&
+	    (rc = open_server(&r)) == 0)
+		rc = exchange(&r, body);
+	for (size_t i = 0; i < n; i++)
+		replies[i] = rc == 0 ? kept(s, r.rcpts[i].reply) : r.all;
+	tell(&r, replies);
+	smtp_client_free(&r.c);
+	buf_wipe(&r.secret);
+	arena_reset(&r.a);
+	return 0;
+}
