@@ -72,7 +72,7 @@ static int
 env_open(struct emb *e)
 {
 	unsigned flags = MDB_NOTLS | (e->readonly ? MDB_RDONLY : 0);
-	int dead, rc;
+	int dead, rc = 0;
 
 	for (size_t size = map_size(); size >= MAP_SIZE_MIN; size /= 4) {
 		if ((rc = mdb_env_create(&e->env)) != 0)
