@@ -9,7 +9,8 @@
  *   what was answered is there exactly once, with its octets, flags and UID;
  *   what was under way is there or not, and a copy, a rename and a delete are
  *   there whole or not at all; a moved message is at one of both places;
- *   nothing is torn, no UID is given twice, the store works on.
+ *   nothing is torn, no UID is given twice, the store works on;
+ *   where the database is lost besides, what was answered is in the blobs.
  *
  * Each message belongs to one actor, so what is expected is known exactly.
  *
@@ -130,6 +131,31 @@ is_chosen(struct sweep *s)
 }
 
 static void
+reindex(void *arg)
+{
+	struct store_conf conf = test_conf();
+	struct store_reindexed found_blobs;
+	struct buf err = BUF_INIT;
+
+	(void)arg;
+	CHECK_INT(store_reindex(&conf, &found_blobs, &err), 0);
+	buf_clear(&err);
+}
+
+/* The failure took the database too. */
+static void
+look_without_rows(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/data.mdb", test_dir);
+	if (store_test_failure[0] != '\0' || unlink(path) != 0)
+		return;
+	co_run(reindex, NULL);
+	here(verify_rebuilt);
+}
+
+static void
 look(struct sweep *s, const struct power_disk *d, enum power_mode mode)
 {
 	struct expected *before = NULL;
@@ -145,6 +171,8 @@ look(struct sweep *s, const struct power_disk *d, enum power_mode mode)
 	if (before != NULL)
 		*want = *before;
 	free(before);
+	if (s->at / PROCESSES % 12 == 1)
+		look_without_rows();
 	test_dir_remove();
 	s->p->states++;
 }
