@@ -209,7 +209,8 @@ make_pair(struct directory *d, const char *account, struct seal_args *in)
 	return status;
 }
 
-/* What comes in is sealed to the account from now on. */
+/* What comes in is sealed to the account from now on; what is there is for
+ * pneu-mailbox to seal. */
 static int
 choose(struct directory *d, struct accounts_account *v)
 {
@@ -251,5 +252,9 @@ cmd_account_seal(const struct conf *conf, int argc, char **argv)
 		return command_usage();
 	status = directory_run(conf, true, seal, &in);
 	secret_wipe(&in.secret);
-	return status;
+	if (status != EX_OK)
+		return status;
+	/* The other program does not know what was printed here. */
+	fflush(stdout);
+	return hand_over_mail("seal", in.address);
 }

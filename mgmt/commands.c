@@ -38,8 +38,8 @@ const struct command commands[] = {
 	    "[--enable|--disable] ADDRESS",
 	    "Change an account", cmd_account_set, false },
 	{ "account seal", "[--recovery] ADDRESS",
-	    "Make an account's key pair, to which its mail is sealed and which "
-	    "only its passwords open",
+	    "Seal an account's mail, also what is there, to a key that only its "
+	    "passwords open",
 	    cmd_account_seal, false },
 	{ "account recovery", "[--recovery|--remove] ADDRESS",
 	    "Print a new recovery key, which opens an account's sealed mail",

@@ -45,6 +45,8 @@ struct conf *command_conf_load(void);
  * after telling it.
  */
 int exec_beside(const char *program, char **argv);
+/* Become "pneu-mailbox VERB WORD"; the exit status of who could not. */
+int hand_over_mail(const char *verb, const char *word);
 
 /* The commands, by file: cmd_NOUN.c. */
 int cmd_account_add(const struct conf *conf, int argc, char **argv);

@@ -76,6 +76,20 @@ hand_over(const char *program, int argc, char **argv)
 }
 
 int
+hand_over_mail(const char *verb, const char *word)
+{
+	char name[] = "mail", *v = strdup(verb), *w = strdup(word);
+	char *argv[] = { name, v, w, NULL };
+	int status = EX_UNAVAILABLE;
+
+	if (v != NULL && w != NULL)
+		status = hand_over("pneu-mailbox", 3, argv);
+	free(v);
+	free(w);
+	return status;
+}
+
+int
 cmd_queue(const struct conf *conf, int argc, char **argv)
 {
 	(void)conf;
