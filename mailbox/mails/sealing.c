@@ -38,9 +38,20 @@ check_put(struct mails *m, const unsigned char check[static CHECK])
 		rc = store_commit_one(m->s, b);
 	}
 	store_batch_free(&b);
-	/* Another was first, or it may be ours after all. */
-	if (rc == STORE_ECONFLICT || rc == STORE_EUNKNOWN)
-		rc = check_compare(m, check);
+	return rc;
+}
+
+/* Another may be first, or an attempt of unknown outcome have done it. */
+static int
+check_keep(struct mails *m, const unsigned char check[static CHECK], bool first)
+{
+	unsigned attempts = 0;
+	int rc;
+
+	do {
+		if ((rc = check_compare(m, check)) == -ENOENT)
+			rc = first ? check_put(m, check) : 0;
+	} while (try_again(rc, &attempts));
 	return rc;
 }
 
@@ -54,9 +65,7 @@ server_key_take(struct mails *m, const struct seal_key *k, bool first)
 	if (rc == 0)
 		rc = seal_key_subkey(k, "mails check", check);
 	if (rc == 0)
-		rc = check_compare(m, check);
-	if (rc == -ENOENT)
-		rc = first ? check_put(m, check) : 0;
+		rc = check_keep(m, check, first);
 	m->has_server_key = rc == 0;
 	return rc;
 }

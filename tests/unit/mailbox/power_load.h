@@ -239,6 +239,7 @@ deliver_text(unsigned number, struct mails_target *t, size_t n)
 
 	text_of(&text, number);
 	if ((rc = mails_message_begin(mm, &msg)) == 0 &&
+	    (rc = mails_message_for(msg, ALICE)) == 0 &&
 	    (rc = mails_message_write(msg, buf_slice(&text))) == 0 &&
 	    (rc = mails_message_end(msg)) == 0)
 		rc = mails_deliver(msg, t, n);

@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include "common/base/clock.h"
 #include "mailbox/mails/check.h"
 
 #define MESSAGES 24
@@ -180,6 +181,7 @@ each_octet_counts(const char *end, unsigned flips)
 static void
 store_make(void)
 {
+	test_seal = (enum mails_sealing)random_below(3);
 	test_dir_new();
 	store_test_failure[0] = '\0';
 	here(fill);

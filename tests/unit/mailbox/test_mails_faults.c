@@ -40,7 +40,10 @@ static void
 faulty_body(void *arg)
 {
 	struct mails_conf conf = { .store = test_conf(),
-		.keep_s = test_keep_s };
+		.keep_s = test_keep_s,
+		.seal = test_seal,
+		.sealing = test_sealing,
+		.server_key = test_server_key };
 	struct buf err = BUF_INIT;
 	int rc = mails_open(&mm, &conf, &err);
 
@@ -110,6 +113,8 @@ faulty_load(uint64_t from, uint64_t to, int error)
 	power->fail_to = to;
 	power->fail_errno = error;
 	test_keep_s = from % 2 * 86400;
+	test_keys_make();
+	test_seal = (enum mails_sealing)(from % 3);
 	if (child(faulty_body, NULL) != 0)
 		fail_msg(
 		    "load with call %llu failing", (unsigned long long)from);

@@ -394,6 +394,7 @@ views_show_what_the_model_has(void **state)
 			if (strcmp(e.name, "embedded") == 0 && seed > 2)
 				continue;
 			e.conf.seed = chance = seed;
+			test_seal = (enum mails_sealing)(seed % 3);
 			print_message("seed %u, %s\n", seed, e.name);
 			mails_run_on(&e, random_operations);
 		}

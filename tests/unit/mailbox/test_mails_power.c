@@ -319,12 +319,13 @@ one_record(uint64_t seed)
 	uint64_t wanted = number_in("PNEU_POWER_STATES", STATES), states;
 	struct progress *p;
 
+	test_seal = (enum mails_sealing)(seed % 3);
 	if (path == NULL || !record_read(path))
 		record_make();
 	p = sweep_all(wanted, seed);
 	states = states_and_faults(p, &failure);
-	print_message("%llu states, seed %llu\n", (unsigned long long)states,
-	    (unsigned long long)seed);
+	print_message("%llu states, seed %llu, sealed: %d\n",
+	    (unsigned long long)states, (unsigned long long)seed, test_seal);
 	if (failure != NULL) {
 		path = path == NULL ? "/tmp/pneu-power.record" : path;
 		record_write(path);
@@ -335,6 +336,7 @@ one_record(uint64_t seed)
 		assert_true(states >= wanted);
 	munmap(p, PROCESSES * sizeof(*p));
 	power_end();
+	test_seal = MAILS_SEAL_NONE;
 }
 
 static void
