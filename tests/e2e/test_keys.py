@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: ISC
-"""Key pairs of accounts: the commands, and where a private key is in memory."""
+"""Key pairs of accounts: the commands, where a private key is in memory, and
+what opens sealed mail at which door."""
 import os
 import re
 import subprocess
 import unittest
 
+import test_mechanisms
+from imapraw import Imap
 from pneu import BUILD, PASSWORD, System, until
 from test_api import Api
 from test_cli import Case
@@ -278,6 +281,64 @@ class Tokens(Looking):
         self.s.stop("mailbox")
         self.addCleanup(self.s.start, "mailbox")
         self.assertEqual(self.in_files(b"mercurial", "mails"), [])
+
+
+class Doors(unittest.TestCase):
+    """Sealed mail, read after every mechanism that shows a secret; and told to
+    be sealed where what was shown opens nothing."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = s = System(programs=("guard", "mailbox"), accounts=("alice",),
+                           conf=dict(CHEAP, accounts=dict(
+                               CHEAP["accounts"], scram_sha1=True)))
+        cls.addClassCleanup(s.close)
+        s.pneu("account", "set", "--allow-cram-md5", ALICE)
+        s.pneu("password", "set", ALICE, input=PASSWORD + "\n")
+        s.pneu("password", "set", "--name", "phone", ALICE, input="phone\n")
+        c = s.imap()
+        c.append("INBOX", None, None, b"Subject: quick\r\n\r\nsilver1\r\n")
+        c.logout()
+        s.pneu("account", "seal", ALICE, input=PASSWORD + "\n")
+        # A key that came after the start is out of the sandbox.
+        s.restart("mailbox")
+
+    def test_each_mechanism_opens_it(self):
+        for door in (test_mechanisms.Imap, test_mechanisms.Pop3):
+            for name, client, version in test_mechanisms.MECHANISMS:
+                with self.subTest(door=door.__name__, mechanism=name,
+                                  client=client.__name__, tls=version), \
+                        door(self.s, version) as d:
+                    client(d, ALICE, PASSWORD)
+                    self.assertIn("silver1", self.read(d))
+
+    def read(self, door):
+        """The message, and the end of the session."""
+        door.say("RETR 1\r\nQUIT" if door.port == "pop3s" else
+                 "a EXAMINE INBOX\r\nb FETCH 1 BODY[TEXT]\r\nc LOGOUT")
+        return door.file.read().decode()
+
+    def test_what_is_told_without_a_key(self):
+        c = Imap(self.s.port["imaps"], tls=True)
+        self.addCleanup(c.close)
+        c.ok("LOGIN %s phone" % ALICE)
+        c.ok("SELECT INBOX")
+        for command in ("FETCH 1 ENVELOPE", "FETCH 1 BODYSTRUCTURE",
+                        "FETCH 1 BODY[]", "FETCH 1 BODY[HEADER]",
+                        "SEARCH TEXT silver1", "SEARCH SUBJECT quick",
+                        "SEARCH NOT SUBJECT nope", "SEARCH SENTSINCE 1-Jan-2020",
+                        "UID SEARCH RETURN (COUNT) BODY silver1"):
+            with self.subTest(command):
+                r = c.cmd(command)
+                self.assertEqual((r.status, r.code), ("NO", "NOPERM"), r)
+                self.assertNotRegex(b"".join(r.untagged), b"silver|quick")
+        for command in ("FETCH 1 (UID FLAGS RFC822.SIZE INTERNALDATE)",
+                        "SEARCH LARGER 1", "STORE 1 +FLAGS (\\Flagged)",
+                        "COPY 1 Trash"):
+            c.ok(command)
+        with test_mechanisms.Pop3(self.s) as d:
+            test_mechanisms.plain(d, ALICE, "phone")
+            self.assertTrue(self.read(d).startswith("-ERR [SYS/PERM] "))
 
 
 if __name__ == "__main__":
