@@ -25,6 +25,7 @@ int
 main(int argc, char **argv)
 {
 	static const char *const networks[] = { "msa.etrn_from",
+		"msa.xforward_from",
 		"msa.crowd_from", NULL };
 	static const struct service msa = {
 		.name = "msa",

@@ -341,7 +341,7 @@ msa_reload(const struct conf *conf)
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_AUTH |
-		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT |
+		    SMTP_EXT_LIMITS | SMTP_EXT_XCLIENT | SMTP_EXT_XFORWARD |
 		    SMTP_EXT_FUTURERELEASE | SMTP_EXT_MT_PRIORITY |
 		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN |
 		    SMTP_EXT_BURL,
@@ -351,6 +351,8 @@ msa_reload(const struct conf *conf)
 		.max_size = conf_size(conf, "msa.max_size"),
 		.xclient_from =
 		    conf_list(conf, "msa.xclient_from", &n_networks),
+		.xforward_from =
+		    conf_list(conf, "msa.xforward_from", &n_networks),
 		.max_recipients = (size_t)conf_int(conf, "msa.max_recipients"),
 		.max_mails = (unsigned)conf_int(conf, "msa.max_mails"),
 		.max_domains = (unsigned)conf_int(conf, "msa.max_domains"),

@@ -20,7 +20,8 @@ int
 main(int argc, char **argv)
 {
 	static const char *const networks[] = { "mta.priority_from",
-		"mta.etrn_from", "mta.crowd_from", NULL };
+		"mta.etrn_from",
+		"mta.xforward_from", "mta.crowd_from", NULL };
 	static const struct service mta = {
 		.name = "mta",
 		.summary = "receives mail by ESMTP",

@@ -95,22 +95,56 @@ on_quiet(struct smtp_session *s)
 }
 
 
+static void
+put_own_client(struct smtp_session *s, struct buf *b)
+{
+	char host[128];
+
+	net_addr_host(conn_peer(smtp_session_conn(s)), host);
+	buf_printf(b, " ADDR=%s%s PROTO=%s HELO=",
+	    strchr(host, ':') != NULL ? "IPV6:" : "", host,
+	    smtp_session_is_esmtp(s) ? "ESMTP" : "SMTP");
+	smtp_xtext_encode(smtp_session_helo(s), b);
+}
+
+/* What a listed peer said of its client, all of it. */
+static void
+put_their_client(const struct smtp_xforward *x, struct buf *b)
+{
+	const struct {
+		const char *name;
+		struct slice value;
+	} all[] = {
+		{ "NAME", x->name },
+		{ "ADDR", x->addr },
+		{ "PORT", x->port },
+		{ "PROTO", x->proto },
+		{ "HELO", x->helo },
+		{ "SOURCE", x->source },
+		{ "IDENT", x->ident },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		if (all[i].value.n == 0)
+			continue;
+		buf_printf(b, " %s=", all[i].name);
+		smtp_xtext_encode(all[i].value, b);
+	}
+}
+
 /* Postfix's XFORWARD attributes (XFORWARD_README), xtext where needed. */
 static const char *
 xforward(struct smtp_session *s)
 {
-	struct conn *c = smtp_session_conn(s);
-	struct buf b = BUF_INIT_MAX(4096);
+	struct buf b = BUF_INIT_MAX(8192);
 	struct slice text;
-	char host[128];
 
-	net_addr_host(conn_peer(c), host);
-	buf_printf(&b, "ADDR=%s%s PROTO=%s HELO=",
-	    strchr(host, ':') != NULL ? "IPV6:" : "", host,
-	    smtp_session_is_esmtp(s) ? "ESMTP" : "SMTP");
-	smtp_xtext_encode(smtp_session_helo(s), &b);
+	put_their_client(smtp_session_xforward(s), &b);
+	if (b.n == 0)
+		put_own_client(s, &b);
 	text = b.failed ? SLICE_EMPTY
-			: arena_dup(smtp_session_tx_arena(s), buf_slice(&b));
+			: arena_dup(smtp_session_tx_arena(s),
+			      slice_from(buf_slice(&b), 1));
 	buf_clear(&b);
 	return text.n == 0 ? NULL : text.p;
 }
@@ -455,12 +489,15 @@ mta_reload(const struct conf *conf)
 		    SMTP_EXT_8BITMIME | SMTP_EXT_SMTPUTF8 | SMTP_EXT_ENHANCED |
 		    SMTP_EXT_STARTTLS | SMTP_EXT_CHUNKING |
 		    SMTP_EXT_BINARYMIME | SMTP_EXT_DSN | SMTP_EXT_LIMITS |
-		    SMTP_EXT_XCLIENT | SMTP_EXT_PRDR | SMTP_EXT_MT_PRIORITY |
+		    SMTP_EXT_XCLIENT | SMTP_EXT_XFORWARD | SMTP_EXT_PRDR |
+		    SMTP_EXT_MT_PRIORITY |
 		    SMTP_EXT_DELIVERBY | SMTP_EXT_REQUIRETLS | SMTP_EXT_ETRN,
 		.tls = service_tls(),
 		.max_size = conf_size(conf, "mta.max_size"),
 		.xclient_from =
 		    conf_list(conf, "mta.xclient_from", &n_networks),
+		.xforward_from =
+		    conf_list(conf, "mta.xforward_from", &n_networks),
 		.by_min_s = conf_duration_ms(conf, "mta.deliverby_min") / 1000,
 		.priority_from =
 		    conf_list(conf, "mta.priority_from", &n_networks),

@@ -171,6 +171,9 @@ const struct conf_setting conf_settings[] = {
 	{ "mta.xclient_from", CONF_LIST, "", 0, 0, NULL,
 	    "Peers (addresses, networks, unix) that may speak for others by "
 	    "XCLIENT" },
+	{ "mta.xforward_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks, unix) that may say by XFORWARD whose "
+	    "mail they pass on, for logs and guard" },
 	{ "mta.timeout", CONF_DURATION, "5m", S, 24 * H, NULL,
 	    "Wait for a command (RFC 5321 4.5.3.2.7) and for data" },
 
@@ -334,6 +337,9 @@ const struct conf_setting conf_settings[] = {
 	{ "msa.xclient_from", CONF_LIST, "", 0, 0, NULL,
 	    "Peers (addresses, networks, unix) that may speak for others by "
 	    "XCLIENT" },
+	{ "msa.xforward_from", CONF_LIST, "", 0, 0, NULL,
+	    "Peers (addresses, networks, unix) that may say by XFORWARD whose "
+	    "mail they pass on, for logs" },
 	{ "msa.spool_dir", CONF_STRING, "spool/msa", 0, 0, NULL,
 	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
 

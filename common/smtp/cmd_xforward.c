@@ -3,6 +3,7 @@
  * Holds until the transaction that follows has ended. */
 #include <errno.h>
 
+#include "common/base/log.h"
 #include "common/mail/charset.h"
 #include "common/smtp/session.h"
 
@@ -78,5 +79,9 @@ cmd_xforward(struct smtp_session *s, struct slice args)
 		return session_say(s, 452, "4.3.1", "Out of memory");
 	if (rc != 0)
 		return session_refuse(s, 501, "5.5.4", "Bad attribute");
+	if (!session_is_lmtp(s))
+		log_info("xforward", "name=%s addr=%s helo=%s ident=%s",
+		    log_q(s->xforward.name), log_q(s->xforward.addr),
+		    log_q(s->xforward.helo), log_q(s->xforward.ident));
 	return session_say(s, 250, "2.0.0", "OK");
 }

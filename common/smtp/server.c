@@ -309,6 +309,8 @@ smtp_serve(const struct smtp_server *srv, struct conn *c)
 	s->state = STATE_START;
 	s->started_ms = clock_mono_ms();
 	settle(s, srv);
+	s->may_xforward = srv->xforward_from != NULL &&
+	    net_addr_is_listed(conn_peer(c), srv->xforward_from);
 	s->may_xclient = srv->xclient_from != NULL &&
 	    net_addr_is_listed(conn_peer(c), srv->xclient_from);
 	s->normalises = s->decoder.normalise = srv->normalise_from != NULL &&

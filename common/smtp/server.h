@@ -114,7 +114,8 @@ struct smtp_handler {
  *  - REQUIRETLS is offered under TLS only, and in LMTP where nothing crosses a
  *    wire.
  *  - XFORWARD, XTRACE= and, in LMTP, FUTURERELEASE and ETRN are taken from loopback and
- *    Unix peers only; FUTURERELEASE not at all in ESMTP (RFC 4865 4.2 2).
+ *    Unix peers only, XFORWARD from those of xforward_from too; FUTURERELEASE
+ *    not at all in ESMTP (RFC 4865 4.2 2).
  *  - 4xx and 5xx get " [ref ID]" where it lacks one: the transaction's id, or
  *    outside of any the connection's.
  */
@@ -141,10 +142,11 @@ struct smtp_server {
 	int64_t timeout_ms;     /* for a command; for progress of a message */
 	int64_t session_ms;     /* whole session; 0: no limit */
 	int64_t greet_pause_ms; /* before the banner, for early talkers */
-	/* Peers that may speak for others by XCLIENT, and those whose bare LF
-	 * counts as CRLF: networks as net_addr_is_listed takes them; NULL:
-	 * none. */
-	const char *const *xclient_from, *const *normalise_from;
+	/* Peers that may speak for others by XCLIENT, those that may say by
+	 * XFORWARD whose mail it is, and those whose bare LF counts as CRLF:
+	 * networks as net_addr_is_listed takes them; NULL: none. */
+	const char *const *xclient_from, *const *xforward_from;
+	const char *const *normalise_from;
 	const char *spool_dir;
 	void *app; /* the program's */
 };

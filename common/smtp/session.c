@@ -42,6 +42,12 @@ auth_is_offered(struct smtp_session *s)
 	return mechanisms != NULL && mechanisms[0] != '\0';
 }
 
+static bool
+is_our_own(const struct smtp_session *s)
+{
+	return session_is_lmtp(s) && net_addr_is_loopback(conn_peer(s->conn));
+}
+
 /* RFC 4865 4.2 2: submission only; and from msa to the queue. */
 static bool
 may_hold(const struct smtp_session *s)
@@ -73,10 +79,12 @@ session_offered(struct smtp_session *s)
 		ext &= ~(unsigned)SMTP_EXT_BURL;
 	if (!s->may_xclient)
 		ext &= ~(unsigned)SMTP_EXT_XCLIENT;
-	/* Both speak for somebody else: from our own programs only. */
-	if (!session_is_lmtp(s) || !net_addr_is_loopback(conn_peer(s->conn)))
-		ext &= ~(unsigned)(SMTP_EXT_XFORWARD | SMTP_EXT_XTRACE |
-		    SMTP_EXT_XSOURCE | SMTP_EXT_XOUTSIDE);
+	/* Our own programs speak for others; who is listed may say for whom. */
+	if (!is_our_own(s))
+		ext &= ~(unsigned)(SMTP_EXT_XTRACE | SMTP_EXT_XSOURCE |
+		    SMTP_EXT_XOUTSIDE);
+	if (!is_our_own(s) && !s->may_xforward)
+		ext &= ~(unsigned)SMTP_EXT_XFORWARD;
 	/* RFC 8689 2; to our own on this machine there is no wire. */
 	if (!conn_is_tls(s->conn) &&
 	    !(session_is_lmtp(s) && net_addr_is_loopback(conn_peer(s->conn))))

@@ -37,6 +37,7 @@ struct smtp_session {
 	char helo[256];
 	char xclient_helo[256]; /* in place of what he says; or "" */
 	bool may_xclient;       /* the peer, as it connected */
+	bool may_xforward;      /* likewise */
 	bool normalises;        /* its bare LF, likewise */
 	bool is_esmtp; /* EHLO or LHLO */
 	const char *account;

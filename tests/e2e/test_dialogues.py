@@ -27,7 +27,8 @@ LIMIT = 102400 # octets, everywhere
 CONF = {
     "mta": {"max_errors": 1000, "max_per_address": 10000, "max_size": LIMIT,
             "etrn_from": ["127.0.0.2"], "xclient_from": ["127.0.0.2"],
-            "proxy_from": ["127.0.0.5"], "max_domains": 1},
+            "xforward_from": ["127.0.0.2"], "proxy_from": ["127.0.0.5"],
+            "max_domains": 1},
     "msa": {"max_size": LIMIT, "etrn_from": ["127.0.0.2"],
             "xclient_from": ["127.0.0.2"], "proxy_from": ["127.0.0.5"]},
     "mailbox": {"max_size": LIMIT, "xclient_from": ["unix"]},

@@ -256,6 +256,26 @@ class GuardBehindPostfix(unittest.TestCase):
         self.assertIn(" client=127.0.0.1 helo=", line)
 
 
+class MtaBehindPostfix(unittest.TestCase):
+    """Postfix passes mail on to our mta and says by XFORWARD whose it is;
+    guard hears of it."""
+
+    def test_xforward(self):
+        s = System(programs=("guard", "mailbox", "qm", "mta"),
+                   conf={"mta": {"xforward_from": ["127.0.0.1"]}})
+        self.addCleanup(s.close)
+        with peers.Postfix(s.port["smtp"],
+                           "smtp_send_xforward_command = yes\n") as peer:
+            with smtplib.SMTP("127.0.0.1", peer.port, "first.test",
+                              timeout=PATIENCE) as c:
+                c.sendmail("x@else.test", ["bob@example.test"],
+                           message(b"forwarded"))
+            s.wait_message("bob", b"Subject: forwarded")
+        self.assertRegex(s.log("guard"), r"rcpt=<bob@\S* .* "
+                         r"client=127\.0\.0\.1 helo=first\.test")
+        self.assertRegex(s.log("mta"), r"xforward .*helo=first\.test ident=\S")
+
+
 class MailboxBehindBoth(unittest.TestCase):
     """Both hand mail to our mailbox by LMTP."""
 
