@@ -36,6 +36,7 @@ ETRN                  x     x       x     x        x         -      -       x
 AUTH                  -     -       -     x        x         -      -       -
 XWHO                  -     -       -     -        -         -      x       -
 XSOURCE               -     -       -     -        -         -      x       -
+XOUTSIDE              -     -       -     -        -         -      -       x
 """
 # Said by the rows of others' work, listed where that is configured.
 MORE = {"BURL"}
