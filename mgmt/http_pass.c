@@ -3,9 +3,12 @@
 
 #include <errno.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/net/service.h"
 
 #define CONNECT_MS 5000
+#define TICK_MS 2000
 #define WAIT_MS ((int64_t)5 * 60 * 1000) /* a long search says nothing */
 #define BODY_MAX ((uint64_t)256 << 20)	 /* the other has its own limit */
 
@@ -57,7 +60,13 @@ put_head(struct http_exchange *x, struct buf *b)
 	else if (h->has_length)
 		buf_printf(b, "Content-Length: %llu\r\n",
 		    (unsigned long long)h->length);
-	buf_put_str(b, "Connection: close\r\n\r\n");
+	/* A WebSocket (RFC 6455 4.1), of which we pass on what the server
+	 * says; nothing is wanted of the client. */
+	if (slice_eq_str_nocase(http_head_get(h, "Upgrade"), "websocket"))
+		buf_put_str(
+		    b, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	else
+		buf_put_str(b, "Connection: close\r\n\r\n");
 }
 
 /* 0, an error of reading (http_body_read), or 1: the other side takes no more,
@@ -93,6 +102,21 @@ pass_request(struct http_exchange *x, struct conn *to)
 	return rc != 0 ? rc : pass_body(x, to);
 }
 
+/* Something came, or nothing more will: events may be silent for long, and must
+ * not hold up a shutdown. */
+static bool
+wait_reply(struct conn *from)
+{
+	int64_t until_ms = clock_mono_ms() + WAIT_MS;
+	int rc;
+
+	do {
+		rc = conn_wait_input(from, NULL, TICK_MS);
+	} while (rc == -ETIMEDOUT && !service_is_draining() &&
+	    clock_mono_ms() < until_ms);
+	return rc == 1;
+}
+
 /* Returns how many octets came. */
 static uint64_t
 pass_reply(struct http_exchange *x, struct conn *from)
@@ -101,7 +125,8 @@ pass_reply(struct http_exchange *x, struct conn *from)
 	uint64_t total = 0;
 
 	conn_set_deadline(x->c, -1);
-	while (x->rc == 0 && conn_peek(from, &piece) == 0) {
+	while (x->rc == 0 && wait_reply(from) &&
+	    conn_peek(from, &piece) == 0) {
 		x->begun = x->close = true;
 		x->rc = conn_write(x->c, piece);
 		total += piece.n;

@@ -252,6 +252,9 @@ const struct conf_setting conf_settings[] = {
 	{ "mailbox.xclient_from", CONF_LIST, "", 0, 0, NULL,
 	    "Peers (addresses, networks, unix) that may speak for others by "
 	    "XCLIENT" },
+	{ "mailbox.test_inbox", CONF_BOOL, "false", 0, 0, NULL,
+	    "For test systems: serve the paths of Inbucket's REST API v1, by "
+	    "which anybody reads and deletes anybody's mail" },
 	{ "mailbox.spool_dir", CONF_STRING, "spool/mailbox", 0, 0, NULL,
 	    "Folder for bodies over 256 KiB while they pass; unlinked files" },
 

@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "mailbox/api/api_impl.h"
+#include "mailbox/api/api_inbucket.h"
 
 #define DEPTH_MAX 20 /* of JSON */
 #define MEMORY ((size_t)16 << 20) /* of one request */
@@ -316,6 +317,18 @@ run(struct api_call *c)
 		api_errno(c, rc);
 }
 
+static const struct api_route *
+find_route(struct api_call *c, struct slice path, unsigned *allow)
+{
+	const struct api_route *r = api_route_find(
+	    api_routes, c->x->head.method, path, c->a, c->param, allow);
+
+	if (r != NULL || *allow != 0 || !c->env->test_inbox)
+		return r;
+	return api_route_find(api_inbucket_routes, c->x->head.method, path,
+	    c->a, c->param, allow);
+}
+
 static void
 handle(struct http_exchange *x)
 {
@@ -328,9 +341,8 @@ handle(struct http_exchange *x)
 	find_token(&c);
 	if (!answer_cors(&c)) {
 		if (slice_starts(path, API_ROOT "/"))
-			c.route = api_route_find(x->head.method,
-			    slice_from(path, strlen(API_ROOT)), c.a, c.param,
-			    &allow);
+			c.route = find_route(
+			    &c, slice_from(path, strlen(API_ROOT)), &allow);
 		if (c.route == NULL)
 			reply_no_route(&c, allow);
 		else
@@ -377,6 +389,7 @@ api_start(
 		.mails = mails,
 		.accounts = accounts,
 		.plaintext_login = conf_bool(conf, "mailbox.plaintext_login"),
+		.test_inbox = conf_bool(conf, "mailbox.test_inbox"),
 		.rate = conf_int(conf, "mailbox.http_rate"),
 		.session_s =
 		    conf_duration_ms(conf, "mailbox.http_session") / 1000,

@@ -50,21 +50,6 @@ image_type(struct slice type)
 	return NULL;
 }
 
-static int
-read_part(struct page *p, const struct mails_part *part, struct buf *out)
-{
-	struct api_reader r;
-	struct slice piece;
-	int rc = api_reader_init(&r, p->v, p->seq, part);
-
-	while (rc == 0 && (rc = api_reader_next(&r, &piece)) == 0 &&
-	    piece.n > 0)
-		if (!buf_put_slice(out, piece))
-			rc = -E2BIG;
-	api_reader_clear(&r);
-	return rc;
-}
-
 /* "data:image/png;base64,...", as it is. */
 static bool
 put_data(struct slice src, struct buf *out)
@@ -98,7 +83,7 @@ put_part(struct page *p, struct slice id, struct buf *out)
 		    api_part_info(p->v, p->seq, p->c->a, part, &info) != 0 ||
 		    !slice_eq(info.content_id, id))
 			continue;
-		if (read_part(p, part, &octets) != 0)
+		if (api_part_octets(p->v, p->seq, part, &octets) != 0)
 			break;
 		good = buf_printf(out, "data:%s;base64,", type) &&
 		    base64_encode(out, buf_slice(&octets));

@@ -17,6 +17,8 @@
  *   api_send.c        /send and /drafts: handed over to msa, or kept
  *   api_events.c      what changes, as it does
  *   api_html.c        the HTML of a message, made harmless
+ *   api_inbucket.c    Inbucket's paths
+ *   api_websocket.c   and its monitor
  *   api_change.c      flags, move, copy, delete, undelete
  */
 #ifndef PNEU_MAILBOX_API_API_IMPL_H
@@ -38,6 +40,7 @@ struct api_env {
 	struct mails *mails;
 	struct accounts *accounts;
 	bool plaintext_login;
+	bool test_inbox; /* Inbucket's paths, without a sign-in */
 	int64_t rate; /* requests a minute; 0: any number */
 	int64_t session_s; /* how long a session lives */
 	const char *msa, *run_dir;   /* msa.api */
@@ -115,11 +118,11 @@ struct api_route {
 };
 extern const struct api_route api_routes[]; /* ends with a NULL path */
 extern const size_t api_n_routes;
-/* The route of method and path, with the parameters; NULL: none, and then
- * *allow has the methods that the path knows. */
-const struct api_route *api_route_find(enum http_method method,
-    struct slice path, struct arena *a, struct slice param[API_PARAMS],
-    unsigned *allow);
+/* The route of method and path in such a table, with the parameters; NULL:
+ * none, and then *allow has the methods that the path knows. */
+const struct api_route *api_route_find(const struct api_route *table,
+    enum http_method method, struct slice path, struct arena *a,
+    struct slice param[API_PARAMS], unsigned *allow);
 
 /* The OpenAPI document. */
 struct slice api_openapi(void);

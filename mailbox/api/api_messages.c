@@ -504,19 +504,29 @@ put_header(struct api_call *c, struct mails_view *v, uint32_t seq,
 }
 
 int
+api_message_json(
+    struct api_call *c, struct mails_view *v, uint32_t seq, json_t **out)
+{
+	struct mails_summary sum;
+	int rc;
+
+	if ((rc = summary_json(v, seq, c->a, &sum, out)) == 0 &&
+	    (rc = put_header(c, v, seq, &sum, *out)) == 0)
+		rc = put_parts(c, v, seq, &sum, *out);
+	return rc;
+}
+
+int
 api_message_get(struct api_call *c)
 {
 	struct mails_view *v = NULL;
-	struct mails_summary sum;
 	json_t *j = NULL;
 	uint32_t seq;
 	int rc;
 
 	if ((rc = api_view(c, &v)) == 0 &&
 	    (rc = api_message(c, v, &seq)) == 0 &&
-	    (rc = summary_json(v, seq, c->a, &sum, &j)) == 0 &&
-	    (rc = put_header(c, v, seq, &sum, j)) == 0 &&
-	    (rc = put_parts(c, v, seq, &sum, j)) == 0)
+	    (rc = api_message_json(c, v, seq, &j)) == 0)
 		rc = api_json(c, 200, json_incref(j));
 	json_decref(j);
 	mails_view_close(&v);

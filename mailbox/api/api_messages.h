@@ -7,7 +7,7 @@
 
 #include "common/mail/param.h"
 #include "common/mail/transfer.h"
-#include "mailbox/mails/mails.h"
+#include "mailbox/api/api_impl.h"
 
 /* The flag of that name in the API ("seen"); 0: it is a keyword. */
 uint32_t api_flag(const char *name);
@@ -42,6 +42,17 @@ int api_reader_init(struct api_reader *r, struct mails_view *v, uint32_t seq,
 /* The next octets, valid until the next call; empty at the end. May wait. */
 int api_reader_next(struct api_reader *r, struct slice *piece);
 void api_reader_clear(struct api_reader *r);
+
+/* All of what getMessage tells. */
+int api_message_json(
+    struct api_call *c, struct mails_view *v, uint32_t seq, json_t **out);
+/* Replies with the message, or the part of the path. */
+int api_send_raw(struct api_call *c, struct mails_view *v, uint32_t seq,
+    const char *type);
+int api_send_part(struct api_call *c, struct mails_view *v, uint32_t seq);
+/* The octets of a part, decoded. -E2BIG: `out` is full. */
+int api_part_octets(struct mails_view *v, uint32_t seq,
+    const struct mails_part *part, struct buf *out);
 
 /* A text part in UTF-8, appended; *cut: `out` was full before its end. */
 int api_part_text(struct mails_view *v, uint32_t seq,

@@ -72,6 +72,22 @@ api_reader_clear(struct api_reader *r)
 	buf_clear(&r->out);
 }
 
+int
+api_part_octets(struct mails_view *v, uint32_t seq,
+    const struct mails_part *part, struct buf *out)
+{
+	struct api_reader r;
+	struct slice piece;
+	int rc = api_reader_init(&r, v, seq, part);
+
+	while (rc == 0 && (rc = api_reader_next(&r, &piece)) == 0 &&
+	    piece.n > 0)
+		if (!buf_put_slice(out, piece))
+			rc = -E2BIG;
+	api_reader_clear(&r);
+	return rc;
+}
+
 /* --- ranges --- */
 
 struct range {
@@ -153,8 +169,9 @@ begin(struct api_call *c, const char *type, uint64_t total, struct range *r)
 
 /* --- the message --- */
 
-static int
-send_raw(struct api_call *c, struct mails_view *v, uint32_t seq)
+int
+api_send_raw(struct api_call *c, struct mails_view *v, uint32_t seq,
+    const char *type)
 {
 	struct mails_row row;
 	struct range r;
@@ -166,7 +183,7 @@ send_raw(struct api_call *c, struct mails_view *v, uint32_t seq)
 		return rc;
 	if ((chunk = arena_alloc(c->a, CHUNK)) == NULL)
 		return -ENOMEM;
-	if ((rc = begin(c, "message/rfc822", row.size, &r)) != 0)
+	if ((rc = begin(c, type, row.size, &r)) != 0)
 		return rc;
 	while (r.size > 0 && c->x->head.method != HTTP_HEAD) {
 		rc = mails_read(v, seq, r.from, chunk,
@@ -192,7 +209,7 @@ api_message_raw(struct api_call *c)
 	int rc;
 
 	if ((rc = api_view(c, &v)) == 0 && (rc = api_message(c, v, &seq)) == 0)
-		rc = send_raw(c, v, seq);
+		rc = api_send_raw(c, v, seq, "message/rfc822");
 	mails_view_close(&v);
 	if (rc == -ENOENT)
 		return api_problem(c, "no-such-message", NULL);
@@ -288,8 +305,8 @@ type_of(struct api_call *c, const struct mails_part *part)
 					       : type;
 }
 
-static int
-send_part(struct api_call *c, struct mails_view *v, uint32_t seq)
+int
+api_send_part(struct api_call *c, struct mails_view *v, uint32_t seq)
 {
 	struct mails_summary sum;
 	struct api_part info;
@@ -323,7 +340,7 @@ api_message_part(struct api_call *c)
 	int rc;
 
 	if ((rc = api_view(c, &v)) == 0 && (rc = api_message(c, v, &seq)) == 0)
-		rc = send_part(c, v, seq);
+		rc = api_send_part(c, v, seq);
 	mails_view_close(&v);
 	if (rc == -ENOENT)
 		return api_problem(c, "no-such-message", NULL);

@@ -67,7 +67,7 @@ problem_find(const char *code)
 static int
 send_json(struct api_call *c, int status, const char *type, json_t *j)
 {
-	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
 
 	json_decref(j);
 	if (text == NULL)

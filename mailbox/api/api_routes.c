@@ -96,15 +96,16 @@ fits(const char *pattern, struct slice path, struct slice param[API_PARAMS])
 }
 
 const struct api_route *
-api_route_find(enum http_method method, struct slice path, struct arena *a,
-    struct slice param[API_PARAMS], unsigned *allow)
+api_route_find(const struct api_route *table, enum http_method method,
+    struct slice path, struct arena *a, struct slice param[API_PARAMS],
+    unsigned *allow)
 {
 	enum http_method as = method == HTTP_HEAD ? HTTP_GET : method;
 	const struct api_route *found = NULL;
 	struct slice raw[API_PARAMS] = { { 0 } };
 
 	*allow = 0;
-	for (const struct api_route *r = api_routes; r->path; r++) {
+	for (const struct api_route *r = table; r->path; r++) {
 		struct slice got[API_PARAMS] = { { 0 } };
 
 		if (!fits(r->path, path, got))

@@ -548,7 +548,7 @@ class OneAddress(unittest.TestCase):
 
     def setUp(self):
         self.system = System(programs=("mailbox",), conf={
-            "mailbox": {"http": "unix:api.sock"},
+            "mailbox": {"http": "unix:api.sock", "test_inbox": True},
             "mgmt": {"https": "127.0.0.1:1"}})
         self.addCleanup(self.system.close)
         listeners = [listening_socket() for _ in range(2)]
@@ -574,6 +574,20 @@ class OneAddress(unittest.TestCase):
         self.process.terminate()
         self.assertEqual(self.process.wait(PATIENCE), 0)
         self.assertNotIn("Sanitizer", self.system.log("http"))
+
+    def test_events_and_websockets_pass(self):
+        from test_api_send import Stream
+        from test_inbucket import WebSocket
+        api = Api(self.port)
+        api.sign_in()
+        events = Stream(api)
+        socket_ = WebSocket(self.port, "/api/v1/monitor/messages/alice")
+        self.addCleanup(events.close)
+        self.addCleanup(socket_.close)
+        self.assertEqual(events.next()[0], "ready")
+        deliver(self.system, "alice", MAIL % (1, 1, 1))
+        self.assertEqual(events.next()[1]["subject"], "Grüße 1")
+        self.assertEqual(socket_.message()["subject"], "Grüße 1")
 
     def test_tls(self):
         for port, secure in ((self.tls_port, True), (self.port, False)):

@@ -165,8 +165,8 @@ paths_find_routes(void **state)
 		struct arena a = ARENA_INIT_MAX(0);
 		struct slice param[API_PARAMS] = { { 0 } };
 		unsigned allow;
-		const struct api_route *r = api_route_find(finds[i].method,
-		    slice_str(finds[i].path), &a, param, &allow);
+		const struct api_route *r = api_route_find(api_routes,
+		    finds[i].method, slice_str(finds[i].path), &a, param, &allow);
 
 		if ((r != NULL) != (finds[i].id != NULL) ||
 		    allow != finds[i].allow)
