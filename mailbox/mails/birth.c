@@ -4,8 +4,21 @@
 #include <errno.h>
 
 #define MAGIC "\x8ePNB"
+#define LONG 255
 
 /* --- writing --- */
+
+static void
+octets_put(struct buf *out, size_t n)
+{
+	if (n < LONG) {
+		buf_put_char(out, (char)n);
+		return;
+	}
+	buf_put_char(out, (char)LONG);
+	buf_put_char(out, (char)(n >> 8));
+	buf_put_char(out, (char)n);
+}
 
 /* One that is too long is none that any row could have. */
 static void
@@ -14,24 +27,36 @@ field_put(struct buf *out, char kind, struct slice value)
 	if (value.n > UINT16_MAX)
 		return;
 	buf_put_char(out, kind);
-	buf_put_char(out, (char)(value.n >> 8));
-	buf_put_char(out, (char)value.n);
+	octets_put(out, value.n);
 	buf_put_slice(out, value);
+}
+
+static void
+date_field_put(struct buf *out, int64_t date)
+{
+	char octets[8];
+	size_t skip = 0;
+
+	put_be64(octets, (uint64_t)date);
+	/* Not those that only repeat the sign. */
+	while (skip < 7 && octets[skip] == (date < 0 ? '\xff' : '\0') &&
+	    ((octets[skip + 1] & 0x80) != 0) == (date < 0))
+		skip++;
+	field_put(out, 'd', slice(octets + skip, 8 - skip));
 }
 
 static void
 fields_put(struct buf *out, const struct birth *b)
 {
-	char number[8];
+	char flags[4];
 
 	field_put(out, 'a', b->account);
 	if (b->mailbox.n > 0 && !slice_eq(b->mailbox, SLICE_LIT("INBOX")))
 		field_put(out, 'm', b->mailbox);
-	put_be64(number, (uint64_t)b->internaldate);
-	field_put(out, 'd', slice(number, 8));
-	put_be32(number, b->flags);
+	date_field_put(out, b->internaldate);
+	put_be32(flags, b->flags);
 	if (b->flags != 0)
-		field_put(out, 'f', slice(number, 4));
+		field_put(out, 'f', slice(flags, 4));
 	for (size_t i = 0; i < b->n_keywords; i++)
 		field_put(out, 'k', b->keywords[i]);
 	if (b->wrap.n > 0)
@@ -41,20 +66,20 @@ fields_put(struct buf *out, const struct birth *b)
 bool
 birth_put(struct buf *out, const struct birth *b)
 {
-	size_t at = out->n, n;
+	struct buf fields = BUF_INIT;
+	size_t at = out->n;
 
-	buf_put(out, "\0", 2);
-	fields_put(out, b);
-	if (out->failed)
-		return false;
-	n = out->n - at - 2;
-	if (n > UINT16_MAX || out->n + BIRTH_TAIL > BIRTH_MAX) {
-		buf_truncate(out, at);
-		return true;
+	fields_put(&fields, b);
+	if (fields.failed)
+		out->failed = true;
+	if (fields.n <= UINT16_MAX) {
+		octets_put(out, fields.n);
+		buf_put_slice(out, buf_slice(&fields));
 	}
-	out->p[at] = (char)(n >> 8);
-	out->p[at + 1] = (char)n;
-	return true;
+	buf_clear(&fields);
+	if (out->n + BIRTH_TAIL > BIRTH_MAX)
+		buf_truncate(out, at);
+	return !out->failed;
 }
 
 bool
@@ -89,13 +114,31 @@ take(struct slice *rest, size_t n, struct slice *out)
 }
 
 static bool
-take_be16(struct slice *rest, size_t *n)
+take_octets(struct slice *rest, size_t *n)
 {
 	struct slice s;
 
+	if (!take(rest, 1, &s))
+		return false;
+	*n = (unsigned char)s.p[0];
+	if (*n < LONG)
+		return true;
 	if (!take(rest, 2, &s))
 		return false;
 	*n = (size_t)(unsigned char)s.p[0] << 8 | (unsigned char)s.p[1];
+	return true;
+}
+
+static bool
+date_of(struct slice value, int64_t *out)
+{
+	char octets[8];
+
+	if (value.n == 0 || value.n > sizeof(octets))
+		return false;
+	memset(octets, (value.p[0] & 0x80) != 0 ? 0xff : 0, sizeof(octets));
+	memcpy(octets + sizeof(octets) - value.n, value.p, value.n);
+	*out = (int64_t)get_be64(octets);
 	return true;
 }
 
@@ -110,10 +153,7 @@ field_take(struct birth *b, char kind, struct slice value)
 		b->mailbox = value;
 		return value.n > 0;
 	case 'd':
-		if (value.n != 8)
-			return false;
-		b->internaldate = (int64_t)get_be64(value.p);
-		return true;
+		return date_of(value, &b->internaldate);
 	case 'f':
 		if (value.n != 4)
 			return false;
@@ -140,10 +180,10 @@ birth_next(struct slice *rest, struct birth *out)
 	*out = (struct birth){ .mailbox = SLICE_LIT("INBOX") };
 	if (rest->n == 0)
 		return 0;
-	if (!take_be16(rest, &n) || !take(rest, n, &fields))
+	if (!take_octets(rest, &n) || !take(rest, n, &fields))
 		return -EBADMSG;
 	while (fields.n > 0)
-		if (!take(&fields, 1, &kind) || !take_be16(&fields, &n) ||
+		if (!take(&fields, 1, &kind) || !take_octets(&fields, &n) ||
 		    !take(&fields, n, &value) ||
 		    !field_take(out, kind.p[0], value))
 			return -EBADMSG;

@@ -4,15 +4,16 @@
  * again from blobs alone (rebuild.c). It stands behind all else in the blob:
  *
  *	one record for each target:
- *		octets of the fields (2)
- *		fields: kind (1), octets (2), value
+ *		octets of the fields
+ *		fields: kind (1), octets, value
  *	tail, 8: 0x8e "PNB", octets of all this with the tail (4)
  *
- * Kinds: 'a' account; 'm' mailbox (without it: INBOX); 'd' INTERNALDATE, 8;
- * 'f' system flags, 4; 'k' a keyword; 'w' the message's key, wrapped for this
- * account: enum wrap_kind (1), then as in its row. Others are passed over. What
- * a blob without a birth ends with, the size of a message, never begins like
- * the tail.
+ * «Octets» are one up to 254, else 255 and two. Kinds: 'a' account; 'm' mailbox
+ * (without it: INBOX); 'd' INTERNALDATE, as few octets as it needs, the first
+ * with the sign; 'f' system flags, 4; 'k' a keyword; 'w' the message's key,
+ * wrapped for this account: enum wrap_kind (1), then as in its row. Others are
+ * passed over. What a blob without a birth ends with, the size of a message,
+ * never begins like the tail.
  */
 #ifndef PNEU_MAILBOX_MAILS_BIRTH_H
 #define PNEU_MAILBOX_MAILS_BIRTH_H

@@ -139,8 +139,8 @@ blob_close(struct blob *b)
 	free(b->whole);
 }
 
-/* What a blob of few targets has behind the frames. */
-#define ROOM_FOR_BIRTH 512
+/* What a blob of some dozens of targets has behind the frames. */
+#define ROOM_FOR_BIRTH 4096
 
 /* 1: it has more than `room`. */
 static int

@@ -403,12 +403,30 @@ a_birth_is_read_as_written(void **state)
 		.keywords = { SLICE_LIT("one"), SLICE_LIT("two") },
 		.n_keywords = 2,
 		.wrap = SLICE_LIT("key") };
+	static const int64_t dates[] = { 0, 1, -1, 127, 128, -128, -129, 255,
+		INT32_MAX, INT64_C(4102444800), INT64_MIN, INT64_MAX };
+	char name[1000];
 	struct buf b = BUF_INIT;
 	struct slice rest;
 	struct birth out;
 	size_t n = 0;
 
 	(void)state;
+	memset(name, 'n', sizeof(name));
+	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+		struct birth one = { .account = SLICE_LIT(ALICE),
+			.mailbox = slice(name, i * 50),
+			.internaldate = dates[i] };
+
+		buf_reset(&b);
+		assert_true(birth_put(&b, &one));
+		rest = buf_slice(&b);
+		assert_int_equal(birth_next(&rest, &out), 1);
+		assert_true(out.internaldate == dates[i]);
+		assert_int_equal(out.mailbox.n, i == 0 ? 5 : i * 50);
+		assert_int_equal(rest.n, 0);
+	}
+	buf_reset(&b);
 	/* Far more than there is room for. */
 	for (int i = 0; i < 5000; i++)
 		assert_true(birth_put(&b, &in));
