@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "common/auth/outside.h"
+#include "common/auth/outside_find.h"
 #include "mgmt/commands.h"
 #include "mgmt/directory.h"
 #include "mgmt/secret.h"
@@ -16,6 +16,7 @@
 #define DAYS_MAX 36500
 
 struct outside_args {
+	const struct conf *conf;
 	const char *address, *account;
 	const char *protocol, *host, *security, *user, *into;
 	const char *smtp_host, *smtp_security;
@@ -215,7 +216,7 @@ static bool
 apply(const struct outside_args *in, struct outside *o)
 {
 	int protocol = (int)o->protocol, security = (int)o->server.security;
-	bool moved = in->protocol != NULL || in->security != NULL;
+	bool moved;
 
 	if ((in->protocol != NULL &&
 		!word("protocol (pop3, imap)", in->protocol, outside_protocols,
@@ -224,6 +225,8 @@ apply(const struct outside_args *in, struct outside *o)
 		!word("security (tls, starttls, none)", in->security,
 		    outside_securities, OUTSIDE_SECURITIES, &security)))
 		return false;
+	moved =
+	    protocol != (int)o->protocol || security != (int)o->server.security;
 	if (!apply_smtp(in, &o->smtp))
 		return false;
 	o->protocol = (enum outside_protocol)protocol;
@@ -282,6 +285,59 @@ read_password(struct outside_args *in, const char *user)
 
 /* --- add --- */
 
+static const char *
+server_text(
+    struct arena *a, const char *protocol, const struct outside_server *s)
+{
+	return arena_printf(a, "%s://%s:%u (%s)", protocol, s->host, s->port,
+	    outside_securities[s->security]);
+}
+
+/* Nobody vouches for it: the user has to say it. */
+static int
+must_confirm(const struct outside *o, const char *address)
+{
+	complain("DNS names %s for %s, which is in another domain, and nothing "
+		 "vouches for that; if it is right, say so: --protocol %s "
+		 "--host %s --port %u --security %s",
+	    o->server.host, address, outside_protocols[o->protocol],
+	    o->server.host, o->server.port,
+	    outside_securities[o->server.security]);
+	return 1;
+}
+
+/* Where it is, from the address alone. 0, or the exit status, told. */
+static int
+find(struct directory *d, const struct outside_args *in, struct outside *o)
+{
+	bool pop3 = in->protocol != NULL && strcmp(in->protocol, "pop3") == 0;
+	const char *hint = NULL;
+	struct dns *dns = NULL;
+	int rc = dns_new(&dns, in->conf, &d->err);
+
+	if (rc == 0)
+		rc = outside_find(dns, &d->arena, in->address, pop3, o, &hint);
+	dns_free(&dns);
+	if (rc == -EPERM)
+		return must_confirm(o, in->address);
+	if (rc != 0) {
+		complain("%s: %s; say where: --protocol pop3|imap --host HOST",
+		    in->address,
+		    rc == -ENOENT       ? "its servers cannot be found"
+			: rc == -EINVAL ? "not an address (name@domain)"
+					: "DNS gives no answer");
+		return rc == -EAGAIN ? EX_TEMPFAIL : 1;
+	}
+	fprintf(stderr, "found: %s\n",
+	    server_text(&d->arena, outside_protocols[o->protocol], &o->server));
+	if (*o->smtp.host != '\0')
+		fprintf(stderr, "       %s\n",
+		    server_text(&d->arena, "smtp", &o->smtp));
+	if (hint != NULL)
+		fprintf(stderr, "note: %s\n", hint);
+	return 0;
+}
+
 static int
 add(struct directory *d, void *arg)
 {
@@ -295,10 +351,12 @@ add(struct directory *d, void *arg)
 		.server = { .host = "" },
 		.smtp = { .host = "" } };
 	struct accounts_account account;
-	int rc;
+	int rc, status;
 
-	if (in->host == NULL || in->protocol == NULL) {
-		complain("say where: --protocol pop3|imap --host HOST");
+	if (in->host == NULL && (status = find(d, in, &o)) != 0)
+		return status;
+	if (in->host != NULL && in->protocol == NULL) {
+		complain("say how it is spoken to: --protocol pop3|imap");
 		return EX_USAGE;
 	}
 	if (!apply(in, &o))
@@ -318,7 +376,7 @@ add(struct directory *d, void *arg)
 int
 cmd_outside_add(const struct conf *conf, int argc, char **argv)
 {
-	struct outside_args in = { 0 };
+	struct outside_args in = { .conf = conf };
 	int status;
 
 	if (!parse(&in, argc, argv, 2) || in.password || in.all_folders)

@@ -73,13 +73,14 @@ const struct command commands[] = {
 	    "Remove a password: what uses it can no longer sign in",
 	    cmd_password_remove, false },
 	{ "outside add",
-	    "--protocol pop3|imap --host HOST [--port N] "
+	    "[--protocol pop3|imap] [--host HOST] [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--into MAILBOX] "
 	    "[--folder NAME]... [--interval TIME] [--smtp-host HOST] "
 	    "[--smtp-port N] [--smtp-security tls|starttls|none] "
 	    "[--delete-after DAYS|--keep] [--pause] ADDRESS ACCOUNT",
-	    "Fetch the mail of an address elsewhere for an account here; its "
-	    "password is asked for, or read from input",
+	    "Fetch the mail of an address elsewhere for an account here; where "
+	    "that is, is found if it can be; its password is asked for, or read "
+	    "from input",
 	    cmd_outside_add, false },
 	{ "outside list", "[--json] [ACCOUNT]",
 	    "List the outside accounts, and how they stand", cmd_outside,

@@ -30,6 +30,7 @@
 #define TYPE_A 1
 #define TYPE_PTR 12
 #define TYPE_MX 15
+#define TYPE_SRV 33
 #define TYPE_TXT 16
 #define TYPE_AAAA 28
 #define CLASS_IN 1
@@ -401,6 +402,59 @@ dns_mx(struct dns *d, struct arena *a, const char *domain, struct dns_mx **out,
 	mx_shuffle(*out, *n);
 	mx_sort(*out, *n);
 	*n = mx_drop_null(*out, *n);
+	return 0;
+}
+
+/* --- services --- */
+
+/* RFC 2782: three numbers of two octets, and a name. */
+static int
+srv_read(
+    const struct answer *answer, size_t i, struct arena *a, struct dns_srv *out)
+{
+	struct slice rdata = answer->rr[i].rdata;
+	const unsigned char *p = (const unsigned char *)rdata.p;
+	char host[256];
+
+	if (rdata.n < 7 ||
+	    dns_rdata_name(answer_packet(answer), rdata, 6, host) < 0)
+		return -EBADMSG;
+	*out = (struct dns_srv){ .priority = (uint16_t)(p[0] << 8 | p[1]),
+		.weight = (uint16_t)(p[2] << 8 | p[3]),
+		.port = (uint16_t)(p[4] << 8 | p[5]),
+		.host = arena_strdup(a, slice_str(host)) };
+	return out->host == NULL ? -EAGAIN : 0;
+}
+
+static int
+srv_cmp(const void *a, const void *b)
+{
+	const struct dns_srv *x = a, *y = b;
+
+	return x->priority != y->priority ? x->priority - y->priority
+					  : y->weight - x->weight;
+}
+
+int
+dns_srv(struct dns *d, struct arena *a, const char *name,
+    struct dns_srv **out, size_t *n, bool *secure)
+{
+	struct answer answer;
+	bool ignored;
+	int rc = ask(
+	    d, name, TYPE_SRV, &answer, secure != NULL ? secure : &ignored);
+
+	if (rc != 0)
+		return rc;
+	*n = 0;
+	*out = arena_array(a, answer.n, sizeof(**out));
+	for (size_t i = 0; *out != NULL && i < answer.n && rc != -EAGAIN; i++)
+		if ((rc = srv_read(&answer, i, a, *out + *n)) == 0)
+			(*n)++;
+	answer_clear(&answer);
+	if (*out == NULL || *n == 0 || rc == -EAGAIN)
+		return -EAGAIN;
+	qsort(*out, *n, sizeof(**out), srv_cmp);
 	return 0;
 }
 

@@ -40,6 +40,14 @@ struct dns_mx {
  */
 int dns_mx(struct dns *d, struct arena *a, const char *domain,
     struct dns_mx **out, size_t *n, bool *secure);
+struct dns_srv {
+	uint16_t priority, weight, port;
+	const char *host; /* lower-case, no final dot; "": not offered */
+};
+/* RFC 2782, of "_imaps._tcp.example.org": sorted by priority, and by weight,
+ * the greater first; at most 64. */
+int dns_srv(struct dns *d, struct arena *a, const char *name,
+    struct dns_srv **out, size_t *n, bool *secure);
 /* A and AAAA, IPv6 and IPv4 in turn, at most 32; ports are 0. An address
  * written as such gives itself. */
 int dns_addresses(struct dns *d, struct arena *a, const char *host,

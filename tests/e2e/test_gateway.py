@@ -11,6 +11,7 @@ import unittest
 
 from pneu import PASSWORD, PATIENCE, System, certificate, until
 from pop3server import Pop3Server
+from zone import TestZone
 
 SETTINGS = {"interval": "1h", "retry_first": "100ms", "retry_max": "200ms"}
 
@@ -165,7 +166,8 @@ class Pneu(Case):
                       "dave@example.test"), "not a protocol"),
                     (("add", "--protocol", "pop3", "--host", "a b",
                       "a@b.test", "dave@example.test"), "host"),
-                    (("add", "a@b.test", "dave@example.test"), "--host"),
+                    (("add", "--host", "h", "a@b.test", "dave@example.test"),
+                     "--protocol"),
                     (("show", "a@b.test"), "no such outside account"),
                     (("set", "--keep", "a@b.test"), "no outside account"),
                     (("remove", "a@b.test"), "no outside account"),
@@ -347,6 +349,69 @@ class Scripted(Case):
             until(lambda: self.show(address)["messages"] == 1, "by itself")
         self.wait_state(address, "retry")
         self.assertIn("refused", self.show(address)["error"])
+
+
+class Found(unittest.TestCase):
+    """The servers of an address, from the address alone."""
+
+    def test_by_table_and_by_dns(self):
+        zones = {
+            "own.lab": "_imaps._tcp SRV 10 0 1993 b.own.lab.\n"
+                       "_imaps._tcp SRV 5 0 2993 a.own.lab.\n"
+                       "_pop3s._tcp SRV 0 0 2995 a.own.lab.\n"
+                       "_submissions._tcp SRV 0 0 2465 a.own.lab.",
+            "old.lab": "_imaps._tcp SRV 0 0 0 .\n"
+                       "_imap._tcp SRV 0 0 143 mail.old.lab.\n"
+                       "_submission._tcp SRV 0 0 587 mail.old.lab.",
+            "away.lab": "_imaps._tcp SRV 0 0 993 evil.else.lab.",
+            "sure.lab": "_imaps._tcp SRV 0 0 993 mail.else.lab.",
+            "hosted.lab": "@ MX 1 aspmx.l.google.com.",
+            "none.lab": "@ MX 1 mx.none.lab.",
+        }
+        with TestZone(zones, signed=["sure.lab"]) as zone, \
+                System(programs=(), start=False, conf=zone.conf()) as s:
+            s.setup_accounts()
+
+            def add(address, *args):
+                r = s.pneu("outside", "add", "--pause", *args, address,
+                           "alice@example.test", input="pw\n", check=False)
+                if r.returncode != 0:
+                    return r.stderr
+                got = json.loads(s.pneu("outside", "show", "--json", address))
+                smtp = got["smtp"] or {}
+                return tuple(got[k] for k in (
+                    "protocol", "host", "port", "security")) + tuple(
+                        smtp.get(k) for k in ("host", "port", "security"))
+
+            for args, want in (
+                    (("a@gmail.com",),
+                     ("imap", "imap.gmail.com", 993, "tls",
+                      "smtp.gmail.com", 465, "tls")),
+                    (("a@gmx.de", "--protocol", "pop3"),
+                     ("pop3", "pop.gmx.net", 995, "tls",
+                      "mail.gmx.net", 465, "tls")),
+                    (("a@own.lab",),
+                     ("imap", "a.own.lab", 2993, "tls",
+                      "a.own.lab", 2465, "tls")),
+                    (("b@own.lab", "--protocol", "pop3"),
+                     ("pop3", "a.own.lab", 2995, "tls",
+                      "a.own.lab", 2465, "tls")),
+                    (("a@old.lab",),
+                     ("imap", "mail.old.lab", 143, "starttls",
+                      "mail.old.lab", 587, "starttls")),
+                    (("a@sure.lab",),
+                     ("imap", "mail.else.lab", 993, "tls", None, None, None)),
+                    (("a@hosted.lab",),
+                     ("imap", "imap.gmail.com", 993, "tls",
+                      "smtp.gmail.com", 465, "tls"))):
+                with self.subTest(args=args):
+                    self.assertEqual(add(*args), want)
+            self.assertIn("evil.else.lab for a@away.lab, which is in another "
+                          "domain", add("a@away.lab"))
+            self.assertEqual(add("a@away.lab", "--protocol", "imap", "--host",
+                                 "evil.else.lab")[1], "evil.else.lab")
+            self.assertIn("cannot be found", add("a@none.lab"))
+            self.assertIn("cannot be found", add("a@nowhere.own.lab"))
 
 
 class Killed(unittest.TestCase):
