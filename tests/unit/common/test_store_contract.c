@@ -128,7 +128,7 @@ batch_of(size_t n, size_t octets)
 {
 	static char val[STORE_VALUE_MAX];
 	struct store_batch *b = store_batch_new(st, SLICE_LIT("caps"));
-	char key[8];
+	char key[24]; /* any size_t */
 
 	for (size_t i = 0; i < n; i++) {
 		snprintf(key, sizeof(key), "%06zu", i);
