@@ -569,6 +569,12 @@ class OneAddress(unittest.TestCase):
         os.close(100)
         os.close(101)
         self.addCleanup(self.stop)
+        # Not before it answers is a SIGTERM the end that it means to have.
+        c = http.client.HTTPConnection("127.0.0.1", self.port,
+                                       timeout=PATIENCE)
+        c.request("GET", "/version")
+        self.assertEqual(c.getresponse().status, 200)
+        c.close()
 
     def stop(self):
         self.process.terminate()
