@@ -17,6 +17,7 @@
 
 #define BOXES_MAX 64
 #define HEARTBEAT_MS (15 * 1000)
+#define STREAMS_MAX 16 /* of an account, in a process: views are not free */
 #define NOTES_MAX 1000 /* changes told one by one; more: read it anew */
 
 struct note {
@@ -42,7 +43,9 @@ struct stream {
 	size_t n;
 	struct co_event changed;
 	struct buf out;
+	struct stream *next;
 };
+static struct stream *streams; /* that are open */
 
 /* --- positions --- */
 
@@ -402,15 +405,41 @@ start(struct stream *s)
 	return rc;
 }
 
+static bool
+is_one_too_many(const char *account)
+{
+	size_t n = 0;
+
+	for (const struct stream *s = streams; s != NULL; s = s->next)
+		n += strcmp(s->c->account, account) == 0;
+	return n >= STREAMS_MAX;
+}
+
+static void
+forget(struct stream *s)
+{
+	struct stream **at = &streams;
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+}
+
 int
 api_events(struct api_call *c)
 {
-	struct stream *s = calloc(1, sizeof(*s));
+	struct stream *s;
 	int rc;
 
-	if (s == NULL)
+	if (is_one_too_many(c->account)) {
+		http_reply_field(c->x, "Retry-After", SLICE_LIT("30"));
+		return api_problem(c, "too-many-requests", NULL);
+	}
+	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return -ENOMEM;
 	s->c = c;
+	s->next = streams;
+	streams = s;
 	if ((rc = start(s)) == 0)
 		rc = run(s);
 	for (size_t i = 0; i < s->n; i++) {
@@ -420,6 +449,7 @@ api_events(struct api_call *c)
 		free(s->boxes[i].notes);
 	}
 	buf_clear(&s->out);
+	forget(s);
 	free(s);
 	if (rc != 0 && rc != API_REPLIED && c->x->begun)
 		http_reply_abort(c->x);

@@ -445,6 +445,37 @@ class Messages(Case):
         self.assertEqual(self.api.call("POST", work + "/undelete", {
             "uids": [4000000]})[1], {"restored": 0})
 
+    def test_by_curl(self):
+        root = "http://127.0.0.1:%d/api/v1" % self.api.port
+
+        def curl(*args):
+            return subprocess.run(
+                ["curl", "-sS", "--fail", "--max-time", str(int(PATIENCE)),
+                 *args], check=True, capture_output=True).stdout
+        token = json.loads(curl(root + "/session", "--json", json.dumps({
+            "address": "alice@example.test",
+            "password": PASSWORD})))["token"]
+        header = "Authorization: Bearer " + token
+        box = root + self.api.box()
+        listed = json.loads(curl("-H", header, "-G", box + "/messages",
+                                 "--data-urlencode", "q=Größe",
+                                 "--data-urlencode", "limit=1"))
+        self.assertEqual(listed["messages"], [])
+        listed = json.loads(curl("-H", header, "-G", box + "/messages",
+                                 "--data-urlencode", "subject=Grüße 9"))
+        one = box + "/messages/%d" % listed["messages"][0]["uid"]
+        raw = curl("-H", header, one + "/raw")
+        self.assertEqual(curl("-H", header, "-r", "10-19", one + "/raw"),
+                         raw[10:20])
+        self.assertEqual(curl("-H", header, "-C", str(len(raw) - 5),
+                              one + "/raw"), raw[-5:])
+        # Chunked, and with "Expect: 100-continue".
+        curl("-H", header, "-X", "PATCH", one, "-H",
+             "Content-Type: application/json", "-H", "Expect: 100-continue",
+             "-H", "Transfer-Encoding: chunked", "-d",
+             json.dumps({"add": ["flagged"]}))
+        self.assertIn("flagged", json.loads(curl("-H", header, one))["flags"])
+
     def test_nobody_sees_another_accounts_mail(self):
         box = self.api.box()
         uid = self.api.list(box)["messages"][0]["uid"]

@@ -186,6 +186,7 @@ class Stream:
                 event[name] = value
 
     def close(self):
+        self.r.close()  # which has the socket
         self.c.close()
 
 
@@ -250,6 +251,21 @@ class Events(Case):
         for since in ("x", "1:2:3", "1:2:3:4:5", "1:2:3:99999999999"):
             self.problem(self.api.call("GET", "/events?since=" + since), 422,
                          "bad-value")
+
+    def test_streams_of_an_account_are_counted(self):
+        self.api.sign_in("dave@example.test")
+        for _ in range(16):
+            last = self.stream()
+        got = self.api.call("GET", "/events")
+        self.problem(got, 429, "too-many-requests")
+        last.close()
+        # Its end is seen at once: the server waits for input there.
+
+        def again():
+            s = Stream(self.api)
+            self.addCleanup(s.close)
+            return s.r.status == 200
+        until(again, "room for one more")
 
     def test_a_stop_ends_streams(self):
         s = self.stream()
