@@ -7,22 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/auth/sasl.h"
 #include "common/base/log.h"
 #include "common/mail/seven_bit.h"
+#include "qm/link.h"
 #include "qm/tell.h"
 #include "qm/verdict.h"
-
-struct link {
-	struct smtp_client *client;
-	struct deliver_peer peer;
-	bool local;
-	unsigned needs; /* enum destination_need */
-	bool unmet;     /* a server lacked some of that */
-	bool verified;  /* REQUIRETLS may be said to it */
-	unsigned uses;  /* transactions done */
-	char host[256], relay[512], tls[16];
-};
 
 /* --- outcomes --- */
 
@@ -91,10 +80,13 @@ deliver_outcome(struct queue_message *m, struct queue_rcpt *r,
 	queue_rcpt_set(
 	    m, r, state, status, buf_slice(&said), slice_str(peer->host));
 	log_info("delivery",
-	    "qid=%s id=%s to=<%s> from=<%s> relay=%s tls=%s delay=%lld.%03lld "
+	    "qid=%s id=%s to=<%s> from=<%s> relay=%s tls=%s%s%s "
+	    "delay=%lld.%03lld "
 	    "dsn=%s status=%s reply=\"%s\"",
 	    m->id, log_q(m->trace), log_q(r->address), log_q(m->from),
 	    log_qs(peer->relay), peer->tls[0] != '\0' ? peer->tls : "none",
+	    peer->policy != NULL ? " policy=" : "",
+	    peer->policy != NULL ? peer->policy : "",
 	    (long long)(ms / 1000), (long long)(ms < 0 ? 0 : ms % 1000), status,
 	    words[word], log_q(buf_slice(&said)));
 	buf_clear(&said);
@@ -120,320 +112,6 @@ job_fail(
 	(void)arg;
 	((struct deliver_job *)job)->not_reached = true;
 	outcome_all((struct deliver_job *)job, &why->reply, &peer);
-}
-
-/* --- opening --- */
-
-static void
-fault_set(struct scheduler_fault *why, const struct smtp_reply *reply,
-    const char *remote)
-{
-	size_t n = reply->text.n;
-
-	if (n > sizeof(why->text))
-		n = sizeof(why->text);
-	why->reply = *reply;
-	memmove(why->text, reply->text.p, n);
-	why->reply.text = slice(why->text, n);
-	snprintf(why->remote, sizeof(why->remote), "%s", remote);
-}
-
-static void
-relay_name(char out[static 512], const char *host, const struct net_addr *addr)
-{
-	char text[128];
-
-	net_addr_text(addr, text);
-	if (host[0] == '[' || net_addr_is_unix(addr))
-		snprintf(out, 512, "%s", text);
-	else
-		snprintf(out, 512, "%s[%s]", host, text);
-}
-
-/* No reply of theirs: what happened, in the form of one. */
-static struct smtp_reply
-reply_of_errno(struct arena *a, int rc, const char *relay)
-{
-	if (rc == -ECANCELED)
-		return SMTP_REPLY(451, "4.3.2", "the queue is being stopped");
-	if (rc == -EPROTO)
-		return smtp_reply_f(
-		    a, 451, "4.5.0", "%s does not speak the protocol", relay);
-	return smtp_reply_f(
-	    a, 451, "4.4.1", "connection to %s: %s", relay, strerror(-rc));
-}
-
-/* RFC 8689 4.2.1, of a connection that was opened to be verified. */
-static bool
-is_verified(
-    const struct link *l, const struct route_hop *hop, struct smtp_reply *reply)
-{
-	unsigned ext = smtp_client_extensions(l->client);
-
-	if (!hop->secure)
-		*reply = SMTP_REPLY(550, "5.7.30",
-		    "REQUIRETLS, and DNSSEC does not vouch for the MX");
-	else if (!smtp_client_is_tls(l->client))
-		*reply = SMTP_REPLY(550, "5.7.10",
-		    "REQUIRETLS, and no TLS that could be verified");
-	else if (!(ext & SMTP_EXT_REQUIRETLS))
-		*reply = SMTP_REPLY(
-		    550, "5.7.30", "REQUIRETLS is not supported by the server");
-	else
-		return true;
-	return false;
-}
-
-/* Has the server what this mail must have? Else *reply says why not. */
-static bool
-meets_needs(
-    struct link *l, const struct route_hop *hop, struct smtp_reply *reply)
-{
-	unsigned ext = smtp_client_extensions(l->client);
-
-	if ((l->needs & DESTINATION_BY) && !(ext & SMTP_EXT_DELIVERBY)) {
-		*reply = SMTP_REPLY(
-		    554, "5.3.3", "No server there takes delivery times");
-		return false;
-	}
-	if (l->needs & (DESTINATION_TLS | DESTINATION_TLS_IF)) {
-		l->verified = is_verified(l, hop, reply);
-		return l->verified;
-	}
-	return true;
-}
-
-/*
- * Open, and see that all needs are met; else -EPROTO and the reply. Where TLS
- * must be verified it is tried by "may", which falls back to plain text: so it
- * shows that it was TLS that failed, and nothing is sent on such a connection.
- */
-static int
-hop_open_once(struct link *l, const struct route_hop *hop,
-    const struct smtp_client_conf *conf, struct smtp_reply *reply)
-{
-	int rc = smtp_client_open(&l->client, &hop->addr, conf, reply);
-
-	if (rc != 0 || meets_needs(l, hop, reply))
-		return rc;
-	l->unmet = true;
-	smtp_client_free(&l->client);
-	return -EPROTO;
-}
-
-/* Of an address literal, with brackets or a port, the address: anything else
- * in SNI is a fault to some (GnuTLS), and no name in a certificate. */
-static const char *
-tls_name(struct arena *a, const struct route_hop *hop)
-{
-	char host[128];
-	const char *kept;
-
-	if (net_addr_is_unix(&hop->addr) || strpbrk(hop->host, "[:") == NULL)
-		return hop->host;
-	net_addr_host(&hop->addr, host);
-	kept = arena_strdup(a, slice_str(host));
-	return kept == NULL ? hop->host : kept;
-}
-
-/* One hop: 0 and a client, or an error and the reply. */
-static int
-hop_open(struct deliver *d, struct link *l, const struct route_hop *hop,
-    const struct smtp_client_conf *base, struct arena *a,
-    struct smtp_reply *reply)
-{
-	struct smtp_client_conf conf = *base, verified;
-	int rc;
-
-	conf.tls_name = tls_name(a, hop);
-	conf.reply_arena = a;
-	verified = conf;
-	verified.tls = d->conf.tls_names;
-	if (conf.tls_mode == SMTP_TLS_NONE)
-		verified.tls_mode = SMTP_TLS_MAY;
-	relay_name(l->relay, hop->host, &hop->addr);
-	snprintf(l->host, sizeof(l->host), "%s", hop->host);
-	if (l->needs & (DESTINATION_TLS | DESTINATION_TLS_IF))
-		rc = hop_open_once(l, hop, &verified, reply);
-	else
-		rc = hop_open_once(l, hop, &conf, reply);
-	if (rc != 0 && (l->needs & DESTINATION_TLS_IF))
-		rc = smtp_client_open(&l->client, &hop->addr, &conf, reply);
-	if (rc == 0)
-		return 0;
-	if (rc != -EPROTO || reply->code < 400)
-		*reply = reply_of_errno(a, rc, l->relay);
-	log_info("connection failed", "relay=%s code=%d reply=\"%s\"",
-	    log_qs(l->relay), reply->code, log_q(reply->text));
-	return rc;
-}
-
-/*
- * All hops in order until one greets. When all refuse for good, so do we; one
- * that may do later is enough to come again.
- */
-static int
-hops_open(struct deliver *d, struct link *l, const struct route_hop *hops,
-    size_t n, const struct smtp_client_conf *conf, struct arena *a,
-    struct scheduler_fault *why)
-{
-	struct smtp_reply reply;
-	bool have = false;
-	int rc = -EHOSTUNREACH;
-
-	for (size_t i = 0; i < n; i++) {
-		rc = hop_open(d, l, &hops[i], conf, a, &reply);
-		if (rc == 0)
-			return 0;
-		if (!have || smtp_reply_is_temporary(&reply))
-			fault_set(why, &reply, l->relay);
-		have = true;
-		if (rc == -ECANCELED)
-			break;
-	}
-	return rc;
-}
-
-/* One of our own programs, by LMTP. */
-static int
-open_ours(struct deliver *d, struct link *l, const char *setting,
-    const char *address, bool final, struct arena *a,
-    struct scheduler_fault *why)
-{
-	struct smtp_client_conf conf = { .lmtp = true,
-		.final = final,
-		.hostname = d->conf.hostname,
-		.connect_timeout_ms = d->conf.connect_timeout_ms,
-		.timeout_ms = d->conf.timeout_ms };
-	struct route_hop hop = { .host = final ? "mailbox" : "gateway" };
-	int rc = net_addr_parse(&hop.addr, address, d->conf.run_dir);
-
-	if (rc != 0) {
-		fault_set(why,
-		    &SMTP_REPLY(451, "4.3.5", "it is not an address"), setting);
-		return rc;
-	}
-	l->local = final;
-	rc = hops_open(d, l, &hop, 1, &conf, a, why);
-	/* Ours, and in trouble: never a reason to give up mail. */
-	if (rc != 0 && !smtp_reply_is_temporary(&why->reply)) {
-		why->reply.code = 451;
-		memcpy(why->reply.enhanced, "4.3.0", 6);
-	}
-	return rc;
-}
-
-static int
-open_domain(struct deliver *d, struct link *l, const char *domain,
-    struct arena *a, struct scheduler_fault *why)
-{
-	struct smtp_client_conf conf = { .hostname = d->conf.hostname,
-		.tls_mode =
-		    d->conf.tls_any != NULL ? SMTP_TLS_MAY : SMTP_TLS_NONE,
-		.tls = d->conf.tls_any,
-		.connect_timeout_ms = d->conf.connect_timeout_ms,
-		.timeout_ms = d->conf.timeout_ms };
-	struct route_hop *hops;
-	struct smtp_reply reply;
-	size_t n;
-	int rc = route_domain(&d->dns, &d->self, a, slice_str(domain),
-	    d->conf.smtp_port, &hops, &n, &reply);
-
-	if (rc != 0) {
-		fault_set(why, &reply, "");
-		return rc;
-	}
-	return hops_open(d, l, hops, n, &conf, a, why);
-}
-
-static int
-open_smarthost(struct deliver *d, struct link *l, struct arena *a,
-    struct scheduler_fault *why)
-{
-	enum smtp_client_tls mode = d->conf.smarthost_tls;
-	struct smtp_client_conf conf = { .hostname = d->conf.hostname,
-		.tls_mode = mode,
-		.tls = mode == SMTP_TLS_NONE ? NULL
-		    : mode == SMTP_TLS_MAY   ? d->conf.tls_any
-					     : d->conf.tls_names,
-		.sasl_user = d->conf.smarthost_user,
-		.sasl_password = d->conf.smarthost_password,
-		.sasl = &sasl_smtp_client,
-		.connect_timeout_ms = d->conf.connect_timeout_ms,
-		.timeout_ms = d->conf.timeout_ms };
-	struct route_hop *hops;
-	struct smtp_reply reply;
-	size_t n;
-	int rc =
-	    route_smarthost(&d->dns, a, d->conf.smarthost, &hops, &n, &reply);
-
-	if (rc != 0) {
-		fault_set(why, &reply, d->conf.smarthost);
-		return rc;
-	}
-	rc = hops_open(d, l, hops, n, &conf, a, why);
-	/* A wrong password is the admin's to mend, not the senders'; but what a
-	 * message needs, it needs. */
-	if (rc != 0 && !l->unmet && !smtp_reply_is_temporary(&why->reply)) {
-		why->reply.code = 451;
-		if (why->reply.enhanced[0] != '\0')
-			why->reply.enhanced[0] = '4';
-	}
-	return rc;
-}
-
-static void
-link_close(void *arg, void *connection)
-{
-	struct link *l = connection;
-
-	(void)arg;
-	smtp_client_free(&l->client);
-	free(l);
-}
-
-static int
-link_open(void *arg, const char *destination, void **connection,
-    struct scheduler_fault *why)
-{
-	struct deliver *d = arg;
-	struct link *l = calloc(1, sizeof(*l));
-	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
-	struct destination_name to = destination_parse(destination);
-	int rc;
-
-	if (l == NULL) {
-		fault_set(why, &SMTP_REPLY(451, "4.3.0", "out of memory"), "");
-		return -ENOMEM;
-	}
-	l->needs = to.needs;
-	if (to.kind == DESTINATION_MAILBOX)
-		rc = open_ours(
-		    d, l, "qm.mailbox", d->conf.mailbox, true, &a, why);
-	else if (to.kind == DESTINATION_GATEWAY)
-		rc = open_ours(
-		    d, l, "qm.gateway", d->conf.gateway, false, &a, why);
-	else if (to.kind == DESTINATION_SMARTHOST)
-		rc = open_smarthost(d, l, &a, why);
-	else
-		rc = open_domain(d, l, to.domain, &a, why);
-	arena_reset(&a);
-	if (rc != 0) {
-		free(l);
-		return rc;
-	}
-	snprintf(
-	    l->tls, sizeof(l->tls), "%s", smtp_client_tls_version(l->client));
-	l->peer = (struct deliver_peer){ .host = l->host,
-		.relay = l->relay,
-		.tls = l->tls,
-		.final = l->local,
-		.dsn = !l->local &&
-		    (smtp_client_extensions(l->client) & SMTP_EXT_DSN) != 0,
-		.by = (smtp_client_extensions(l->client) &
-			  SMTP_EXT_DELIVERBY) != 0 };
-	*connection = l;
-	return 0;
 }
 
 /* --- a transaction --- */
@@ -749,7 +427,7 @@ static enum scheduler_run
 link_run(void *arg, void *connection, struct scheduler_job *job)
 {
 	static const struct deliver_peer nobody = { "", "none", "", false,
-		false, false, 0 };
+		false, false, 0, NULL };
 	struct transaction t = {
 		.d = arg, .l = connection, .j = (struct deliver_job *)job
 	};

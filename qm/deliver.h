@@ -9,6 +9,7 @@
 
 #include "common/net/tls.h"
 #include "common/smtp/client.h"
+#include "qm/policy.h"
 #include "qm/queue/queue.h"
 #include "qm/route.h"
 #include "qm/scheduler.h"
@@ -35,6 +36,7 @@ struct deliver {
 	struct deliver_conf conf;
 	struct queue *queue;
 	struct route_dns dns;
+	struct policy policy;
 	struct route_self self;
 };
 
@@ -64,6 +66,7 @@ struct deliver_peer {
 	bool dsn;          /* SMTP with DSN: reports are theirs now */
 	bool by;           /* DELIVERBY: so is the time */
 	int64_t began_us;  /* for the trace: when it began, or 0 */
+	const char *policy; /* "DANE", "MTA-STS": what wants the TLS; or NULL */
 };
 void deliver_outcome(struct queue_message *m, struct queue_rcpt *r,
     const struct smtp_reply *reply, const struct deliver_peer *peer);

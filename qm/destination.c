@@ -12,6 +12,7 @@ static const struct {
 	{ DESTINATION_BY, "+by" },
 	{ DESTINATION_TLS, "+tls" },
 	{ DESTINATION_TLS_IF, "+iftls" },
+	{ DESTINATION_TLS_ANY, "+anytls" },
 };
 #define N_NEEDS (sizeof(needs) / sizeof(*needs))
 
@@ -22,6 +23,8 @@ needs_of(const struct queue_message *m)
 
 	if (m->wishes.requiretls)
 		n |= m->from.n > 0 ? DESTINATION_TLS : DESTINATION_TLS_IF;
+	else if (m->flags & QUEUE_TLS_ANY)
+		n |= DESTINATION_TLS_ANY;
 	return n;
 }
 

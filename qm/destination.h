@@ -27,6 +27,8 @@ enum destination_need {
 	 * second for reports, which go without rather than not at all. */
 	DESTINATION_TLS = 1 << 1,
 	DESTINATION_TLS_IF = 1 << 2,
+	/* Whatever the domain's policies say, it goes (RFC 8689 4.2.2). */
+	DESTINATION_TLS_ANY = 1 << 3,
 };
 
 struct destination_name {

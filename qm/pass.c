@@ -71,9 +71,9 @@ pass_update(struct pass *p, struct queue_message *report,
 }
 
 static const struct deliver_peer from_guard = { "guard", "guard", "", false,
-	false, false, 0 };
+	false, false, 0, NULL };
 static const struct deliver_peer from_here = { "", "none", "", false, false,
-	false, 0 };
+	false, 0, NULL };
 
 /* --- route --- */
 

@@ -26,7 +26,9 @@ static struct {
 	struct smtp_server server;
 	struct smtp_client_conf guard;
 	struct dns *dns;
-	struct tls_client *tls_any, *tls_names;
+	struct tls_client *tls_any, *tls_names, *tls_dane;
+	struct http_client *http;
+	struct sts_cache *sts;
 	struct arena arena;
 	void *kept; /* in the arena */
 	int64_t drain_ms;
@@ -143,6 +145,16 @@ deliver_set(const struct conf *conf, struct deliver *d, struct buf *err)
 	return 0;
 }
 
+/* What servers' domains say of TLS, as far as it is minded. */
+static struct policy
+policy_settings(const struct conf *conf)
+{
+	return (struct policy){ .dns = service.dns,
+		.dane = conf_bool(conf, "qm.dane") ? service.tls_dane : NULL,
+		.sts = conf_bool(conf, "qm.mta_sts") ? service.sts : NULL,
+		.port = (uint16_t)conf_int(conf, "qm.smtp_port") };
+}
+
 static struct scheduler_conf
 scheduler_settings(const struct conf *conf)
 {
@@ -167,6 +179,7 @@ settings_apply(const struct conf *conf, struct qm *qm, struct buf *err)
 
 	if (rc != 0)
 		return rc;
+	qm->deliver.policy = policy_settings(conf);
 	if (qm->scheduler != NULL)
 		scheduler_configure(qm->scheduler, &scheduler);
 	qm->smarthost = qm->deliver.conf.smarthost[0] != '\0';
@@ -195,8 +208,15 @@ deliver_open(const struct conf *conf, struct deliver *d, struct buf *err)
 		 &service.tls_any, conf, TLS_VERIFY_NONE, err)) != 0 ||
 	    (rc = tls_client_new(
 		 &service.tls_names, conf, TLS_VERIFY_NAMES, err)) != 0 ||
-	    (rc = dns_new(&service.dns, conf, err)) != 0)
+	    (rc = tls_client_new(
+		 &service.tls_dane, conf, TLS_VERIFY_DANE, err)) != 0 ||
+	    (rc = dns_new(&service.dns, conf, err)) != 0 ||
+	    (rc = http_client_new(&service.http, conf, err)) != 0 ||
+	    (rc = sts_cache_new(&service.sts, queue_store(d->queue),
+		 service.dns, service.http,
+		 (uint16_t)conf_int(conf, "qm.sts_port"))) != 0)
 		return rc;
+	sts_cache_sweep(service.sts);
 	d->dns = route_dns_real(service.dns);
 	/* Where the kernel does not tell, the name still cuts loops. */
 	rc = route_self_addresses(&service.arena, &d->self);
@@ -291,10 +311,13 @@ qm_stop(void)
 		qm_active_stop(&service.qm, service.drain_ms);
 	scheduler_free(&service.qm.scheduler);
 	smtp_pool_free(&service.qm.guard);
+	sts_cache_free(&service.sts);
 	queue_close(&service.qm.queue);
+	http_client_free(&service.http);
 	dns_free(&service.dns);
 	tls_client_free(&service.tls_any);
 	tls_client_free(&service.tls_names);
+	tls_client_free(&service.tls_dane);
 	service.kept = NULL;
 	arena_reset(&service.arena);
 }

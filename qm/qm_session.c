@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "common/mail/date.h"
+#include "common/mail/header.h"
 #include "common/smtp/server.h"
 #include "qm/qm_session.h"
 #include "qm/tell.h"
@@ -18,6 +19,7 @@
 
 /* msa has the limit that counts; the parameter has nine digits. */
 #define HOLD_MAX_S 999999999
+#define HEAD_MAX ((size_t)64 << 10)
 
 /* Of one recipient, from RCPT to the end of the message: guard's answer. */
 struct answer {
@@ -242,6 +244,21 @@ put_received(struct smtp_session *s, struct buf *out)
 	return out->failed ? -ENOMEM : 0;
 }
 
+/* RFC 8689 3, where MAIL did not say otherwise. */
+static int
+is_any_tls(struct smtp_session *s, struct spool *body, bool *is)
+{
+	struct slice head, value;
+	int rc = spool_head(body, HEAD_MAX, &head);
+
+	if (rc != 0)
+		return rc;
+	value = header_value(smtp_session_tx_arena(s), head, "TLS-Required");
+	*is = value.p != NULL && slice_eq_str_nocase(value, "No") &&
+	    !smtp_session_mail(s)->wishes.requiretls;
+	return 0;
+}
+
 static int
 fill_message(
     struct smtp_session *s, struct spool *body, struct queue_message *m)
@@ -249,7 +266,8 @@ fill_message(
 	const struct smtp_mail *mail = smtp_session_mail(s);
 	size_t n;
 	struct smtp_rcpt *const *rcpts = smtp_session_rcpts(s, &n);
-	int rc = 0;
+	bool any_tls = false;
+	int rc = is_any_tls(s, body, &any_tls);
 
 	m->from = arena_dup(&m->arena, mail->from.text);
 	m->envid = arena_dup(&m->arena, mail->envid);
@@ -267,6 +285,8 @@ fill_message(
 	m->size = spool_size(body);
 	if (mail->smtputf8)
 		m->flags |= QUEUE_UTF8;
+	if (any_tls)
+		m->flags |= QUEUE_TLS_ANY;
 	if (spool_is_8bit(body)) {
 		m->flags |= QUEUE_8BIT;
 		if (m->body == SMTP_BODY_7BIT)

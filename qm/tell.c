@@ -85,7 +85,7 @@ tell_expanded(const struct queue_message *m, const struct queue_rcpt *r,
 
 /* Who was asked, and how safely. */
 static const char *
-rule_of(const struct deliver_peer *peer)
+rule_of(const struct deliver_peer *peer, char room[static 64])
 {
 	if (peer->final)
 		return "mailbox";
@@ -93,7 +93,10 @@ rule_of(const struct deliver_peer *peer)
 		return NULL;
 	if (strcmp(peer->relay, "guard") == 0)
 		return "guard";
-	return peer->tls[0] != '\0' ? peer->tls : "no TLS";
+	if (peer->tls[0] == '\0' || peer->policy == NULL)
+		return peer->tls[0] != '\0' ? peer->tls : "no TLS";
+	snprintf(room, 64, "%s, as %s demands", peer->tls, peer->policy);
+	return room;
 }
 
 void
@@ -101,6 +104,7 @@ tell_outcome(const struct queue_message *m, const struct queue_rcpt *r,
     const struct smtp_reply *reply, const struct deliver_peer *peer)
 {
 	struct trace_record t = record_of(m, TRACE_ATTEMPT);
+	char room[64];
 
 	t.code = reply->code;
 	memcpy(t.enhanced, reply->enhanced, sizeof(t.enhanced));
@@ -110,7 +114,7 @@ tell_outcome(const struct queue_message *m, const struct queue_rcpt *r,
 	t.field[TRACE_TEXT] = reply->text;
 	if (strcmp(peer->relay, "none") != 0)
 		set_text(&t, TRACE_PEER, peer->relay);
-	set_text(&t, TRACE_RULE, rule_of(peer));
+	set_text(&t, TRACE_RULE, rule_of(peer, room));
 	trace_write(&t);
 }
 

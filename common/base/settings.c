@@ -355,6 +355,15 @@ const struct conf_setting conf_settings[] = {
 	    "LMTP address that says which recipients are local" },
 	{ "qm.smtp_port", CONF_INT, "25", 1, 65535, NULL,
 	    "Port of other servers; another than 25 is for tests" },
+	{ "qm.dane", CONF_BOOL, "true", 0, 0, NULL,
+	    "Where DNSSEC vouches for a server and its TLSA records, deliver "
+	    "only to who holds the certificate that they name (RFC 7672)" },
+	{ "qm.mta_sts", CONF_BOOL, "true", 0, 0, NULL,
+	    "Where a domain's MTA-STS policy (RFC 8461) says enforce, deliver "
+	    "only to the hosts it names, with a certificate to that name" },
+	{ "qm.sts_port", CONF_INT, "443", 1, 65535, NULL,
+	    "Port where policies of MTA-STS are fetched; another than 443 is "
+	    "for tests" },
 	{ "qm.smarthost", CONF_STRING, "", 0, 0, NULL,
 	    "host:port that takes all outside mail, instead of the MX" },
 	{ "qm.smarthost_user", CONF_STRING, "", 0, 0, NULL,

@@ -25,6 +25,7 @@
 struct conn;
 struct tls_server;
 struct tls_client;
+struct tls_dane;
 
 /* An IPv4, IPv6 or Unix address. */
 struct net_addr {
@@ -158,6 +159,9 @@ int conn_starttls_server(struct conn *c, struct tls_server *t);
  * check. */
 int conn_starttls_client(struct conn *c, struct tls_client *t,
     const char *name);
+/* The same with a certificate that TLSA records vouch for. */
+int conn_starttls_dane(struct conn *c, struct tls_client *t,
+    const struct tls_dane *dane);
 bool conn_is_tls(const struct conn *c);
 /* "TLS1.3", "TLS_AES_256_GCM_SHA384"; "" without TLS. */
 const char *conn_tls_version(const struct conn *c);

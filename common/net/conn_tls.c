@@ -172,14 +172,25 @@ conn_starttls_server(struct conn *c, struct tls_server *t)
 	return starttls(c, ssl);
 }
 
-int
-conn_starttls_client(struct conn *c, struct tls_client *t, const char *name)
+static int
+starttls_client(struct conn *c, SSL *ssl)
 {
-	SSL *ssl = tls_client_ssl(t, name);
-
 	if (ssl != NULL)
 		SSL_set_connect_state(ssl);
 	return starttls(c, ssl);
+}
+
+int
+conn_starttls_client(struct conn *c, struct tls_client *t, const char *name)
+{
+	return starttls_client(c, tls_client_ssl(t, name));
+}
+
+int
+conn_starttls_dane(
+    struct conn *c, struct tls_client *t, const struct tls_dane *dane)
+{
+	return starttls_client(c, tls_client_ssl_dane(t, dane));
 }
 
 bool

@@ -277,24 +277,15 @@ dns_free(struct dns **d)
 
 /* --- answers --- */
 
-#define RRS_MAX 64
-
-struct answer {
-	struct query *q;
-	struct dns_rr rr[RRS_MAX];
-	size_t n;
-};
-
 static struct slice
-answer_packet(const struct answer *a)
+answer_packet(const struct dns_answer *a)
 {
 	return slice(a->q->packet, a->q->n);
 }
 
-/* 0 with at least one record, and then answer_clear is due; or as dns.h. */
-static int
-ask(struct dns *d, const char *name, uint16_t type, struct answer *out,
-    bool *secure)
+int
+dns_ask(struct dns *d, const char *name, uint16_t type,
+    struct dns_answer *out, bool *secure)
 {
 	int rc = query_run(d, name, type, &out->q), rcode;
 	int n;
@@ -304,7 +295,7 @@ ask(struct dns *d, const char *name, uint16_t type, struct answer *out,
 		return rc;
 	*secure = out->q->sec == SEC_SECURE;
 	rcode = dns_packet_rcode(answer_packet(out));
-	n = dns_packet_parse(answer_packet(out), type, out->rr, RRS_MAX);
+	n = dns_packet_parse(answer_packet(out), type, out->rr, DNS_ANSWER_MAX);
 	if (n > 0 && rcode == 0) {
 		out->n = (size_t)n;
 		return 0;
@@ -315,8 +306,8 @@ ask(struct dns *d, const char *name, uint16_t type, struct answer *out,
 	return rcode == RCODE_NXDOMAIN ? -ENOENT : -ENODATA;
 }
 
-static void
-answer_clear(struct answer *a)
+void
+dns_answer_clear(struct dns_answer *a)
 {
 	query_free(a->q);
 }
@@ -325,7 +316,7 @@ answer_clear(struct answer *a)
 
 static int
 mx_read(
-    const struct answer *answer, size_t i, struct arena *a, struct dns_mx *out)
+    const struct dns_answer *answer, size_t i, struct arena *a, struct dns_mx *out)
 {
 	struct slice rdata = answer->rr[i].rdata;
 	char name[256];
@@ -384,9 +375,9 @@ int
 dns_mx(struct dns *d, struct arena *a, const char *domain, struct dns_mx **out,
     size_t *n, bool *secure)
 {
-	struct answer answer;
+	struct dns_answer answer;
 	bool ignored;
-	int rc = ask(
+	int rc = dns_ask(
 	    d, domain, TYPE_MX, &answer, secure != NULL ? secure : &ignored);
 
 	if (rc != 0)
@@ -396,7 +387,7 @@ dns_mx(struct dns *d, struct arena *a, const char *domain, struct dns_mx **out,
 	for (size_t i = 0; *out != NULL && i < answer.n && rc != -EAGAIN; i++)
 		if ((rc = mx_read(&answer, i, a, *out + *n)) == 0)
 			(*n)++;
-	answer_clear(&answer);
+	dns_answer_clear(&answer);
 	if (*out == NULL || *n == 0 || rc == -EAGAIN)
 		return -EAGAIN;
 	mx_shuffle(*out, *n);
@@ -409,8 +400,8 @@ dns_mx(struct dns *d, struct arena *a, const char *domain, struct dns_mx **out,
 
 /* RFC 2782: three numbers of two octets, and a name. */
 static int
-srv_read(
-    const struct answer *answer, size_t i, struct arena *a, struct dns_srv *out)
+srv_read(const struct dns_answer *answer, size_t i, struct arena *a,
+    struct dns_srv *out)
 {
 	struct slice rdata = answer->rr[i].rdata;
 	const unsigned char *p = (const unsigned char *)rdata.p;
@@ -439,9 +430,9 @@ int
 dns_srv(struct dns *d, struct arena *a, const char *name,
     struct dns_srv **out, size_t *n, bool *secure)
 {
-	struct answer answer;
+	struct dns_answer answer;
 	bool ignored;
-	int rc = ask(
+	int rc = dns_ask(
 	    d, name, TYPE_SRV, &answer, secure != NULL ? secure : &ignored);
 
 	if (rc != 0)
@@ -451,7 +442,7 @@ dns_srv(struct dns *d, struct arena *a, const char *name,
 	for (size_t i = 0; *out != NULL && i < answer.n && rc != -EAGAIN; i++)
 		if ((rc = srv_read(&answer, i, a, *out + *n)) == 0)
 			(*n)++;
-	answer_clear(&answer);
+	dns_answer_clear(&answer);
 	if (*out == NULL || *n == 0 || rc == -EAGAIN)
 		return -EAGAIN;
 	qsort(*out, *n, sizeof(**out), srv_cmp);
@@ -488,9 +479,9 @@ static void
 ask_family(void *arg)
 {
 	struct family *f = arg;
-	struct answer answer;
+	struct dns_answer answer;
 
-	f->rc = ask(f->dns, f->host, f->type, &answer, &f->secure);
+	f->rc = dns_ask(f->dns, f->host, f->type, &answer, &f->secure);
 	if (f->rc != 0)
 		return;
 	for (size_t i = 0; i < answer.n && f->n < ADDRESSES_MAX; i++)
@@ -498,7 +489,7 @@ ask_family(void *arg)
 		    address_read(answer.rr[i].rdata, f->type, &f->addr[f->n]);
 	if (f->n == 0)
 		f->rc = -EAGAIN;
-	answer_clear(&answer);
+	dns_answer_clear(&answer);
 }
 
 /* The worse of two answers without addresses decides. */
@@ -606,10 +597,10 @@ int
 dns_txt(struct dns *d, struct arena *a, const char *name, struct slice **out,
     size_t *n, bool *secure)
 {
-	struct answer answer;
+	struct dns_answer answer;
 	bool ignored;
 	int rc =
-	    ask(d, name, TYPE_TXT, &answer, secure != NULL ? secure : &ignored);
+	    dns_ask(d, name, TYPE_TXT, &answer, secure != NULL ? secure : &ignored);
 
 	if (rc != 0)
 		return rc;
@@ -618,7 +609,7 @@ dns_txt(struct dns *d, struct arena *a, const char *name, struct slice **out,
 	for (size_t i = 0; *out != NULL && i < answer.n && rc != -EAGAIN; i++)
 		if ((rc = txt_read(answer.rr[i].rdata, a, *out + *n)) == 0)
 			(*n)++;
-	answer_clear(&answer);
+	dns_answer_clear(&answer);
 	return *out == NULL || *n == 0 || rc == -EAGAIN ? -EAGAIN : 0;
 }
 
@@ -679,7 +670,7 @@ maps_back(struct dns *d, const char *host, const struct net_addr *addr)
 }
 
 static int
-verify_names(struct dns *d, struct arena *a, const struct answer *answer,
+verify_names(struct dns *d, struct arena *a, const struct dns_answer *answer,
     const struct net_addr *addr, const char **out)
 {
 	char name[256];
@@ -708,15 +699,15 @@ dns_ptr(struct dns *d, struct arena *a, const struct net_addr *addr,
     const char **out)
 {
 	char name[REVERSE_NAME_SIZE];
-	struct answer answer;
+	struct dns_answer answer;
 	bool secure;
 	int rc;
 
 	if (!reverse_name(addr, name))
 		return -ENOENT;
-	if ((rc = ask(d, name, TYPE_PTR, &answer, &secure)) != 0)
+	if ((rc = dns_ask(d, name, TYPE_PTR, &answer, &secure)) != 0)
 		return rc == -ENODATA ? -ENOENT : rc;
 	rc = verify_names(d, a, &answer, addr, out);
-	answer_clear(&answer);
+	dns_answer_clear(&answer);
 	return rc;
 }

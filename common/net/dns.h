@@ -55,6 +55,14 @@ int dns_addresses(struct dns *d, struct arena *a, const char *host,
 /* Each record's strings joined (RFC 7208 3.3); at most 64. */
 int dns_txt(struct dns *d, struct arena *a, const char *name,
     struct slice **out, size_t *n, bool *secure);
+/* What a server's certificate must fit (RFC 6698 2.1). */
+struct dns_tlsa {
+	unsigned char usage, selector, matching;
+	struct slice data; /* never empty */
+};
+/* Of the TCP port of a host, _port._tcp.host; at most 64. */
+int dns_tlsa(struct dns *d, struct arena *a, const char *host, uint16_t port,
+    struct dns_tlsa **out, size_t *n, bool *secure);
 /* The name of an address that maps back to it (RFC 8601's iprev), or ENOENT. */
 int dns_ptr(struct dns *d, struct arena *a, const struct net_addr *addr,
     const char **out);

@@ -18,6 +18,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/net/dns.h"
 
 #define CHECK_EVERY_MS 1000
 #define TICKET_KEYS_LEN 80 /* name, HMAC key and AES key of OpenSSL 3 */
@@ -443,6 +444,13 @@ load_roots(SSL_CTX *ctx, const char *ca, struct buf *err)
 	return 0;
 }
 
+static int
+dane_enable(SSL_CTX *ctx)
+{
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	return SSL_CTX_dane_enable(ctx) == 1 ? 0 : -ENOMEM;
+}
+
 int
 tls_client_new_files(struct tls_client **out, enum tls_verify verify,
     const char *ca, struct buf *err)
@@ -458,6 +466,8 @@ tls_client_new_files(struct tls_client **out, enum tls_verify verify,
 	if (verify == TLS_VERIFY_NONE)
 		/* The other choice is plain text: let short old keys pass. */
 		SSL_CTX_set_security_level(t->ctx, 1);
+	else if (verify == TLS_VERIFY_DANE)
+		rc = dane_enable(t->ctx);
 	else
 		rc = load_roots(t->ctx, ca, err);
 	if (rc != 0)
@@ -513,6 +523,62 @@ tls_client_ssl(struct tls_client *t, const char *name)
 	if (ssl == NULL)
 		return NULL;
 	if (named ? expect_name(t, ssl, name) : t->verify == TLS_VERIFY_NONE)
+		return ssl;
+	SSL_free(ssl);
+	return NULL;
+}
+
+/* --- by TLSA records --- */
+
+/* PKIX-TA and PKIX-EE are for others than mail servers (RFC 7672 3.1.3). */
+static bool
+dane_add(SSL *ssl, const struct dns_tlsa *r)
+{
+	bool added = (r->usage == 2 || r->usage == 3) &&
+	    SSL_dane_tlsa_add(ssl, r->usage, r->selector, r->matching,
+		(const unsigned char *)r->data.p, r->data.n) > 0;
+
+	ERR_clear_error(); /* what it thinks of a bad one */
+	return added;
+}
+
+static SSL *
+dane_ssl(struct tls_client *t, const struct tls_dane *d, size_t *usable)
+{
+	SSL *ssl = SSL_new(t->ctx);
+
+	*usable = 0;
+	if (ssl == NULL || SSL_dane_enable(ssl, d->host) != 1) {
+		SSL_free(ssl);
+		return NULL;
+	}
+	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	if (d->domain != NULL && SSL_add1_host(ssl, d->domain) != 1) {
+		SSL_free(ssl);
+		return NULL;
+	}
+	for (size_t i = 0; i < d->n; i++)
+		*usable += dane_add(ssl, &d->records[i]);
+	return ssl;
+}
+
+size_t
+tls_dane_usable(struct tls_client *t, const struct tls_dane *d)
+{
+	size_t usable;
+
+	SSL_free(dane_ssl(t, d, &usable));
+	return usable;
+}
+
+struct ssl_st *
+tls_client_ssl_dane(struct tls_client *t, const struct tls_dane *d)
+{
+	size_t usable;
+	SSL *ssl = dane_ssl(t, d, &usable);
+
+	if (usable > 0)
 		return ssl;
 	SSL_free(ssl);
 	return NULL;

@@ -12,6 +12,7 @@
 struct tls_server;
 struct tls_client;
 struct ssl_st;
+struct dns_tlsa;
 
 /*
  * From tls.certificate, tls.key, tls.names. *out is NULL where none is set.
@@ -51,6 +52,7 @@ struct ssl_st *tls_server_ssl(struct tls_server *t);
 enum tls_verify {
 	TLS_VERIFY_NONE,  /* opportunistic: any certificate is better than none */
 	TLS_VERIFY_NAMES, /* chain and name (RFC 9525) */
+	TLS_VERIFY_DANE,  /* TLSA records (RFC 7672) */
 };
 int tls_client_new(struct tls_client **out, const struct conf *conf,
     enum tls_verify verify, struct buf *err);
@@ -60,5 +62,22 @@ int tls_client_new_files(struct tls_client **out, enum tls_verify verify,
 void tls_client_free(struct tls_client **t);
 /* NULL when out of memory, or when `name` cannot be a host name. */
 struct ssl_st *tls_client_ssl(struct tls_client *t, const char *name);
+
+/*
+ * What DNSSEC says of a server's certificate. With usage 3 (DANE-EE) the
+ * records alone decide; with 2 (DANE-TA) it must be issued by what they name,
+ * and to the host or the domain (RFC 7672 3.1, 3.2.3). Others are not usable.
+ */
+struct tls_dane {
+	const struct dns_tlsa *records;
+	size_t n;
+	const char *host;   /* of the server; SNI */
+	const char *domain; /* whose mail it takes, or NULL */
+};
+/* How many of the records can be used; `t` is one of TLS_VERIFY_DANE. */
+size_t tls_dane_usable(struct tls_client *t, const struct tls_dane *d);
+/* NULL when none can, or out of memory. */
+struct ssl_st *tls_client_ssl_dane(
+    struct tls_client *t, const struct tls_dane *d);
 
 #endif

@@ -200,7 +200,9 @@ say_hello(struct smtp_client *c, struct smtp_reply *reply)
 static int
 secure(struct smtp_client *c)
 {
-	int rc = conn_starttls_client(c->conn, c->conf.tls, c->conf.tls_name);
+	int rc = c->conf.dane != NULL
+	    ? conn_starttls_dane(c->conn, c->conf.tls, c->conf.dane)
+	    : conn_starttls_client(c->conn, c->conf.tls, c->conf.tls_name);
 
 	c->tls_failed = rc == -EPROTO || rc == -ECONNRESET;
 	if (rc != 0)

@@ -53,6 +53,9 @@ struct smtp_client_conf {
 	enum smtp_client_tls tls_mode;
 	struct tls_client *tls;
 	const char *tls_name; /* the server's name: SNI, verification */
+	/* Or what its certificate must fit; `tls` is of TLS_VERIFY_DANE then.
+	 * It must stay as long as the client may connect. */
+	const struct tls_dane *dane;
 	const char *sasl_user, *sasl_password; /* AUTH after TLS, or NULL */
 	const struct smtp_client_sasl *sasl;   /* needed with a user */
 	int64_t connect_timeout_ms, timeout_ms; /* 0: 30 s; 5 minutes */

@@ -50,6 +50,7 @@ enum queue_flag {
 	QUEUE_AT_ONCE = 1 << 4,    /* an admin asked: try even where the
 				      destination is known to be down */
 	QUEUE_BY_TOLD = 1 << 5, /* the sender knows that it is late */
+	QUEUE_TLS_ANY = 1 << 6, /* TLS-Required: No (RFC 8689 3) */
 };
 
 enum queue_rcpt_state {

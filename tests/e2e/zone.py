@@ -87,11 +87,12 @@ class TestZone:
                   path + ".signed", path, key)
         os.rename(path + ".signed", path)
         if name in self.tampered:
-            # Every address in there changes under its signature.
+            # Every address and TLSA in there changes under its signature.
             with open(path) as f:
                 text = f.read()
             with open(path, "w") as f:
-                f.write(text.replace("\t192.0.2.", "\t198.51.100."))
+                f.write(text.replace("\t192.0.2.", "\t198.51.100.")
+                        .replace("\tTLSA\t3 1 1", "\tTLSA\t3 0 1"))
         if self._parent(name) in self.signed:
             with open(os.path.join(self.dir, key + ".ds")) as f:
                 self.ds[name] = f.read()

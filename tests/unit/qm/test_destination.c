@@ -67,6 +67,26 @@ reports_go_without_rather_than_not_at_all(void **state)
 	queue_message_free(&m);
 }
 
+/* RFC 8689 3, 4.1 */
+static void
+tls_required_no_yields_to_requiretls(void **state)
+{
+	struct queue_message *m = queue_message_new();
+	const char *name;
+
+	(void)state;
+	m->from = SLICE_LIT("a@b");
+	m->flags = QUEUE_TLS_ANY;
+	name = destination_name_of(m, false, SLICE_LIT("a"));
+	assert_string_equal(name, "smtp+anytls:a");
+	assert_int_equal(destination_parse(name).needs, DESTINATION_TLS_ANY);
+	m->wishes.requiretls = true;
+	name = destination_name_of(m, false, SLICE_LIT("a"));
+	assert_string_equal(name, "smtp+tls:a");
+	assert_int_equal(destination_parse(name).needs, DESTINATION_TLS);
+	queue_message_free(&m);
+}
+
 static void
 the_mailbox_is_one(void **state)
 {
@@ -81,6 +101,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_say_where_and_what_is_needed),
 		cmocka_unit_test(reports_go_without_rather_than_not_at_all),
+		cmocka_unit_test(tls_required_no_yields_to_requiretls),
 		cmocka_unit_test(the_mailbox_is_one),
 	};
 
