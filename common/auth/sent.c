@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/auth/sent.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -55,7 +53,7 @@ struct table {
 static const char magic[8] = "pneusn1";
 
 struct sent {
-	struct table *table;
+	struct shared_table *shared; /* a struct table */
 };
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2,
@@ -69,10 +67,8 @@ sent_new(void)
 {
 	struct sent *s = calloc(1, sizeof(*s));
 
-	if (s == NULL)
-		return NULL;
-	s->table = (struct table *)shared_table_private(sizeof(*s->table));
-	if (s->table == NULL)
+	if (s != NULL &&
+	    (s->shared = shared_table_private(sizeof(struct table))) == NULL)
 		sent_free(&s);
 	return s;
 }
@@ -80,10 +76,8 @@ sent_new(void)
 void
 sent_free(struct sent **s)
 {
-	if (*s == NULL)
-		return;
-	if ((*s)->table != NULL)
-		shared_table_unmap(&(*s)->table->shared, sizeof(struct table));
+	if (*s != NULL)
+		shared_table_unmap((*s)->shared, sizeof(struct table));
 	free(*s);
 	*s = NULL;
 }
@@ -91,35 +85,26 @@ sent_free(struct sent **s)
 int
 sent_share(struct sent *s, const char *dir)
 {
-	struct shared_table *t;
-	int rc = shared_table_map(
-	    dir, SENT_FILE, magic, sizeof(struct table), &t);
-
-	if (rc != 0)
-		return rc;
-	shared_table_unmap(&s->table->shared, sizeof(struct table));
-	s->table = (struct table *)t;
-	return 0;
+	return shared_table_share(
+	    &s->shared, dir, SENT_FILE, magic, sizeof(struct table));
 }
 
-/* Keyed, so that nobody can aim at the entry of another; never 0. */
+static struct table *
+table_of(const struct sent *s)
+{
+	return (struct table *)s->shared;
+}
+
 static uint64_t
 id_of(const struct sent *s, struct slice account)
 {
-	unsigned char mac[EVP_MAX_MD_SIZE];
-	uint64_t id = 0;
-
-	if (HMAC(EVP_sha256(), s->table->shared.key, SHARED_TABLE_KEY,
-		(const unsigned char *)account.p, account.n, mac,
-		NULL) != NULL)
-		id = get_be64(mac);
-	return id == 0 ? 1 : id;
+	return shared_table_id(s->shared, account);
 }
 
 static struct entry *
 find(const struct sent *s, uint64_t id)
 {
-	struct entry *set = s->table->entries[id % SETS];
+	struct entry *set = table_of(s)->entries[id % SETS];
 
 	for (size_t i = 0; i < WAYS; i++)
 		if (atomic_load(&set[i].id) == id)
@@ -146,7 +131,7 @@ last_used(struct entry *e)
 static struct entry *
 make(struct sent *s, uint64_t id)
 {
-	struct entry *set = s->table->entries[id % SETS], *e = set;
+	struct entry *set = table_of(s)->entries[id % SETS], *e = set;
 
 	for (size_t i = 1; i < WAYS; i++)
 		if (last_used(&set[i]) < last_used(e))
@@ -168,10 +153,10 @@ find_or_make(struct sent *s, uint64_t id)
 
 	if (e != NULL)
 		return e;
-	shared_table_lock(&s->table->shared);
+	shared_table_lock(s->shared);
 	if ((e = find(s, id)) == NULL)
 		e = make(s, id);
-	shared_table_unlock(&s->table->shared);
+	shared_table_unlock(s->shared);
 	return e;
 }
 

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -164,4 +166,32 @@ shared_table_map(const char *dir, const char *name, const char magic[8],
 	*out = map(fd, size);
 	close(fd);
 	return *out == NULL ? -ENOMEM : 0;
+}
+
+int
+shared_table_share(struct shared_table **t, const char *dir, const char *name,
+    const char magic[8], size_t size)
+{
+	struct shared_table *shared;
+	int rc = shared_table_map(dir, name, magic, size, &shared);
+
+	if (rc != 0)
+		return rc;
+	shared_table_unmap(*t, size);
+	*t = shared;
+	return 0;
+}
+
+/* --- ids --- */
+
+uint64_t
+shared_table_id(const struct shared_table *t, struct slice octets)
+{
+	unsigned char mac[EVP_MAX_MD_SIZE];
+	uint64_t id = 0;
+
+	if (HMAC(EVP_sha256(), t->key, SHARED_TABLE_KEY,
+		(const unsigned char *)octets.p, octets.n, mac, NULL) != NULL)
+		id = get_be64(mac);
+	return id == 0 ? 1 : id;
 }

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/slice.h"
+
 #define SHARED_TABLE_KEY 32
 
 struct shared_table {
@@ -26,8 +28,14 @@ struct shared_table {
  */
 int shared_table_map(const char *dir, const char *name, const char magic[8],
     size_t size, struct shared_table **out);
+/* Into the place of *t, which is unmapped; on error it stays. */
+int shared_table_share(struct shared_table **t, const char *dir,
+    const char *name, const char magic[8], size_t size);
 /* The same in memory of this process; NULL: there is none. */
 struct shared_table *shared_table_private(size_t size);
+/* The id of an entry: keyed, so that nobody can aim at the entry of another;
+ * never 0. */
+uint64_t shared_table_id(const struct shared_table *t, struct slice octets);
 /*
  * While an entry is made, lest two make the same: some hundred instructions,
  * seldom, so others spin. Who holds it for 100 ms is taken for dead.

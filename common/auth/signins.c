@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/auth/signins.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -21,7 +19,7 @@ struct table {
 static const char magic[8] = "pneusg1";
 
 struct signins {
-	struct table *table;
+	struct shared_table *shared; /* a struct table */
 };
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2,
@@ -32,10 +30,8 @@ signins_new(void)
 {
 	struct signins *s = calloc(1, sizeof(*s));
 
-	if (s == NULL)
-		return NULL;
-	s->table = (struct table *)shared_table_private(sizeof(*s->table));
-	if (s->table == NULL)
+	if (s != NULL &&
+	    (s->shared = shared_table_private(sizeof(struct table))) == NULL)
 		signins_free(&s);
 	return s;
 }
@@ -43,10 +39,8 @@ signins_new(void)
 void
 signins_free(struct signins **s)
 {
-	if (*s == NULL)
-		return;
-	if ((*s)->table != NULL)
-		shared_table_unmap(&(*s)->table->shared, sizeof(struct table));
+	if (*s != NULL)
+		shared_table_unmap((*s)->shared, sizeof(struct table));
 	free(*s);
 	*s = NULL;
 }
@@ -54,15 +48,14 @@ signins_free(struct signins **s)
 int
 signins_share(struct signins *s, const char *dir)
 {
-	struct shared_table *t;
-	int rc = shared_table_map(
-	    dir, SIGNINS_FILE, magic, sizeof(struct table), &t);
+	return shared_table_share(
+	    &s->shared, dir, SIGNINS_FILE, magic, sizeof(struct table));
+}
 
-	if (rc != 0)
-		return rc;
-	shared_table_unmap(&s->table->shared, sizeof(struct table));
-	s->table = (struct table *)t;
-	return 0;
+static struct table *
+table_of(const struct signins *s)
+{
+	return (struct table *)s->shared;
 }
 
 /* --- ids --- */
@@ -70,19 +63,15 @@ signins_share(struct signins *s, const char *dir)
 uint64_t
 signins_id(const struct signins *s, struct slice a, struct slice b)
 {
-	unsigned char mac[EVP_MAX_MD_SIZE];
 	struct buf in = BUF_INIT_MAX(2048);
-	uint64_t id = 0;
+	uint64_t id;
 
 	buf_put_slice(&in, slice_head(a, 512));
 	buf_put_char(&in, '\0');
 	buf_put_slice(&in, slice_head(b, 512));
-	if (!in.failed &&
-	    HMAC(EVP_sha256(), s->table->shared.key, SHARED_TABLE_KEY,
-		(const unsigned char *)in.p, in.n, mac, NULL) != NULL)
-		id = get_be64(mac);
+	id = in.failed ? 1 : shared_table_id(s->shared, buf_slice(&in));
 	buf_clear(&in);
-	return id == 0 ? 1 : id;
+	return id;
 }
 
 /* The set of an id; ids of addresses are no hashes. */
@@ -96,7 +85,7 @@ set_of(const struct signins *s, enum signins_kind kind, uint64_t id)
 		put_be64(octets, id);
 		hash = signins_id(s, slice(octets, 8), SLICE_EMPTY);
 	}
-	return s->table->entries[kind][hash % SIGNINS_SETS];
+	return table_of(s)->entries[kind][hash % SIGNINS_SETS];
 }
 
 static struct entry *
@@ -171,10 +160,10 @@ find_or_make(struct signins *s, enum signins_kind kind, uint64_t id,
 
 	if (e != NULL)
 		return e;
-	shared_table_lock(&s->table->shared);
+	shared_table_lock(s->shared);
 	if ((e = find(s, kind, id)) == NULL)
 		e = make(s, kind, id, forget_ms, now_ms);
-	shared_table_unlock(&s->table->shared);
+	shared_table_unlock(s->shared);
 	return e;
 }
 
@@ -259,7 +248,7 @@ signins_remove(struct signins *s, enum signins_kind kind, uint64_t id)
 uint64_t
 signins_at(const struct signins *s, enum signins_kind kind, size_t i)
 {
-	struct entry *set = s->table->entries[kind][i / SIGNINS_WAYS];
+	struct entry *set = table_of(s)->entries[kind][i / SIGNINS_WAYS];
 
 	return atomic_load(&set[i % SIGNINS_WAYS].id);
 }
