@@ -585,8 +585,9 @@ again_at(const struct pass *p, int rc, bool gone)
 		return gone || (p->m->flags & QUEUE_HELD) != 0 ? INT64_MAX
 							       : p->m->due_ms;
 	case -ENOENT: /* an admin deleted it, or it was never whole */
-	case -ESTALE: /* another worker has the slice now */
 		return INT64_MAX;
+	case -ESTALE: /* whoever has the slice now shall look; maybe we do */
+		return clock_wall_ms();
 	case -EIO:
 		log_error("message cannot be read", "qid=%s", p->id);
 		return clock_wall_ms() + DAMAGED_MS;

@@ -44,6 +44,8 @@ unsigned queue_slice_pick(struct queue *q);
  * ours any more), or the store's.
  */
 int queue_slice_fence(struct queue *q, struct queue_slice *sl);
+/* Prolong all leases; also those that have lapsed, where nobody took them. */
+void queue_renew(struct queue *q);
 /* Somebody else has it: forget it. */
 void queue_slice_lost(struct queue *q, struct queue_slice *sl);
 

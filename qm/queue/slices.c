@@ -260,15 +260,19 @@ static void
 sweep_renew(struct sweep *s, struct queue_slice *sl)
 {
 	struct record_key name = record_part(slice_number(sl));
+	bool lapsed = !queue_holds(s->q, slice_number(sl));
 	int rc;
 
 	if (!sl->held)
 		return;
 	rc = store_lease_renew(
 	    s->q->store, lease_name(&name), sl->fence, LEASE_MS);
-	if (rc == 0)
+	if (rc == 0) {
 		sl->lease_until = clock_mono_ms() + LEASE_MS;
-	else if (rc == -EBUSY)
+		/* Passes were broken off, and nothing was looked for. */
+		if (lapsed)
+			on_notify(sl);
+	} else if (rc == -EBUSY)
 		queue_slice_lost(s->q, sl);
 	else
 		log_warning("lease", "slice=%02X error=%s", slice_number(sl),
@@ -318,6 +322,12 @@ sweep(struct queue *q, unsigned room,
 	co_group_join(&g);
 }
 
+void
+queue_renew(struct queue *q)
+{
+	sweep(q, 0, sweep_renew);
+}
+
 static void
 keeper_main(void *arg)
 {
@@ -333,7 +343,7 @@ keeper_main(void *arg)
 		if (q->stopping)
 			break;
 		if (clock_mono_ms() >= renew_at) {
-			sweep(q, 0, sweep_renew);
+			queue_renew(q);
 			renew_at = clock_mono_ms() + RENEW_MS;
 		}
 		if (q->n_held < QUEUE_SLICES) {
@@ -449,7 +459,7 @@ queue_due(struct queue *q, int64_t now_ms,
 	}
 	q->turn = (q->turn + 1) % QUEUE_SLICES;
 	for (unsigned i = 0; i < QUEUE_SLICES; i++)
-		if (q->slices[i].held && q->slices[i].next_due_ms < *next_ms)
+		if (queue_holds(q, i) && q->slices[i].next_due_ms < *next_ms)
 			*next_ms = q->slices[i].next_due_ms;
 	return 0;
 }

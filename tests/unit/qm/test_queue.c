@@ -403,6 +403,37 @@ set_fence(unsigned number, uint64_t fence)
 	return rc;
 }
 
+/* A worker that was stopped for longer than its leases, which nobody took. */
+static void
+what_was_broken_off_is_looked_for_again(void *arg)
+{
+	struct queue_message *m = make(8, 1);
+	struct found f = { .max = 64 };
+	int64_t next;
+	bool gone;
+
+	(void)arg;
+	CHECK(open_queue(true));
+	CHECK(put(m, 8) == 0);
+	CHECK(count_due(m->due_ms, &next) == 1 && next == INT64_MAX);
+	for (unsigned i = 0; i < QUEUE_SLICES; i++)
+		q->slices[i].lease_until = clock_mono_ms();
+	CHECK(queue_update(q, m, NULL, NULL, &gone) == -ESTALE);
+	CHECK(queue_due(q, m->due_ms, note_due, &f, &next) == 0);
+	CHECK(f.n == 0 && next == INT64_MAX);
+	queue_note(q, m->slice, m->due_ms); /* nothing to spin for */
+	CHECK(queue_due(q, m->due_ms, note_due, &f, &next) == 0);
+	CHECK(f.n == 0 && next == INT64_MAX);
+	q->slices[m->slice].next_due_ms = INT64_MAX;
+	wakes = 0;
+	queue_renew(q);
+	CHECK(wakes > 0);
+	CHECK(queue_due(q, m->due_ms, note_due, &f, &next) == 0);
+	CHECK(f.n == 1);
+	queue_message_free(&m);
+	queue_close(&q);
+}
+
 static void
 who_lost_the_slice_writes_nothing(void *arg)
 {
@@ -554,6 +585,7 @@ static void (*const cases[])(void *) = {
 	all_done_leaves_nothing,
 	report_and_removal_are_one,
 	orders_meet_a_delivery_under_way,
+	what_was_broken_off_is_looked_for_again,
 	who_lost_the_slice_writes_nothing,
 	new_recipients_count_with_the_last_batch,
 	rows_of_a_cut_expansion_do_not_count,
