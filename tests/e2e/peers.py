@@ -31,23 +31,27 @@ class Peer:
         self.next_port = next_port
         for attempt in range(5):
             (self.port, *self.more_ports) = free_ports(3)
-            if self.run("start").returncode == 0:
-                return
+            try:
+                if self.run("start").returncode == 0:
+                    return
+            except subprocess.TimeoutExpired:
+                self.close()
+                raise
             self.run("stop")
         text = self.log()
         self.close()
         raise AssertionError("%s did not start: %s" % (self.script, text))
 
     def run(self, command):
-        return subprocess.run(
-            [os.path.join(TOP, "tests", "peers", self.script), command,
-             os.path.join(self.dir, "run"), *self.operands()],
-            env=dict(os.environ, SMTP_PORT=str(self.port),
-                     NEXT_PORT=str(self.next_port), DOMAIN=self.domain,
-                     **self.environment()),
-            stdout=open(os.path.join(self.dir, "start.log"), "ab"),
-            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            timeout=PATIENCE)
+        with open(os.path.join(self.dir, "start.log"), "ab") as log:
+            return subprocess.run(
+                [os.path.join(TOP, "tests", "peers", self.script), command,
+                 os.path.join(self.dir, "run"), *self.operands()],
+                env=dict(os.environ, SMTP_PORT=str(self.port),
+                         NEXT_PORT=str(self.next_port), DOMAIN=self.domain,
+                         **self.environment()),
+                stdout=log, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, timeout=PATIENCE)
 
     def operands(self):
         return []

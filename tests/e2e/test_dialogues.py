@@ -303,21 +303,27 @@ def start_dovecot():
                     "user2", lmtp=True)
 
 
+def stop(future):
+    if future.exception() is None:
+        future.result()[0].close()
+
+
 def setUpModule():
     """All peers at once: each waits for its own most of the time."""
     pool = concurrent.futures.ThreadPoolExecutor(4)
     unittest.addModuleCleanup(pool.shutdown)
     begun = [pool.submit(f) for f in (start_postfix, start_exim,
                                       start_dovecot)]
+    for future in begun:
+        unittest.addModuleCleanup(pool.submit, stop, future)
     s = System(conf=CONF)
     unittest.addModuleCleanup(s.close)
     PLACES.update({name: Ours(s, name) for name in FRONTS}, system=s)
     for future in begun:
         try:
-            peer, place = future.result()
+            _, place = future.result()
         except unittest.SkipTest:
             continue # not installed
-        unittest.addModuleCleanup(pool.submit, peer.close)
         PLACES[place.name] = place
 
 

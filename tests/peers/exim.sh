@@ -110,8 +110,15 @@ C
   alive && echo "exim up, pid $(pid), smtp $SMTP_PORT" || { tail -5 "$DIR"/log/*; exit 1; } ;;
 stop)
   alive || { echo "not running"; exit 0; }
-  p=$(pid); kill "$p"
-  for _ in $(seq 50); do kill -0 "$p" 2>/dev/null || break; sleep .1; done; echo stopped ;;
+  kill "$(pid)"
+  # Queue runners and deliveries outlive it, and would make DIR anew.
+  for _ in $(seq 50); do
+    left=$(grep -lsaF -f - /proc/[0-9]*/cmdline <<<"$DIR/exim.conf" |
+      cut -d/ -f3) || true
+    [ -n "$left" ] || break
+    kill $left 2>/dev/null || true; sleep .1
+  done
+  echo stopped ;;
 status) alive && echo "running, pid $(pid)" || { echo stopped; exit 1; } ;;
 *) echo "unknown command $CMD" >&2; exit 2 ;;
 esac
