@@ -197,7 +197,7 @@ $(B)/tests/bigbox: $(B)/obj/tests/bench/bigbox.o $(B)/mailbox.a $(LIB)
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# Mails alone: build/bench-mails DIR [WRITERS] [MESSAGES]
+# Mails alone: build/bench-mails DIR [WRITERS] [MESSAGES] [SEALED]
 #              build/bench-space DIR LEVEL FILE...
 $(B)/bench-%: $(B)/obj/tests/bench/bench_%.o $(B)/mailbox.a $(LIB)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
