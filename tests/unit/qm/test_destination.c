@@ -27,6 +27,11 @@ static const struct {
 	{ { .requiretls = true, .by_mode = 'R' }, true, "", "smarthost+by+tls",
 	    DESTINATION_SMARTHOST, DESTINATION_TLS | DESTINATION_BY },
 	{ { .by_mode = 'N' }, false, "+by", "smtp:+by", DESTINATION_DOMAIN, 0 },
+	{ { .outside = true }, false, "a", "gateway:a@b", DESTINATION_GATEWAY,
+	    0 },
+	{ { .outside = true, .requiretls = true, .by_mode = 'R' }, true, "",
+	    "gateway:a@b", DESTINATION_GATEWAY, 0 },
+	{ { 0 }, false, "gateway", "smtp:gateway", DESTINATION_DOMAIN, 0 },
 };
 
 static void

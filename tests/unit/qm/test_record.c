@@ -38,6 +38,8 @@ static const struct row good[] = {
 	    { .by_ms = 4000, .by_mode = 'R', .by_trace = true } },
 	{ "not without TLS", ROW("\x02" FIXED TEXTS "\x04\0\0"),
 	    { .requiretls = true } },
+	{ "by an outside account", ROW("\x02" FIXED TEXTS "\x05\0\0"),
+	    { .outside = true } },
 	{ "held and not urgent",
 	    ROW("\x02" FIXED TEXTS "\x01\0\x09" AT "x\x02\0\x01\0"),
 	    { .release_ms = 4000,
@@ -59,6 +61,8 @@ static const struct row bad[] = {
 	{ "neither yes nor no", ROW("\x02" FIXED TEXTS "\x03\0\x0a" AT "N\x02"),
 	    { 0 } },
 	{ "TLS and what else?", ROW("\x02" FIXED TEXTS "\x04\0\x01x"), { 0 } },
+	{ "outside and what else?", ROW("\x02" FIXED TEXTS "\x05\0\x01x"),
+	    { 0 } },
 	{ "more urgent than there is", ROW("\x02" FIXED TEXTS "\x02\0\x01\x13"),
 	    { 0 } },
 	{ "not in order",
@@ -73,7 +77,8 @@ wishes_are(const struct smtp_wishes *a, const struct smtp_wishes *b)
 	return a->release_ms == b->release_ms && slice_eq(a->hold, b->hold) &&
 	    a->priority == b->priority && a->has_priority == b->has_priority &&
 	    a->by_ms == b->by_ms && a->by_mode == b->by_mode &&
-	    a->by_trace == b->by_trace && a->requiretls == b->requiretls;
+	    a->by_trace == b->by_trace && a->requiretls == b->requiretls &&
+	    a->outside == b->outside;
 }
 
 static void
