@@ -19,7 +19,6 @@
 #include "common/store/engine.h"
 
 #define DROPS SLICE_LIT("\001drops")
-#define OWN_KEYS SLICE_LIT("\377\377") /* and what begins so */
 #define DROP_MARK SLICE_LIT("\377\377drop")
 #define DROP_PAGE 400 /* rows deleted in one batch */
 
@@ -173,22 +172,34 @@ store_get(struct store *s, struct slice part, struct slice key, struct buf *val)
 	return rc;
 }
 
+/* The engine's own row of a drop is none of the partition's. */
+struct scan {
+	store_row_fn *row;
+	void *arg;
+};
+
+static int
+scan_row(void *arg, struct slice key, struct slice val)
+{
+	const struct scan *scan = arg;
+
+	return slice_eq(key, DROP_MARK) ? 0 : scan->row(scan->arg, key, val);
+}
+
 int
 store_scan(struct store *s, struct slice part, struct slice from,
     struct slice to, unsigned flags, store_row_fn *row, void *arg)
 {
+	struct scan scan = { row, arg };
 	struct full_key first, end;
 	int rc;
 
-	/* The engine's own row of a drop is none of the partition's. */
-	if (to.n == 0 && part.n + DROP_MARK.n <= STORE_KEY_MAX)
-		to = OWN_KEYS;
 	if ((rc = full_key(&first, part, '\0', from)) != 0 ||
 	    (rc = full_key_end(&end, part, to)) != 0)
 		return rc;
 	store_enter(s);
 	rc = s->engine->scan(s, full_slice(&first), full_slice(&end),
-	    part.n + 1, flags, row, arg);
+	    part.n + 1, flags, scan_row, &scan);
 	store_leave(s);
 	return rc;
 }

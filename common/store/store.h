@@ -13,7 +13,7 @@
  * Partition names and keys together are at most STORE_KEY_MAX octets; keys
  * compare as octets (numbers big-endian). Values are at most STORE_VALUE_MAX.
  * A partition's name has no NUL. Names that begin with 0x01 are the engine's
- * own, and so are keys that begin with 0xff 0xff.
+ * own, and so is one key, 0xff 0xff "drop".
  *
  * Errors, all negative:
  *   -ENOENT           no such row, blob or partition

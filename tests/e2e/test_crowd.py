@@ -67,9 +67,9 @@ class Crowds(unittest.TestCase):
 
     def test_silent_ones_at_each_port(self):
         for port in sorted(self.s.port):
-            tls = port in ("imaps", "pop3s", "submissions")
+            quiet = port in ("imaps", "pop3s", "submissions", "http")
             with self.subTest(port), steady(self.s):
-                with crowd(SILENT, self.s.port[port], banner=not tls):
+                with crowd(SILENT, self.s.port[port], banner=not quiet):
                     with steady(self.s, 1 << 20):
                         pass
 

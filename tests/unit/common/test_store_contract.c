@@ -30,7 +30,10 @@
 static const struct slice odd_keys[] = { SLICE_LIT("\0"), SLICE_LIT("\0\0"),
 	SLICE_LIT("\0\1"), SLICE_LIT("\1"), SLICE_LIT("a"), SLICE_LIT("a\0"),
 	SLICE_LIT("a\0b"), SLICE_LIT("a\1"), SLICE_LIT("ab"), SLICE_LIT("\x7f"),
-	SLICE_LIT("\x80"), SLICE_LIT("\xff"), SLICE_LIT("\xff\xfe") };
+	SLICE_LIT("\x80"), SLICE_LIT("\xff"), SLICE_LIT("\xff\xfe"),
+	SLICE_LIT("\377\377"), SLICE_LIT("\377\377dro"),
+	SLICE_LIT("\377\377drop\0"), SLICE_LIT("\377\377e"),
+	SLICE_LIT("\377\377\214") };
 
 struct keys_seen {
 	size_t n;
