@@ -15,6 +15,7 @@ import json
 import os
 import poplib
 import re
+import select
 import shutil
 import signal
 import smtplib
@@ -59,6 +60,23 @@ def until(condition, what="condition", patience=None):
         if time.monotonic() > end:
             raise AssertionError("not in time: " + what)
         time.sleep(0.02)
+
+
+def kill_at_once(pids):
+    """SIGKILL to all, in this order; returns when they are gone, and so what
+    they listened at."""
+    with contextlib.ExitStack() as stack:
+        gone = []
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                gone.append(os.pidfd_open(pid))
+                stack.callback(os.close, gone[-1])
+        for fd in gone:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+        for fd in gone:
+            if not select.select([fd], [], [], PATIENCE)[0]:
+                raise AssertionError("killed, and still there")
 
 
 def listening_socket():
@@ -170,6 +188,8 @@ class System:
             "mailbox": {"lmtp": ["unix:mailbox.sock"]},
             "msa": {}, "qm": {}, "guard": {}, "gateway": {},
             "mgmt": {},
+            # What a password costs by default would be a third of the suite.
+            "accounts": {"hash_cost": 1, "scram_iterations": 4096},
         }
         for program in self.programs:
             for name, setting in PROTOCOLS[program]:
@@ -297,10 +317,7 @@ class System:
     def kill(self, program):
         """SIGKILL to the program and its workers."""
         p = self.process.pop(program)
-        pids = children(p.pid) + [p.pid]
-        for pid in [p.pid] + pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        kill_at_once([p.pid] + children(p.pid))
         p.wait()
 
     def restart(self, program):

@@ -13,7 +13,8 @@ import subprocess
 import tempfile
 import unittest
 
-from pneu import BUILD, PATIENCE, certificate, children, until
+from pneu import (BUILD, PATIENCE, certificate, children, kill_at_once,
+                  until)
 from starting import FourWays, Port, Running, Talk, connect
 
 ECHO = os.path.join(BUILD, "tests", "echo")
@@ -135,8 +136,7 @@ class Sockets(Echo):
     def test_stale_unix_socket_is_replaced_and_a_live_one_not(self):
         with Running(self.program) as p:
             connect(self.socket).close()
-            for pid in children(p.process.pid) + [p.process.pid]:
-                os.kill(pid, signal.SIGKILL)
+            kill_at_once([p.process.pid] + children(p.process.pid))
             p.wait()
         self.assertTrue(os.path.exists(self.socket))
         with Running(self.program) as p:
