@@ -396,19 +396,20 @@ class Delivery(Case):
         self.assertEqual(one.messages, [])
 
     def test_utf8_addresses_need_smtputf8(self):
-        one = self.serve("127.0.0.2")
+        self.serve("127.0.0.2")
         self.queue("j\u00f6rg@one.lab",
                    mail_options=["SMTPUTF8", "BODY=8BITMIME"])
         report = self.wait_got(self.box)
         self.assertIn(b"report-type=global-delivery-status", report.data)
         self.assertIn(b"\r\nStatus: 5.6.7\r\n", report.data)
         self.assertIn("SMTPUTF8", report.params)
-        one.close()
-        one = self.serve("127.0.0.2", extensions=GUARD_OFFERS)
-        self.queue("j\u00f6rg@one.lab",
+        # Elsewhere: qm may still be at the first server, and leaves one alone
+        # for a while that goes away.
+        two = self.serve("127.0.0.3", extensions=GUARD_OFFERS)
+        self.queue("j\u00f6rg@bare.lab",
                    mail_options=["SMTPUTF8", "BODY=8BITMIME"])
-        got = self.wait_got(one)
-        self.assertEqual(got.recipients, ["j\u00f6rg@one.lab"])
+        got = self.wait_got(two)
+        self.assertEqual(got.recipients, ["j\u00f6rg@bare.lab"])
         self.assertIn("SMTPUTF8", got.params)
 
 
