@@ -326,6 +326,7 @@ class RequireTls(Case):
         with self.lmtp() as c:
             c.deliver("alice@example.test", ["x@one.safe"], text)
         self.assertTrue(self.wait_got(one).tls)
+        self.wait_empty()
         one.close()
         one = self.serve("127.0.0.2", starttls="broken",
                          extensions=OFFERS + ("REQUIRETLS",))
@@ -409,6 +410,7 @@ class RequireTlsSmarthost(Case):
                          **how)
         self.queue("x@any.lab", mail_options=["REQUIRETLS"])
         self.assertIn("REQUIRETLS", self.wait_got(one).params)
+        self.wait_empty()
         one.close()
         one = self.serve("127.0.0.2", extensions=OFFERS, **how)
         self.queue("x@any.lab", mail_options=["REQUIRETLS"])
