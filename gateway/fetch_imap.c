@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/imap/client.h"
 #include "common/imap/level.h"
+#include "common/imap/set.h"
 #include "gateway/fetch.h"
 
 #define BATCH 50 /* messages of one command */
@@ -88,33 +89,6 @@ connect_to(struct imap_session *s)
 
 /* --- folders --- */
 
-/* Levels, each decoded. */
-static struct slice
-name_of(struct imap_session *s, struct slice raw, char separator)
-{
-	struct buf name = BUF_INIT_MAX(4096);
-	struct slice out, level;
-
-	if (slice_eq_str_nocase(raw, "INBOX"))
-		return SLICE_LIT("INBOX");
-	if (s->prefix.n > 0 && raw.n > s->prefix.n &&
-	    slice_eq(slice_head(raw, s->prefix.n), s->prefix))
-		raw = slice_from(raw, s->prefix.n);
-	while (raw.n > 0) {
-		level = separator == '\0' ? raw : slice_split(&raw, separator);
-		if (separator == '\0')
-			raw = SLICE_EMPTY;
-		if (level.n == 0)
-			continue;
-		if (name.n > 0)
-			buf_put_char(&name, '/');
-		imap_level_decode(&name, level);
-	}
-	out = name.failed ? slice(NULL, 0) : arena_dup(&s->a, buf_slice(&name));
-	buf_clear(&name);
-	return out;
-}
-
 static struct folder *
 folder_of(struct imap_session *s, struct slice raw)
 {
@@ -143,7 +117,8 @@ add_folder(struct imap_session *s, const struct imap_response *r)
 	}
 	v = &s->folders[s->n];
 	*v = (struct folder){ .raw = arena_dup(&s->a, r->name),
-		.name = name_of(s, r->name, r->separator),
+		.name = imap_name_decode(
+		    &s->a, r->name, s->prefix, r->separator),
 		.selectable = true };
 	if (v->raw.p == NULL || v->name.p == NULL)
 		return -ENOMEM;
@@ -490,22 +465,6 @@ on_fetch(void *arg, const struct imap_response *r)
 	return s->rc;
 }
 
-/* "3:5,9" of ascending UIDs. */
-static void
-put_set(struct buf *out, const uint32_t *uids, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		size_t k = i;
-
-		while (k + 1 < n && uids[k + 1] == uids[k] + 1)
-			k++;
-		buf_printf(out, "%s%u", i > 0 ? "," : "", uids[i]);
-		if (k > i)
-			buf_printf(out, ":%u", uids[k]);
-		i = k;
-	}
-}
-
 static int
 fetch_batch(struct imap_session *s, size_t max)
 {
@@ -517,7 +476,7 @@ fetch_batch(struct imap_session *s, size_t max)
 
 	s->n_batch = s->n_uids - s->at < max ? s->n_uids - s->at : max;
 	memset(s->got, 0, sizeof(s->got));
-	put_set(&set, s->uids + s->at, s->n_batch);
+	imap_set_put(&set, s->uids + s->at, s->n_batch);
 	rc = set.failed ? (s->rc = -ENOMEM)
 			: imap_client_run(s->c, &h,
 			      "UID FETCH %s (UID FLAGS INTERNALDATE "

@@ -91,3 +91,30 @@ imap_level_decode(struct buf *out, struct slice in)
 	}
 	return !out->failed;
 }
+
+struct slice
+imap_name_decode(
+    struct arena *a, struct slice raw, struct slice prefix, char separator)
+{
+	struct buf name = BUF_INIT_MAX(4096);
+	struct slice out, level;
+
+	if (slice_eq_str_nocase(raw, "INBOX"))
+		return SLICE_LIT("INBOX");
+	if (prefix.n > 0 && raw.n > prefix.n &&
+	    slice_eq(slice_head(raw, prefix.n), prefix))
+		raw = slice_from(raw, prefix.n);
+	while (raw.n > 0) {
+		level = separator == '\0' ? raw : slice_split(&raw, separator);
+		if (separator == '\0')
+			raw = SLICE_EMPTY;
+		if (level.n == 0)
+			continue;
+		if (name.n > 0)
+			buf_put_char(&name, '/');
+		imap_level_decode(&name, level);
+	}
+	out = name.failed ? slice(NULL, 0) : arena_dup(a, buf_slice(&name));
+	buf_clear(&name);
+	return out;
+}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/imap/set.h"
 #include "mailbox/door/pull_impl.h"
 
 /* --- flags and dates --- */
@@ -114,22 +115,6 @@ on_fetch(void *arg, const struct imap_response *r)
 	return p->rc;
 }
 
-/* "3:5,9" of ascending UIDs. */
-static void
-put_set(struct buf *out, const uint32_t *uids, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		size_t k = i;
-
-		while (k + 1 < n && uids[k + 1] == uids[k] + 1)
-			k++;
-		buf_printf(out, "%s%u", i > 0 ? "," : "", uids[i]);
-		if (k > i)
-			buf_printf(out, ":%u", uids[k]);
-		i = k;
-	}
-}
-
 static int
 fetch_batch(struct pull *p)
 {
@@ -139,7 +124,7 @@ fetch_batch(struct pull *p)
 	struct buf set = BUF_INIT;
 	int rc;
 
-	put_set(&set, p->batch, p->n_batch);
+	imap_set_put(&set, p->batch, p->n_batch);
 	rc = set.failed ? (p->rc = -ENOMEM)
 			: imap_client_run(p->c, &h,
 			      "UID FETCH %s (UID FLAGS INTERNALDATE "

@@ -9,35 +9,6 @@
 #include "mailbox/door/pull_impl.h"
 #include "mailbox/imap/imap_special.h"
 
-/* --- names --- */
-
-/* Levels, each decoded; what cannot be in a name here becomes '_'. */
-static struct slice
-name_of(struct pull *p, struct slice raw, char separator)
-{
-	struct buf name = BUF_INIT_MAX(4096);
-	struct slice out, level;
-
-	if (slice_eq_str_nocase(raw, "INBOX"))
-		return SLICE_LIT("INBOX");
-	if (p->prefix.n > 0 && raw.n > p->prefix.n &&
-	    slice_eq(slice_head(raw, p->prefix.n), p->prefix))
-		raw = slice_from(raw, p->prefix.n);
-	while (raw.n > 0) {
-		level = separator == '\0' ? raw : slice_split(&raw, separator);
-		if (separator == '\0')
-			raw = SLICE_EMPTY;
-		if (level.n == 0)
-			continue;
-		if (name.n > 0)
-			buf_put_char(&name, MAILS_SEPARATOR);
-		imap_level_decode(&name, level);
-	}
-	out = name.failed ? slice(NULL, 0) : arena_dup(&p->a, buf_slice(&name));
-	buf_clear(&name);
-	return out;
-}
-
 static int
 add_box(struct pull *p, struct slice raw)
 {
@@ -99,7 +70,8 @@ on_list(void *arg, const struct imap_response *r)
 	b = &p->boxes[p->n - 1];
 	b->selectable = true;
 	take_attributes(b, &r->flags);
-	b->name = name_of(p, r->name, r->separator);
+	b->name = imap_name_decode(
+	    &p->a, r->name, p->prefix, r->separator);
 	if (b->name.p == NULL) {
 		door_warn(p->report, "%s: name too long; passed over",
 		    log_q(r->name));

@@ -116,20 +116,3 @@ imap_set_count(const struct imap_set *s)
 		n += (uint64_t)s->v[i].hi - s->v[i].lo + 1;
 	return n;
 }
-
-bool
-imap_set_put(struct buf *b, const uint32_t *v, size_t n)
-{
-	for (size_t i = 0, last; i < n; i = last + 1) {
-		for (last = i; last + 1 < n && v[last + 1] == v[last] + 1;)
-			last++;
-		if (i > 0)
-			buf_put_char(b, ',');
-		buf_put_u64(b, v[i]);
-		if (last > i) {
-			buf_put_char(b, ':');
-			buf_put_u64(b, v[last]);
-		}
-	}
-	return !b->failed;
-}

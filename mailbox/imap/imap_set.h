@@ -12,6 +12,7 @@
 #include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/slice.h"
+#include "common/imap/set.h"
 
 /* Both ends belong to it; 0 stands for "*" until imap_set_resolve. */
 struct imap_range {
@@ -30,8 +31,5 @@ void imap_set_resolve(struct imap_set *s, uint32_t star);
 bool imap_set_has(const struct imap_set *s, uint32_t n);
 /* How many numbers a resolved set has. */
 uint64_t imap_set_count(const struct imap_set *s);
-
-/* Numbers as a set, in this order: "3:5,9,7". Nothing for n 0. */
-bool imap_set_put(struct buf *b, const uint32_t *v, size_t n);
 
 #endif
