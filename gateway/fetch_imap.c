@@ -117,8 +117,8 @@ add_folder(struct imap_session *s, const struct imap_response *r)
 	}
 	v = &s->folders[s->n];
 	*v = (struct folder){ .raw = arena_dup(&s->a, r->name),
-		.name = imap_name_decode(
-		    &s->a, r->name, s->prefix, r->separator),
+		.name =
+		    imap_name_decode(&s->a, r->name, s->prefix, r->separator),
 		.selectable = true };
 	if (v->raw.p == NULL || v->name.p == NULL)
 		return -ENOMEM;
