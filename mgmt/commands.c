@@ -107,6 +107,44 @@ const struct command commands[] = {
 	{ "outside remove", "ADDRESS",
 	    "Fetch no more; the mail that came stays", cmd_outside_remove,
 	    false },
+	{ "notice add",
+	    "[--kind webhook|ntfy|unifiedpush|webpush] [--name TEXT] "
+	    "[--content nothing|envelope|preview] [--mailbox NAME]... "
+	    "[--sender ADDRESS|@DOMAIN]... [--min-size SIZE] "
+	    "[--max-size SIZE] [--p256dh KEY] [--secret] [--pause] [--json] "
+	    "ACCOUNT URL",
+	    "Tell a URL of an account's new mail; a webhook's secret is made, "
+	    "or with --secret, as a token, read from input",
+	    cmd_notice_add, false },
+	{ "notice list", "[--json] [ACCOUNT]",
+	    "List who is told of new mail, and how that goes", cmd_notice_list,
+	    false },
+	{ "notice show", "[--json] ID", "Show one of them", cmd_notice_show,
+	    false },
+	{ "notice set",
+	    "[--url URL] [--name TEXT] [--content nothing|envelope|preview] "
+	    "[--mailbox NAME]... [--usual-mailboxes] "
+	    "[--sender ADDRESS|@DOMAIN]... [--any-sender] "
+	    "[--min-size SIZE|none] [--max-size SIZE|none] [--p256dh KEY] "
+	    "[--secret] ID",
+	    "Change it; --secret asks for a new one", cmd_notice_set, false },
+	{ "notice test", "[--json] ID",
+	    "Send a notice that says it is a test, and say how it went",
+	    cmd_notice_test, false },
+	{ "notice dead", "[--json] ID", "List the events that it never took",
+	    cmd_notice_dead, false },
+	{ "notice replay", "--from N|--dead [--json] ID",
+	    "Send again: all from that event on, or those that it never took",
+	    cmd_notice_replay, false },
+	{ "notice pause", "ID", "Send nothing until resume", cmd_notice_pause,
+	    false },
+	{ "notice resume", "ID",
+	    "Send again, from where it stopped; also one that has ended",
+	    cmd_notice_resume, false },
+	{ "notice remove", "ID", "Tell it no more", cmd_notice_remove, false },
+	{ "notice key", "[--json]",
+	    "The server's public key, which browsers subscribe with",
+	    cmd_notice_key, false },
 	{ "auth list", "[--json]",
 	    "List who has failed to sign in, and what that costs them",
 	    cmd_auth_list, false },

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "common/auth/accounts_change.h"
+#include "common/auth/notice.h"
 #include "common/base/clock.h"
 
 /* --- domains --- */
@@ -259,6 +260,9 @@ accounts_account_remove(
 	struct name_change ch = { .r = { .kind = KIND_ACCOUNT } };
 	int rc = check_address(&arena, address, &ch.name, err);
 
+	/* Who has the address next is not watched by who had it before. */
+	if (rc == 0)
+		rc = notice_remove_all(a, ch.name.address, err);
 	if (rc == 0)
 		rc = accounts_change(a, ch.name.domain, name_unfill, &ch, err);
 	if (rc == 0)

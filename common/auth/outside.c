@@ -7,12 +7,10 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <libgen.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "common/auth/accounts_change.h"
+#include "common/auth/outside_key.h"
 #include "common/auth/secret.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -363,78 +361,11 @@ outside_generation(struct accounts *a, uint64_t *out)
 
 /* --- the password --- */
 
-/* Its folder belongs to who makes it, and to nobody else. */
-static int
-make_folder(const char *path)
-{
-	char *folder = strdup(path);
-	int rc = folder == NULL ? -ENOMEM : 0;
-
-	if (rc == 0 && mkdir(dirname(folder), 0700) == -1 && errno != EEXIST)
-		rc = -errno;
-	free(folder);
-	return rc;
-}
-
-static int
-load_key(
-    struct accounts *a, bool make, unsigned char key[static SECRET_KEY_LEN])
-{
-	int rc;
-
-	/* Without files (tests) there is one key for all. */
-	if (strcmp(a->store_conf.engine, "embedded") != 0) {
-		memcpy(key, a->key, SECRET_KEY_LEN);
-		return 0;
-	}
-	rc = make ? make_folder(a->outside_key_path) : 0;
-	if (rc == 0)
-		rc = secret_key_load(a->outside_key_path, make, key);
-	if (rc != 0)
-		log_error("no key for the passwords of outside accounts",
-		    "file=\"%s\" error=\"%s\"", log_qs(a->outside_key_path),
-		    strerror(-rc));
-	return rc;
-}
-
-static int
-seal(struct accounts *a, struct arena *arena, struct slice address,
-    struct slice secret, struct slice *out, struct buf *err)
-{
-	unsigned char key[SECRET_KEY_LEN];
-	struct buf b = BUF_INIT;
-	int rc = load_key(a, true, key);
-
-	if (rc != 0)
-		buf_printf(err, "%s: %s", a->outside_key_path, strerror(-rc));
-	if (rc == 0)
-		rc = secret_seal(key,
-		    accounts_secret_about(arena, address, SLICE_LIT("outside")),
-		    secret, &b);
-	if (rc == 0 && (*out = arena_dup(arena, buf_slice(&b))).p == NULL)
-		rc = -ENOMEM;
-	OPENSSL_cleanse(key, sizeof(key));
-	buf_clear(&b);
-	return rc;
-}
-
 int
 outside_secret(struct accounts *a, const struct outside *o, struct buf *out)
 {
-	struct arena arena = ARENA_INIT_MAX(4096);
-	unsigned char key[SECRET_KEY_LEN];
-	int rc;
-
-	if (o->sealed.n == 0)
-		return -ENOENT;
-	if ((rc = load_key(a, false, key)) == 0)
-		rc = secret_open(key,
-		    accounts_secret_about(
-			&arena, slice_str(o->address), SLICE_LIT("outside")),
-		    o->sealed, out);
-	OPENSSL_cleanse(key, sizeof(key));
-	arena_reset(&arena);
-	return rc;
+	return outside_key_open(
+	    a, slice_str(o->address), SLICE_LIT("outside"), o->sealed, out);
 }
 
 /* --- writing --- */
@@ -527,7 +458,8 @@ put_fill(struct change *c, const void *arg)
 	if (o.created_s == 0)
 		o.created_s = clock_wall_s();
 	rc = p->secret.p == NULL ? 0
-				 : seal(c->a, &c->arena, address.address,
+				 : outside_key_seal(c->a, &c->arena,
+				       address.address, SLICE_LIT("outside"),
 				       p->secret, &sealed, c->err);
 	if (rc != 0)
 		return rc;

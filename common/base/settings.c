@@ -430,6 +430,29 @@ const struct conf_setting conf_settings[] = {
 	    "IMAP connections that are kept to be told of new mail at once "
 	    "(IDLE); further accounts are looked at by the interval" },
 
+	{ "gateway.notice_private", CONF_BOOL, "false", 0, 0, NULL,
+	    "Send notices of new mail also to addresses of this machine and of "
+	    "private networks, and by http without TLS" },
+	{ "gateway.notice_retry_first", CONF_DURATION, "10s", 1, 24 * H, NULL,
+	    "Wait after a notice that was not taken; doubles with each more" },
+	{ "gateway.notice_retry_max", CONF_DURATION, "1h", 1, 168 * H, NULL,
+	    "Longest such wait" },
+	{ "gateway.notice_give_up", CONF_DURATION, "24h", 1, 720 * H, NULL,
+	    "Age at which a notice that is not taken goes to the list of dead "
+	    "ones" },
+	{ "gateway.notice_keep", CONF_DURATION, "14d", 1, 8760 * H, NULL,
+	    "Events of new mail are kept so long, to be sent again" },
+	{ "gateway.notice_timeout", CONF_DURATION, "30s", 1, 10 * 60 * S, NULL,
+	    "The receiver of a notice answers within that time" },
+	{ "gateway.notice_max", CONF_INT, "64", 1, 10000, NULL,
+	    "Notices that are sent at once" },
+	{ "gateway.notice_key", CONF_STRING, "outside/vapid.pem", 0, 0, NULL,
+	    "File of the key pair that Web Push services know the server by; "
+	    "made at the first use" },
+	{ "gateway.notice_contact", CONF_STRING, "", 0, 0, NULL,
+	    "Whom such a service may write to (mailto: or https:); default: "
+	    "mailto:postmaster@HOSTNAME" },
+
 	{ "mgmt.http", CONF_LIST, "127.0.0.1:80", 0, 0, NULL,
 	    "Where the HTTP API and the web page are served" },
 	{ "mgmt.https", CONF_LIST, "", 0, 0, NULL,

@@ -397,3 +397,43 @@ base64_decode(struct buf *out, struct slice in)
 	buf_truncate(out, before);
 	return -ENOMEM;
 }
+
+bool
+base64url_encode(struct buf *out, struct slice in)
+{
+	size_t at = out->n;
+
+	if (!base64_encode(out, in))
+		return false;
+	while (out->n > at && out->p[out->n - 1] == '=')
+		buf_truncate(out, out->n - 1);
+	for (; at < out->n; at++)
+		out->p[at] = out->p[at] == '+' ? '-'
+		    : out->p[at] == '/'        ? '_'
+					       : out->p[at];
+	return true;
+}
+
+int
+base64url_decode(struct buf *out, struct slice in)
+{
+	struct buf b = BUF_INIT_MAX(in.n + 8);
+	int rc = 0;
+
+	if (in.n % 4 == 0)
+		for (int i = 0; i < 2 && in.n > 0 && in.p[in.n - 1] == '='; i++)
+			in.n--;
+	for (size_t i = 0; i < in.n && rc == 0; i++) {
+		char c = in.p[i];
+
+		if (c == '+' || c == '/' || c == '=')
+			rc = -EINVAL;
+		buf_put_char(&b, c == '-' ? '+' : c == '_' ? '/' : c);
+	}
+	while (b.n % 4 != 0 && !b.failed)
+		buf_put_char(&b, '=');
+	if (rc == 0)
+		rc = b.failed ? -ENOMEM : base64_decode(out, buf_slice(&b));
+	buf_wipe(&b);
+	return rc;
+}

@@ -66,5 +66,9 @@ bool base64_encode(struct buf *out, struct slice in);
 /* Strict: canonical padding, no other octet. 0, -EINVAL, -ENOMEM (out full);
  * out is as before on error. */
 int base64_decode(struct buf *out, struct slice in);
+/* The same with the alphabet for URLs (RFC 4648 5): written without padding,
+ * read with or without. */
+bool base64url_encode(struct buf *out, struct slice in);
+int base64url_decode(struct buf *out, struct slice in);
 
 #endif

@@ -505,6 +505,27 @@ smtp_client_who(struct smtp_client *c, struct slice account,
 	return rc;
 }
 
+int
+smtp_client_own(struct smtp_client *c, struct slice line,
+    struct smtp_reply *reply, struct buf *joined)
+{
+	struct slice rest;
+	int rc;
+
+	if (c->out_of_step)
+		return -ECONNRESET;
+	for (size_t i = 0; i < line.n; i++)
+		if ((unsigned char)line.p[i] < ' ')
+			return -EINVAL;
+	arena_reset(&c->tx);
+	rc = client_ask(c, reply, "%.*s", (int)line.n, line.p);
+	rest = rc == 0 ? reply->text : SLICE_EMPTY;
+	while (rest.n > 0 && rc == 0)
+		if (!buf_put_slice(joined, slice_split(&rest, '\n')))
+			rc = -ENOMEM;
+	return rc;
+}
+
 /* What is idle has nothing to say but that it ends. */
 bool
 smtp_client_is_alive(struct smtp_client *c)

@@ -185,6 +185,15 @@ int smtp_client_who(struct smtp_client *c, struct slice account,
 int smtp_client_fetch(struct smtp_client *c, struct slice address,
     struct smtp_reply *reply);
 
+/*
+ * Any other verb of our own programs, with what stands behind it. The reply's
+ * text is the client's until the next command; `joined` strings its lines
+ * together, as they were before they were cut (smtp_reply_write), for what has
+ * no spaces.
+ */
+int smtp_client_own(struct smtp_client *c, struct slice line,
+    struct smtp_reply *reply, struct buf *joined);
+
 /* --- pool: idle connections to a few fixed addresses (our own programs) --- */
 
 struct smtp_pool;
