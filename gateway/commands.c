@@ -111,6 +111,15 @@ smtp_json(const struct outside_server *s)
 		  (int)s->port, "security", outside_securities[s->security]);
 }
 
+static json_t *
+oauth_json(const struct outside_oauth *v)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "provider",
+	    v->provider, "client_id", v->client, "scope", v->scope, "auth_url",
+	    v->auth_url, "token_url", v->token_url, "device_url", v->device_url,
+	    "has_client_secret", v->sealed.n > 0);
+}
+
 /* No password, and nothing of it. */
 static json_t *
 outside_json(struct run *r, const struct outside *o)
@@ -132,6 +141,11 @@ outside_json(struct run *r, const struct outside *o)
 	    json_time(r, st.good_s), "next", json_time(r, st.next_s),
 	    "messages", (json_int_t)st.messages, "octets",
 	    (json_int_t)st.octets, "refused", (json_int_t)st.refused);
+	if (j != NULL)
+		json_object_set_new(
+		    j, "sign_in", json_string(outside_sign_ins[o->sign_in]));
+	if (j != NULL && o->sign_in == OUTSIDE_OAUTH)
+		json_object_set_new(j, "oauth", oauth_json(&o->oauth));
 	if (j != NULL)
 		json_object_set_new(j, "smtp", smtp_json(&o->smtp));
 	if (j != NULL)
@@ -206,6 +220,19 @@ show_folders(const struct outside *o)
 }
 
 static void
+show_oauth(const struct outside *o)
+{
+	line("signs in by", "OAuth");
+	line("provider",
+	    *o->oauth.provider != '\0' ? o->oauth.provider
+				       : o->oauth.token_url);
+	line("client",
+	    *o->oauth.client != '\0' ? o->oauth.client
+				     : "as gateway.oauth_clients says");
+	line("token", o->sealed.n > 0 ? "kept, sealed" : "none: log in");
+}
+
+static void
 show_text(struct run *r, const struct outside *o)
 {
 	struct state_status st;
@@ -220,7 +247,10 @@ show_text(struct run *r, const struct outside *o)
 		printf("%-14s smtp://%s:%u (%s)\n", "sends by", o->smtp.host,
 		    o->smtp.port, outside_securities[o->smtp.security]);
 	line("user", o->user);
-	line("password", o->sealed.n > 0 ? "kept, sealed" : "none");
+	if (o->sign_in == OUTSIDE_OAUTH)
+		show_oauth(o);
+	else
+		line("password", o->sealed.n > 0 ? "kept, sealed" : "none");
 	show_folders(o);
 	line("interval",
 	    o->interval_s > 0 ? span_text(r, o->interval_s)

@@ -41,6 +41,7 @@ fetch_fail_open(struct fetch *f, int rc, const char *said)
 		return fetch_fail(f, FETCH_LOGIN,
 		    "%s refuses to sign us in%s%s", host, colon(said), said);
 	case -ENOTSUP:
+		f->renewed = true; /* no other token would do */
 		return fetch_fail(f, FETCH_LOGIN,
 		    "%s offers no way to sign in that we have%s%s", host,
 		    colon(said), said);
@@ -193,16 +194,44 @@ gateway_addresses(struct gateway *g, struct arena *a,
 }
 
 static enum fetch_end
-prepare(struct fetch *f, const char *address)
+get_token(struct fetch *f, const char *refused)
 {
-	int rc = outside_get(f->g->accounts, &f->a, slice_str(address), &f->o);
+	struct buf token = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
+	int rc = token_get(f->g->tokens, &f->o, refused, &token, &f->why);
 
-	if (rc == -ENOENT)
-		return fetch_fail(f, FETCH_GONE, "no outside account");
-	if (rc != 0)
-		return fetch_fail(
-		    f, FETCH_RETRY, "accounts: %s", strerror(-rc));
-	rc = outside_secret(f->g->accounts, &f->o, &f->secret);
+	buf_wipe(&f->secret);
+	if (rc == 0 &&
+	    (!buf_put_slice(&f->secret, buf_slice(&token)) ||
+		!buf_put_char(&f->secret, '\0')))
+		rc = -EAGAIN;
+	buf_wipe(&token);
+	if (rc == -ECANCELED)
+		return fetch_fail(f, FETCH_RETRY, "stopped");
+	return rc == 0                       ? FETCH_OK
+	    : rc == -EACCES || rc == -EINVAL ? FETCH_LOGIN
+					     : FETCH_RETRY;
+}
+
+enum fetch_end
+fetch_renew(struct fetch *f, enum fetch_end end)
+{
+	struct buf refused = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
+
+	if (end != FETCH_LOGIN || f->o.sign_in != OUTSIDE_OAUTH || f->renewed ||
+	    !buf_put_slice(&refused, buf_slice(&f->secret)))
+		return end;
+	f->renewed = true;
+	buf_reset(&f->why);
+	end = get_token(f, buf_str(&refused));
+	buf_wipe(&refused);
+	return end;
+}
+
+static enum fetch_end
+get_password(struct fetch *f)
+{
+	int rc = outside_secret(f->g->accounts, &f->o, &f->secret);
+
 	if (rc == 0 && memchr(f->secret.p, '\0', f->secret.n) != NULL)
 		rc = -EBADMSG;
 	if (rc == 0 && !buf_put_char(&f->secret, '\0'))
@@ -214,6 +243,24 @@ prepare(struct fetch *f, const char *address)
 		    "the password cannot be unsealed: %s",
 		    rc == -EBADMSG ? "it was sealed with another key"
 				   : strerror(-rc));
+	return FETCH_OK;
+}
+
+static enum fetch_end
+prepare(struct fetch *f, const char *address)
+{
+	int rc = outside_get(f->g->accounts, &f->a, slice_str(address), &f->o);
+	enum fetch_end end;
+
+	if (rc == -ENOENT)
+		return fetch_fail(f, FETCH_GONE, "no outside account");
+	if (rc != 0)
+		return fetch_fail(
+		    f, FETCH_RETRY, "accounts: %s", strerror(-rc));
+	end = f->o.sign_in == OUTSIDE_OAUTH ? get_token(f, NULL)
+					    : get_password(f);
+	if (end != FETCH_OK)
+		return end;
 	rc = gateway_addresses(
 	    f->g, &f->a, &f->o.server, &f->addrs, &f->n_addrs);
 	if (rc == -ENOENT || rc == -ENODATA)
@@ -236,6 +283,7 @@ fetch_run(struct fetch *f, const char *address)
 	buf_reset(&f->why);
 	if (f->imap == NULL) {
 		fetch_clear(f);
+		f->renewed = false;
 		f->a = ARENA_INIT_MAX((size_t)1 << 20);
 		f->secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
 		f->why = BUF_INIT_MAX(1000);

@@ -8,9 +8,11 @@
 
 #include "common/auth/outside.h"
 #include "common/net/dns.h"
+#include "common/net/http_client.h"
 #include "common/net/tls.h"
 #include "common/smtp/client.h"
 #include "gateway/state.h"
+#include "gateway/token.h"
 
 /* What fetching needs; made at the start. */
 struct gateway {
@@ -18,6 +20,9 @@ struct gateway {
 	struct state *state;
 	struct dns *dns;
 	struct tls_client *tls;
+	struct http_client *http;
+	struct tokens *tokens;
+	const struct conf *conf; /* as it is now */
 	struct smtp_pool *mailbox;
 	const char *spool_dir;
 };
@@ -40,7 +45,7 @@ struct fetch {
 	bool probe;     /* only connect and sign in */
 	struct arena a; /* of the record and the addresses */
 	struct outside o;
-	struct buf secret;
+	struct buf secret; /* password or access token, NUL-terminated */
 	struct net_addr *addrs;
 	size_t n_addrs;
 	/* results: */
@@ -48,6 +53,7 @@ struct fetch {
 	uint64_t messages, octets; /* put in */
 	uint64_t refused;          /* not taken, for good */
 	bool more;                 /* there is more: look again at once */
+	bool renewed;              /* by fetch_renew */
 	bool can_idle; /* fetch_idle may be called, and then fetch_run again */
 	struct imap_session *imap; /* kept for that; NULL: none */
 };
@@ -72,6 +78,12 @@ enum fetch_end fetch_fail(struct fetch *f, enum fetch_end end, const char *fmt,
     ...) __attribute__((format(printf, 3, 4)));
 /* The same for what opening a connection returned, with what was said. */
 enum fetch_end fetch_fail_open(struct fetch *f, int rc, const char *said);
+/*
+ * The server has refused to sign us in. FETCH_OK: f->secret is another access
+ * token, try once more; else what to end with, told. `end` where there are no
+ * tokens, or it is the second time.
+ */
+enum fetch_end fetch_renew(struct fetch *f, enum fetch_end end);
 /* While a connection is used. */
 enum fetch_end fetch_fail_broken(struct fetch *f, int rc, const char *said);
 

@@ -57,18 +57,20 @@ struct imap_session {
 /* --- connecting --- */
 
 static enum fetch_end
-connect_to(struct imap_session *s)
+connect_once(struct imap_session *s)
 {
 	static const enum imap_client_tls modes[] = { IMAP_TLS_IMPLICIT,
 		IMAP_TLS_STARTTLS, IMAP_TLS_MAY };
 	struct fetch *f = s->f;
+	bool by_token = f->o.sign_in == OUTSIDE_OAUTH;
 	const struct imap_client_conf conf = {
 		.tls_mode = modes[f->o.server.security],
 		/* "none" is what was asked for, not what is found. */
 		.tls = f->o.server.security == OUTSIDE_PLAIN ? NULL : f->g->tls,
 		.host = f->o.server.host,
 		.user = f->o.user,
-		.password = f->secret.p,
+		.password = by_token ? NULL : f->secret.p,
+		.token = by_token ? f->secret.p : NULL,
 	};
 	struct buf said = BUF_INIT;
 	enum fetch_end end = FETCH_OK;
@@ -84,6 +86,16 @@ connect_to(struct imap_session *s)
 	if (rc != 0)
 		end = fetch_fail_open(f, rc, buf_str(&said));
 	buf_clear(&said);
+	return end;
+}
+
+static enum fetch_end
+connect_to(struct imap_session *s)
+{
+	enum fetch_end end = connect_once(s);
+
+	if (end == FETCH_LOGIN && (end = fetch_renew(s->f, end)) == FETCH_OK)
+		end = connect_once(s);
 	return end;
 }
 

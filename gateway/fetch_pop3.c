@@ -43,17 +43,19 @@ struct maildrop {
 /* --- connecting --- */
 
 static enum fetch_end
-connect_to(struct maildrop *m)
+connect_once(struct maildrop *m)
 {
 	static const enum pop3_client_tls modes[] = { POP3_TLS_IMPLICIT,
 		POP3_TLS_STLS, POP3_TLS_NONE };
 	struct fetch *f = m->f;
+	bool by_token = f->o.sign_in == OUTSIDE_OAUTH;
 	const struct pop3_client_conf conf = {
 		.tls_mode = modes[f->o.server.security],
 		.tls = f->g->tls,
 		.host = f->o.server.host,
 		.user = f->o.user,
-		.password = f->secret.p,
+		.password = by_token ? NULL : f->secret.p,
+		.token = by_token ? f->secret.p : NULL,
 	};
 	struct buf said = BUF_INIT;
 	enum fetch_end end = FETCH_OK;
@@ -69,6 +71,16 @@ connect_to(struct maildrop *m)
 	if (rc != 0)
 		end = fetch_fail_open(f, rc, buf_str(&said));
 	buf_clear(&said);
+	return end;
+}
+
+static enum fetch_end
+connect_to(struct maildrop *m)
+{
+	enum fetch_end end = connect_once(m);
+
+	if (end == FETCH_LOGIN && (end = fetch_renew(m->f, end)) == FETCH_OK)
+		end = connect_once(m);
 	return end;
 }
 

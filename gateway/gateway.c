@@ -88,10 +88,13 @@ gateway_open(
 		.hostname = service_hostname(),
 		.connect_timeout_ms = 10000,
 		.timeout_ms = 300000 };
+	g->conf = conf;
 	g->spool_dir = conf_file(conf, "gateway.spool_dir");
 	if ((rc = accounts_open(&g->accounts, conf, false, err)) != 0 ||
 	    (rc = tls_client_new(&g->tls, conf, TLS_VERIFY_NAMES, err)) != 0 ||
 	    (rc = dns_new(&g->dns, conf, err)) != 0 ||
+	    (rc = http_client_new(&g->http, conf, err)) != 0 ||
+	    (rc = tokens_new(&g->tokens, g)) != 0 ||
 	    (rc = smtp_pool_new(&g->mailbox, conf_str(conf, "gateway.mailbox"),
 		 conf_file(conf, "run_dir"), &client, MAILBOX_CONNECTIONS)) !=
 		0)
@@ -107,6 +110,8 @@ gateway_open(
 void
 gateway_close(struct gateway *g)
 {
+	tokens_free(&g->tokens);
+	http_client_free(&g->http);
 	smtp_pool_free(&g->mailbox);
 	state_close(&g->state);
 	dns_free(&g->dns);
@@ -158,6 +163,7 @@ gateway_reload(const struct conf *conf)
 {
 	struct roster_conf rc = settings(conf);
 
+	gateway.g.conf = conf;
 	server_init();
 	roster_configure(gateway.roster, &rc);
 }

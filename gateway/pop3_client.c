@@ -327,16 +327,20 @@ static int
 sign_in(struct pop3_client *c)
 {
 	const struct pop3_client_conf *conf = &c->conf;
+	bool plain_ok = conf->tls_mode == POP3_TLS_NONE;
 	struct sasl_client *s = NULL;
 	int rc = capabilities(c);
 
 	if (rc != 0)
 		return rc;
-	rc = sasl_client_new(&s, buf_slice(&c->mechanisms), c->conn, conf->user,
-	    conf->password, "pop", conf->host, conf->tls_mode == POP3_TLS_NONE);
+	rc = conf->token != NULL
+	    ? sasl_client_new_token(&s, buf_slice(&c->mechanisms), c->conn,
+		  conf->user, conf->token, conf->host, plain_ok)
+	    : sasl_client_new(&s, buf_slice(&c->mechanisms), c->conn,
+		  conf->user, conf->password, "pop", conf->host, plain_ok);
 	if (rc == 0)
 		rc = auth(c, s);
-	else if (rc == -ENOTSUP)
+	else if (rc == -ENOTSUP && conf->token == NULL)
 		rc = user_pass(c);
 	sasl_client_free(&s);
 	return rc;

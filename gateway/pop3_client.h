@@ -27,6 +27,7 @@ struct pop3_client_conf {
 	struct tls_client *tls;
 	const char *host; /* SNI, verification, SASL */
 	const char *user, *password;
+	const char *token; /* in place of a password: OAUTHBEARER, XOAUTH2 */
 	int64_t connect_timeout_ms, timeout_ms; /* 0: 30 s; 5 minutes */
 };
 

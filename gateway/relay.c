@@ -2,6 +2,7 @@
 #include "gateway/relay.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
@@ -61,13 +62,35 @@ find_account(struct relay *r)
 	if (rc == -ENOENT || (rc == 0 && *r->o.smtp.host == '\0'))
 		return fail(r, 550, "5.7.1", log_q(from),
 		    "no outside account that sends");
-	if (rc == 0)
-		rc = outside_secret(r->g->accounts, &r->o, &r->secret);
-	if (rc == 0 && !buf_put_char(&r->secret, '\0'))
-		rc = -ENOMEM;
 	if (rc != 0)
 		return fail(r, 451, "4.3.0", log_q(from), strerror(-rc));
 	return 0;
+}
+
+/* `refused`: a token that the server has just not taken, or NULL. What the user
+ * has to mend waits in the queue. */
+static int
+find_secret(struct relay *r, const char *refused)
+{
+	struct slice from = smtp_session_mail(r->s)->from.text;
+	struct buf secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
+	struct buf why = BUF_INIT_MAX(1000);
+	int rc;
+
+	if (r->o.sign_in == OUTSIDE_OAUTH)
+		rc = token_get(r->g->tokens, &r->o, refused, &secret, &why);
+	else
+		rc = outside_secret(r->g->accounts, &r->o, &secret);
+	if (rc == 0 && !buf_put_char(&secret, '\0'))
+		rc = -ENOMEM;
+	buf_wipe(&r->secret);
+	r->secret = secret;
+	if (rc != 0)
+		rc =
+		    fail(r, 451, rc == -EACCES ? "4.7.8" : "4.3.0", log_q(from),
+			why.n > 0 ? log_q(buf_slice(&why)) : strerror(-rc));
+	buf_clear(&why);
+	return rc;
 }
 
 static int
@@ -94,7 +117,8 @@ cannot_open(struct relay *r, int rc, const struct smtp_reply *said)
 }
 
 static int
-open_server(struct relay *r)
+open_once(struct relay *r, const struct net_addr *addrs, size_t n,
+    struct smtp_reply *said)
 {
 	static const enum smtp_client_tls modes[] = { SMTP_TLS_IMPLICIT,
 		SMTP_TLS_STARTTLS, SMTP_TLS_NONE };
@@ -105,9 +129,25 @@ open_server(struct relay *r)
 		.tls_name = r->o.smtp.host,
 		.sasl_user = r->o.user,
 		.sasl_password = r->secret.p,
-		.sasl = &sasl_smtp_client,
+		.sasl = r->o.sign_in == OUTSIDE_OAUTH ? &sasl_smtp_client_token
+						      : &sasl_smtp_client,
 		.reply_arena = &r->a,
 	};
+	int rc = -EHOSTUNREACH;
+
+	for (size_t i = 0; i < n; i++) {
+		*said = (struct smtp_reply){ 0 };
+		rc = smtp_client_open(&r->c, &addrs[i], &conf, said);
+		if (rc == 0 || rc == -EPROTO || rc == -ECANCELED)
+			break;
+	}
+	return rc;
+}
+
+/* A token may have been revoked before its time: one more try. */
+static int
+open_server(struct relay *r)
+{
 	struct smtp_reply said = { 0 };
 	struct net_addr *addrs;
 	size_t n;
@@ -115,12 +155,18 @@ open_server(struct relay *r)
 
 	if (rc != 0)
 		return rc;
-	rc = -EHOSTUNREACH;
-	for (size_t i = 0; i < n; i++) {
-		said = (struct smtp_reply){ 0 };
-		rc = smtp_client_open(&r->c, &addrs[i], &conf, &said);
-		if (rc == 0 || rc == -EPROTO || rc == -ECANCELED)
-			break;
+	rc = open_once(r, addrs, n, &said);
+	if (rc == -EPROTO && said.code == 535 &&
+	    r->o.sign_in == OUTSIDE_OAUTH) {
+		char *refused = strdup(buf_str(&r->secret));
+
+		rc = refused == NULL
+		    ? fail(r, 451, "4.3.1", "gateway", "out of memory")
+		    : find_secret(r, refused);
+		free(refused);
+		if (rc != 0)
+			return rc;
+		rc = open_once(r, addrs, n, &said);
 	}
 	return rc == 0 ? 0 : cannot_open(r, rc, &said);
 }
@@ -189,7 +235,7 @@ relay_message(struct smtp_session *s, struct spool *body,
 	int rc = recipients(&r);
 
 	if (rc == 0 && (rc = find_account(&r)) == 0 &&
-	    (rc = open_server(&r)) == 0)
+	    (rc = find_secret(&r, NULL)) == 0 && (rc = open_server(&r)) == 0)
 		rc = exchange(&r, body);
 	for (size_t i = 0; i < n; i++)
 		replies[i] = rc == 0 ? kept(s, r.rcpts[i].reply) : r.all;

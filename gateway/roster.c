@@ -608,7 +608,11 @@ print_of(const struct outside *o)
 
 	h = hash(h, slice_str(o->server.host));
 	h = hash(h, slice_str(o->user));
-	return h ^ (uint64_t)o->server.port << 8 ^
+	h = hash(h, slice_str(o->oauth.provider));
+	h = hash(h, slice_str(o->oauth.client));
+	h = hash(h, slice_str(o->oauth.token_url));
+	h = hash(h, o->oauth.sealed);
+	return h ^ (uint64_t)o->sign_in << 6 ^ (uint64_t)o->server.port << 8 ^
 	    (uint64_t)o->server.security << 4 ^ (uint64_t)o->protocol;
 }
 
@@ -675,6 +679,7 @@ job_leave(struct roster *r, struct job *j)
 
 	j->gone = true;
 	heap_remove(r, j);
+	token_forget(r->g->tokens, j->address);
 	rc = state_drop(r->g->state, j->address);
 	if (rc != 0 && rc != -ENOENT)
 		log_warning("state of a removed account stays",

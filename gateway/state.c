@@ -220,6 +220,39 @@ state_status_put(
 	return rc;
 }
 
+/* --- OAuth --- */
+
+int
+state_token_get(struct state *s, const char *address,
+    const unsigned char base[static STATE_ID], struct buf *sealed)
+{
+	struct buf val = BUF_INIT;
+	int rc = get_row(s, address, SLICE_LIT("t"), &val);
+
+	if (rc == 0 &&
+	    (val.n <= STATE_ID || memcmp(val.p, base, STATE_ID) != 0))
+		rc = -ENOENT;
+	if (rc == 0 &&
+	    !buf_put_slice(sealed, slice_from(buf_slice(&val), STATE_ID)))
+		rc = -ENOMEM;
+	buf_clear(&val);
+	return rc;
+}
+
+int
+state_token_put(struct state *s, const char *address,
+    const unsigned char base[static STATE_ID], struct slice sealed)
+{
+	struct buf val = BUF_INIT;
+	int rc = -ENOMEM;
+
+	buf_put(&val, base, STATE_ID);
+	if (buf_put_slice(&val, sealed))
+		rc = put_row(s, address, SLICE_LIT("t"), buf_slice(&val));
+	buf_clear(&val);
+	return rc;
+}
+
 /* --- POP3 --- */
 
 struct loading {

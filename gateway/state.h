@@ -2,10 +2,13 @@
 /*
  * What the gateway knows of outside accounts: how it went last time, and what
  * it has dealt with. Only this program opens it. Losing it costs fetches, never
- * a message or a second copy: that is mailbox's to know (XSOURCE).
+ * a message or a second copy: that is mailbox's to know (XSOURCE); and a login,
+ * where a provider changes refresh tokens.
  *
  * Partition "p<address>":
  *   s          how it stands (struct state_status), JSON
+ *   t          OAuth: which login it comes from (16 octets), and the refresh token
+ *              that came in place of that one's, sealed (outside.h)
  *   u<16>      POP3: half a SHA-256 of a unique-id; when it was first here, in
  *              seconds (8 octets)
  *   f<16>      IMAP: the same of a folder's name; UIDVALIDITY, next UID, one
@@ -55,9 +58,18 @@ int state_status_get(struct state *s, struct arena *a, const char *address,
 int state_status_put(
     struct state *s, const char *address, const struct state_status *st);
 
-/* --- POP3 --- */
+/* --- OAuth --- */
 
-#define STATE_ID 16
+#define STATE_ID 16 /* half a SHA-256 */
+
+/* The sealed token of the login `base`; -ENOENT: none, or of another login. */
+int state_token_get(struct state *s, const char *address,
+    const unsigned char base[static STATE_ID], struct buf *sealed);
+/* Durable when it returns 0. */
+int state_token_put(struct state *s, const char *address,
+    const unsigned char base[static STATE_ID], struct slice sealed);
+
+/* --- POP3 --- */
 
 struct state_seen {
 	unsigned char id[STATE_ID];

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "common/auth/oauth_provider.h"
 #include "common/auth/outside_find.h"
+#include "common/auth/secret.h"
 #include "mgmt/commands.h"
 #include "mgmt/directory.h"
 #include "mgmt/secret.h"
@@ -20,10 +22,12 @@ struct outside_args {
 	const char *address, *account;
 	const char *protocol, *host, *security, *user, *into;
 	const char *smtp_host, *smtp_security;
+	const char *provider, *client, *client_secret_file, *scope;
+	const char *auth_url, *token_url, *device_url;
 	uint64_t port, smtp_port;
 	const char *folders[OUTSIDE_FOLDERS_MAX];
 	size_t n_folders;
-	bool all_folders, pause, password, has_delete, has_interval;
+	bool oauth, all_folders, pause, password, has_delete, has_interval;
 	int64_t delete_days, interval_s;
 	struct secret secret;
 };
@@ -35,7 +39,43 @@ enum {
 	OPT_KEEP,
 	OPT_SMTP,
 	OPT_SMTP_PORT,
-	OPT_SMTP_SECURITY
+	OPT_SMTP_SECURITY,
+	OPT_OAUTH,
+	OPT_PROVIDER,
+	OPT_CLIENT,
+	OPT_CLIENT_SECRET,
+	OPT_SCOPE,
+	OPT_AUTH_URL,
+	OPT_TOKEN_URL,
+	OPT_DEVICE_URL,
+};
+
+static const struct option outside_options[] = {
+	{ "protocol", required_argument, NULL, 'p' },
+	{ "host", required_argument, NULL, 'h' },
+	{ "port", required_argument, NULL, 'P' },
+	{ "security", required_argument, NULL, 's' },
+	{ "user", required_argument, NULL, 'u' },
+	{ "smtp-host", required_argument, NULL, OPT_SMTP },
+	{ "smtp-port", required_argument, NULL, OPT_SMTP_PORT },
+	{ "smtp-security", required_argument, NULL, OPT_SMTP_SECURITY },
+	{ "oauth", no_argument, NULL, OPT_OAUTH },
+	{ "oauth-provider", required_argument, NULL, OPT_PROVIDER },
+	{ "oauth-auth-url", required_argument, NULL, OPT_AUTH_URL },
+	{ "oauth-token-url", required_argument, NULL, OPT_TOKEN_URL },
+	{ "oauth-device-url", required_argument, NULL, OPT_DEVICE_URL },
+	{ "client-id", required_argument, NULL, OPT_CLIENT },
+	{ "client-secret-file", required_argument, NULL, OPT_CLIENT_SECRET },
+	{ "scope", required_argument, NULL, OPT_SCOPE },
+	{ "into", required_argument, NULL, 'i' },
+	{ "folder", required_argument, NULL, 'f' },
+	{ "all-folders", no_argument, NULL, OPT_FOLDERS_ALL },
+	{ "interval", required_argument, NULL, 't' },
+	{ "delete-after", required_argument, NULL, 'd' },
+	{ "keep", no_argument, NULL, OPT_KEEP },
+	{ "password", no_argument, NULL, 'w' },
+	{ "pause", no_argument, NULL, 'z' },
+	{ NULL, 0, NULL, 0 },
 };
 
 /* "90s", "5m", "2h", "1d", "default" (0). */
@@ -67,6 +107,25 @@ number_parse(const char *what, const char *text, uint64_t max, uint64_t *out)
 		return true;
 	complain("%s: not a %s", text, what);
 	return false;
+}
+
+/* Of OAuth; each means it. */
+static bool
+option_oauth(struct outside_args *in, int c, const char *value)
+{
+	const char **out = c == OPT_PROVIDER ? &in->provider
+	    : c == OPT_CLIENT                ? &in->client
+	    : c == OPT_CLIENT_SECRET         ? &in->client_secret_file
+	    : c == OPT_SCOPE                 ? &in->scope
+	    : c == OPT_AUTH_URL              ? &in->auth_url
+	    : c == OPT_TOKEN_URL             ? &in->token_url
+	    : c == OPT_DEVICE_URL            ? &in->device_url
+					     : NULL;
+
+	if (out != NULL)
+		*out = value;
+	in->oauth = true;
+	return out != NULL || c == OPT_OAUTH;
 }
 
 static bool
@@ -126,35 +185,16 @@ option(struct outside_args *in, int c, const char *value)
 	case 'z':
 		return in->pause = true;
 	}
-	return false;
+	return c >= OPT_OAUTH && option_oauth(in, c, value);
 }
 
 static bool
 parse(struct outside_args *in, int argc, char **argv, int operands)
 {
-	static const struct option options[] = {
-		{ "protocol", required_argument, NULL, 'p' },
-		{ "host", required_argument, NULL, 'h' },
-		{ "port", required_argument, NULL, 'P' },
-		{ "security", required_argument, NULL, 's' },
-		{ "user", required_argument, NULL, 'u' },
-		{ "smtp-host", required_argument, NULL, OPT_SMTP },
-		{ "smtp-port", required_argument, NULL, OPT_SMTP_PORT },
-		{ "smtp-security", required_argument, NULL, OPT_SMTP_SECURITY },
-		{ "into", required_argument, NULL, 'i' },
-		{ "folder", required_argument, NULL, 'f' },
-		{ "all-folders", no_argument, NULL, OPT_FOLDERS_ALL },
-		{ "interval", required_argument, NULL, 't' },
-		{ "delete-after", required_argument, NULL, 'd' },
-		{ "keep", no_argument, NULL, OPT_KEEP },
-		{ "password", no_argument, NULL, 'w' },
-		{ "pause", no_argument, NULL, 'z' },
-		{ NULL, 0, NULL, 0 },
-	};
 	int c;
 
 	in->delete_days = -1;
-	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "", outside_options, NULL)) != -1)
 		if (!option(in, c, optarg))
 			return false;
 	if (argc - optind != operands)
@@ -211,6 +251,70 @@ apply_smtp(const struct outside_args *in, struct outside_server *s)
 	return true;
 }
 
+/* How it signs in, over what `o` has. */
+static bool
+apply_oauth(const struct outside_args *in, struct outside *o)
+{
+	struct outside_oauth *v = &o->oauth;
+	const struct oauth_provider *p;
+
+	if (in->password) {
+		o->sign_in = OUTSIDE_PASSWORD;
+		return true;
+	}
+	if (!in->oauth)
+		return true;
+	o->sign_in = OUTSIDE_OAUTH;
+	if (in->provider != NULL) {
+		if (*in->provider != '\0' &&
+		    oauth_provider_find(in->provider) == NULL) {
+			complain("%s: not a provider that is known; say "
+				 "--oauth-token-url and --oauth-auth-url or "
+				 "--oauth-device-url",
+			    in->provider);
+			return false;
+		}
+		v->provider = in->provider;
+	}
+	v->client = in->client != NULL ? in->client : v->client;
+	v->scope = in->scope != NULL ? in->scope : v->scope;
+	v->auth_url = in->auth_url != NULL ? in->auth_url : v->auth_url;
+	v->token_url = in->token_url != NULL ? in->token_url : v->token_url;
+	v->device_url = in->device_url != NULL ? in->device_url : v->device_url;
+	if (*v->provider == '\0' && *v->token_url == '\0') {
+		if ((p = oauth_provider_of_host(o->server.host)) == NULL) {
+			complain("where %s gives out tokens is not known; say "
+				 "--oauth-provider or --oauth-token-url",
+			    o->server.host);
+			return false;
+		}
+		v->provider = p->name;
+	}
+	return true;
+}
+
+/* The client's secret from its file ("-": standard input), sealed. */
+static bool
+apply_client_secret(
+    struct directory *d, const struct outside_args *in, struct outside *o)
+{
+	struct buf secret = BUF_INIT_MAX(SECRET_LINE_MAX);
+	const char *path = in->client_secret_file;
+	bool ok;
+
+	if (path == NULL)
+		return true;
+	if (strcmp(path, "-") == 0)
+		path = "/dev/stdin";
+	ok = secret_line_read(path, &secret, &d->err) == 0 &&
+	    outside_seal_client(
+		d->a, &d->arena, o, buf_slice(&secret), &d->err) == 0;
+	buf_wipe(&secret);
+	if (!ok && d->err.n > 0)
+		complain("%s", buf_str(&d->err));
+	return ok;
+}
+
 /* Over what `o` has. */
 static bool
 apply(const struct outside_args *in, struct outside *o)
@@ -249,6 +353,8 @@ apply(const struct outside_args *in, struct outside *o)
 		o->interval_s = in->interval_s;
 	if (in->has_delete)
 		o->delete_days = in->delete_days;
+	if (!apply_oauth(in, o))
+		return false;
 	if (o->protocol == OUTSIDE_IMAP && o->delete_days >= 0) {
 		complain("--delete-after is for pop3");
 		return false;
@@ -349,7 +455,8 @@ add(struct directory *d, void *arg)
 		.delete_days = -1,
 		.paused = in->pause,
 		.server = { .host = "" },
-		.smtp = { .host = "" } };
+		.smtp = { .host = "" },
+		.oauth = { "", "", "", "", "", "", SLICE_EMPTY } };
 	struct accounts_account account;
 	int rc, status;
 
@@ -366,6 +473,15 @@ add(struct directory *d, void *arg)
 	    d->a, &d->arena, slice_str(in->account), &account);
 	if (rc == -ENOENT)
 		return no_such_account(d, in->account);
+	if (!apply_client_secret(d, in, &o))
+		return 1;
+	if (o.sign_in == OUTSIDE_OAUTH) {
+		rc = outside_put(d->a, &o, true, slice(NULL, 0), &d->err);
+		if (rc == 0)
+			fprintf(stderr, "next: pneu outside login %s\n",
+			    in->address);
+		return rc == 0 ? EX_OK : directory_failed(d, rc);
+	}
 	if (!read_password(in, o.user))
 		return EX_USAGE;
 	rc = outside_put(
@@ -418,6 +534,8 @@ set(struct directory *d, void *arg)
 		return status;
 	if (!apply(in, &o))
 		return EX_USAGE;
+	if (!apply_client_secret(d, in, &o))
+		return 1;
 	if (in->password) {
 		if (!read_password(in, o.user))
 			return EX_USAGE;
@@ -432,7 +550,7 @@ cmd_outside_set(const struct conf *conf, int argc, char **argv)
 	struct outside_args in = { 0 };
 	int status;
 
-	if (!parse(&in, argc, argv, 1) || in.pause)
+	if (!parse(&in, argc, argv, 1) || in.pause || (in.password && in.oauth))
 		return command_usage();
 	status = directory_run(conf, true, set, &in);
 	secret_wipe(&in.secret);

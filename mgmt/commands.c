@@ -3,7 +3,8 @@
 #include "mgmt/commands.h"
 
 const struct command commands[] = {
-	{ "domain add", "[--catch-all ADDRESS]... [--quota SIZE] [--quota-messages N] "
+	{ "domain add",
+	    "[--catch-all ADDRESS]... [--quota SIZE] [--quota-messages N] "
 	    "[--disable] DOMAIN",
 	    "Take mail for a domain", cmd_domain_add, false },
 	{ "domain list", "[--json]", "List the domains", cmd_domain_list,
@@ -38,7 +39,8 @@ const struct command commands[] = {
 	    "[--enable|--disable] ADDRESS",
 	    "Change an account", cmd_account_set, false },
 	{ "account seal", "[--recovery] ADDRESS",
-	    "Seal an account's mail, also what is there, to a key that only its "
+	    "Seal an account's mail, also what is there, to a key that only "
+	    "its "
 	    "passwords open",
 	    cmd_account_seal, false },
 	{ "account recovery", "[--recovery|--remove] ADDRESS",
@@ -47,8 +49,8 @@ const struct command commands[] = {
 	{ "account grant", "ACCOUNT ADDRESS|@DOMAIN...",
 	    "Let an account send as addresses whose mail does not come to it",
 	    cmd_account_grant, false },
-	{ "account revoke", "ACCOUNT ADDRESS|@DOMAIN...",
-	    "Take that back", cmd_account_revoke, false },
+	{ "account revoke", "ACCOUNT ADDRESS|@DOMAIN...", "Take that back",
+	    cmd_account_revoke, false },
 	{ "account remove", "ADDRESS", "Remove an account; its mail stays",
 	    cmd_account_remove, false },
 	{ "address add", "ADDRESS TARGET... | --blocked ADDRESS",
@@ -77,9 +79,14 @@ const struct command commands[] = {
 	    "[--security tls|starttls|none] [--user USER] [--into MAILBOX] "
 	    "[--folder NAME]... [--interval TIME] [--smtp-host HOST] "
 	    "[--smtp-port N] [--smtp-security tls|starttls|none] "
-	    "[--delete-after DAYS|--keep] [--pause] ADDRESS ACCOUNT",
+	    "[--delete-after DAYS|--keep] [--pause] "
+	    "[--oauth] [--oauth-provider NAME] [--client-id ID] "
+	    "[--client-secret-file FILE] [--oauth-auth-url URL] "
+	    "[--oauth-token-url URL] [--oauth-device-url URL] [--scope TEXT] "
+	    "ADDRESS ACCOUNT",
 	    "Fetch the mail of an address elsewhere for an account here; where "
-	    "that is, is found if it can be; its password is asked for, or read "
+	    "that is, is found if it can be; its password is asked for, or "
+	    "read "
 	    "from input",
 	    cmd_outside_add, false },
 	{ "outside list", "[--json] [ACCOUNT]",
@@ -93,9 +100,19 @@ const struct command commands[] = {
 	    "[--into MAILBOX] [--folder NAME]... [--all-folders] "
 	    "[--interval TIME|default] [--smtp-host HOST|none] "
 	    "[--smtp-port N] [--smtp-security tls|starttls|none] "
-	    "[--delete-after DAYS|--keep] ADDRESS",
+	    "[--delete-after DAYS|--keep] "
+	    "[--oauth] [--oauth-provider NAME] [--client-id ID] "
+	    "[--client-secret-file FILE] [--oauth-auth-url URL] "
+	    "[--oauth-token-url URL] [--oauth-device-url URL] [--scope TEXT] "
+	    "ADDRESS",
 	    "Change an outside account; --password asks for a new one",
 	    cmd_outside_set, false },
+	{ "outside login", "[--token] ADDRESS",
+	    "Log in at an outside account's provider (OAuth), so that its mail "
+	    "can be fetched; --token: by a refresh token that is there "
+	    "already, "
+	    "from input",
+	    cmd_outside_login, false },
 	{ "outside test", "[--json] ADDRESS",
 	    "Sign in there, and say how it went", cmd_outside, true },
 	{ "outside fetch", "[--json] ADDRESS",
@@ -161,8 +178,8 @@ const struct command commands[] = {
 	{ "mail",
 	    "accounts|add|backup|check|collect|copy|export|import|index|list|"
 	    "messages|remove|restore|show|stats|verify",
-	    "Look after the mail store: pneu-mailbox's commands", cmd_mail_store,
-	    true },
+	    "Look after the mail store: pneu-mailbox's commands",
+	    cmd_mail_store, true },
 	{ "run",
 	    "[--set NAME=VALUE]... [--ready-fd N] [--ready-timeout SECONDS]",
 	    "Start all programs and keep them running", cmd_run, true },

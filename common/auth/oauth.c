@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/http_client.h"
+#include "common/net/http_form.h"
 
 #define ANSWER_MAX ((size_t)64 << 10)
 #define TIMEOUT_MS 10000
@@ -110,16 +111,6 @@ is_alnum(char c)
 	return ascii_is_alpha(c) || ascii_is_digit(c);
 }
 
-static void
-put_percent(struct buf *b, struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (is_alnum(s.p[i]) || memchr("-._~", s.p[i], 4) != NULL)
-			buf_put_char(b, s.p[i]);
-		else
-			buf_printf(b, "%%%02X", (unsigned char)s.p[i]);
-}
-
 static int
 ask(struct oauth *o, struct arena *arena, struct slice token, const char **user,
     int64_t *until_s)
@@ -133,8 +124,8 @@ ask(struct oauth *o, struct arena *arena, struct slice token, const char **user,
 		.max = ANSWER_MAX };
 	int status = 0, rc;
 
-	buf_put_str(&form, "token_type_hint=access_token&token=");
-	put_percent(&form, token);
+	http_form_put(&form, "token_type_hint", SLICE_LIT("access_token"));
+	http_form_put(&form, "token", token);
 	r.form = buf_str(&form);
 	rc = form.failed ? -ENOMEM : http_fetch(o->http, &r, &status, &answer);
 	if (rc == 0 && status != 200) {

@@ -17,9 +17,16 @@
 #include "common/mail/transfer.h"
 
 #define TEXT_MAX 255
+#define OAUTH_TEXT_MAX 1000 /* scopes are long */
 
 const char *const outside_protocols[] = { "pop3", "imap" };
 const char *const outside_securities[] = { "tls", "starttls", "none" };
+const char *const outside_sign_ins[] = { "password", "oauth" };
+
+/* What each kind of secret is sealed for: none can stand for another. */
+#define FOR_PASSWORD SLICE_LIT("outside")
+#define FOR_TOKEN SLICE_LIT("outside token")
+#define FOR_CLIENT SLICE_LIT("outside client")
 
 static struct slice
 key_of(struct arena *arena, struct slice address)
@@ -60,9 +67,10 @@ word(const json_t *o, const char *name, const char *const *words, int n)
 }
 
 static int
-decode_sealed(struct arena *arena, const json_t *o, struct slice *out)
+decode_sealed(
+    struct arena *arena, const json_t *o, const char *name, struct slice *out)
 {
-	const json_t *v = json_object_get(o, "sealed");
+	const json_t *v = json_object_get(o, name);
 	struct buf b = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + SECRET_OVERHEAD);
 	int rc = 0;
 
@@ -127,6 +135,27 @@ decode_smtp(struct arena *arena, const json_t *o, struct outside_server *out)
 }
 
 static int
+decode_oauth(struct arena *arena, const json_t *o, struct outside *out)
+{
+	const json_t *j = json_object_get(o, "oauth");
+	struct outside_oauth *v = &out->oauth;
+
+	/* Records of before know passwords only. */
+	out->sign_in = json_is_object(j) ? OUTSIDE_OAUTH : OUTSIDE_PASSWORD;
+	*v = (struct outside_oauth){ .provider = text(arena, j, "provider"),
+		.client = text(arena, j, "client"),
+		.scope = text(arena, j, "scope"),
+		.auth_url = text(arena, j, "auth_url"),
+		.token_url = text(arena, j, "token_url"),
+		.device_url = text(arena, j, "device_url") };
+	if (v->provider == NULL || v->client == NULL || v->scope == NULL ||
+	    v->auth_url == NULL || v->token_url == NULL ||
+	    v->device_url == NULL)
+		return -ENOMEM;
+	return decode_sealed(arena, j, "sealed", &v->sealed);
+}
+
+static int
 decode_fields(struct arena *arena, const json_t *o, struct outside *out)
 {
 	int protocol =
@@ -163,7 +192,9 @@ decode(struct arena *arena, struct slice address, struct slice row,
 	if (rc == 0)
 		rc = decode_smtp(arena, o, &out->smtp);
 	if (rc == 0)
-		rc = decode_sealed(arena, o, &out->sealed);
+		rc = decode_sealed(arena, o, "sealed", &out->sealed);
+	if (rc == 0)
+		rc = decode_oauth(arena, o, out);
 	if (rc == 0)
 		rc = decode_folders(arena, o, out);
 	if (rc == 0 && (out->address = arena_strdup(arena, address)) == NULL)
@@ -202,6 +233,31 @@ encode_smtp(json_t *j, const struct outside_server *s)
 	    : 0;
 }
 
+static int
+encode_oauth(json_t *j, const struct outside *o)
+{
+	const struct outside_oauth *v = &o->oauth;
+	struct buf b64 = BUF_INIT;
+	json_t *new;
+	int rc;
+
+	if (o->sign_in != OUTSIDE_OAUTH) {
+		json_object_del(j, "oauth");
+		return 0;
+	}
+	base64_encode(&b64, v->sealed);
+	new = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "provider",
+	    v->provider, "client", v->client, "scope", v->scope, "auth_url",
+	    v->auth_url, "token_url", v->token_url, "device_url", v->device_url,
+	    "sealed", buf_str(&b64));
+	if (new != NULL && v->sealed.n == 0)
+		json_object_del(new, "sealed");
+	rc = new == NULL || json_object_set_new(j, "oauth", new) != 0 ? -ENOMEM
+								      : 0;
+	buf_clear(&b64);
+	return rc;
+}
+
 /* `old`: fields of it that we do not know are kept. */
 static int
 encode(struct slice old, const struct outside *o, struct slice sealed,
@@ -231,6 +287,8 @@ encode(struct slice old, const struct outside *o, struct slice sealed,
 		json_object_del(j, "sealed");
 	if (rc == 0)
 		rc = encode_smtp(j, &o->smtp);
+	if (rc == 0)
+		rc = encode_oauth(j, o);
 	if (rc == 0 && (dump = json_dumps(j, JSON_COMPACT)) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0 && strlen(dump) > STORE_VALUE_MAX)
@@ -359,13 +417,60 @@ outside_generation(struct accounts *a, uint64_t *out)
 	return rc == -ENOENT ? 0 : rc;
 }
 
-/* --- the password --- */
+/* --- secrets --- */
+
+static struct slice
+purpose_of(const struct outside *o)
+{
+	return o->sign_in == OUTSIDE_OAUTH ? FOR_TOKEN : FOR_PASSWORD;
+}
 
 int
 outside_secret(struct accounts *a, const struct outside *o, struct buf *out)
 {
 	return outside_key_open(
-	    a, slice_str(o->address), SLICE_LIT("outside"), o->sealed, out);
+	    a, slice_str(o->address), purpose_of(o), o->sealed, out);
+}
+
+int
+outside_client_secret(
+    struct accounts *a, const struct outside *o, struct buf *out)
+{
+	return outside_key_open(
+	    a, slice_str(o->address), FOR_CLIENT, o->oauth.sealed, out);
+}
+
+int
+outside_token_open(struct accounts *a, const struct outside *o,
+    struct slice sealed, struct buf *out)
+{
+	return outside_key_open(
+	    a, slice_str(o->address), FOR_TOKEN, sealed, out);
+}
+
+int
+outside_token_seal(struct accounts *a, struct arena *arena,
+    const struct outside *o, struct slice token, struct slice *out,
+    struct buf *err)
+{
+	return outside_key_seal(
+	    a, arena, slice_str(o->address), FOR_TOKEN, token, out, err);
+}
+
+int
+outside_seal_client(struct accounts *a, struct arena *arena, struct outside *o,
+    struct slice secret, struct buf *err)
+{
+	struct accounts_name name;
+	int rc;
+
+	o->oauth.sealed = SLICE_EMPTY;
+	if (secret.n == 0)
+		return 0;
+	rc = check_address(arena, slice_str(o->address), &name, err);
+	return rc != 0 ? rc
+		       : outside_key_seal(a, arena, name.address, FOR_CLIENT,
+			     secret, &o->oauth.sealed, err);
 }
 
 /* --- writing --- */
@@ -410,6 +515,32 @@ check(struct change *c, const struct outside *o)
 	return rc;
 }
 
+/* What is asked for tokens, and told the client's secret: nobody else sees it. */
+static bool
+is_https(const char *url)
+{
+	return *url == '\0' || strncmp(url, "https://", 8) == 0;
+}
+
+static int
+check_oauth(struct change *c, const struct outside_oauth *v)
+{
+	const char *const texts[] = { v->provider, v->client, v->scope,
+		v->auth_url, v->token_url, v->device_url };
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		rc = check_text(
+		    "oauth", slice_str(texts[i]), OAUTH_TEXT_MAX, c->err);
+		if (rc != 0)
+			return rc;
+		if (i >= 3 && !is_https(texts[i]))
+			return change_fail(
+			    c, -EINVAL, "%s: only https:", texts[i]);
+	}
+	return 0;
+}
+
 /* Names in canonical form, and the account is one of ours. */
 static int
 names(struct change *c, const struct outside *o, struct accounts_name *address,
@@ -427,6 +558,19 @@ names(struct change *c, const struct outside *o, struct accounts_name *address,
 	return rc;
 }
 
+/* What was sealed for another way to sign in is of no use. */
+static int
+other_way(struct change *c, struct slice address, struct slice row,
+    const struct outside *o, struct slice *sealed)
+{
+	struct outside old;
+	int rc = row.n == 0 ? 0 : decode(&c->arena, address, row, &old);
+
+	if (row.n > 0 && rc == 0 && old.sign_in != o->sign_in)
+		*sealed = SLICE_EMPTY;
+	return rc;
+}
+
 static int
 put_fill(struct change *c, const void *arg)
 {
@@ -440,6 +584,8 @@ put_fill(struct change *c, const void *arg)
 
 	if (rc == 0)
 		rc = check(c, &o);
+	if (rc == 0 && o.sign_in == OUTSIDE_OAUTH)
+		rc = check_oauth(c, &o.oauth);
 	if (rc != 0)
 		return rc;
 	key = key_of(&c->arena, address.address);
@@ -457,10 +603,11 @@ put_fill(struct change *c, const void *arg)
 	o.account = account.address;
 	if (o.created_s == 0)
 		o.created_s = clock_wall_s();
-	rc = p->secret.p == NULL ? 0
-				 : outside_key_seal(c->a, &c->arena,
-				       address.address, SLICE_LIT("outside"),
-				       p->secret, &sealed, c->err);
+	if (p->secret.p != NULL)
+		rc = outside_key_seal(c->a, &c->arena, address.address,
+		    purpose_of(&o), p->secret, &sealed, c->err);
+	else
+		rc = other_way(c, address.address, row, &o, &sealed);
 	if (rc != 0)
 		return rc;
 	return change_put(c, key, encode(row, &o, sealed, &json), &json);

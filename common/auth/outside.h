@@ -22,14 +22,25 @@ enum outside_security {
 	OUTSIDE_PLAIN,
 	OUTSIDE_SECURITIES
 };
-/* "pop3", "imap"; "tls", "starttls", "none". */
+enum outside_sign_in { OUTSIDE_PASSWORD, OUTSIDE_OAUTH, OUTSIDE_SIGN_INS };
+/* "pop3", "imap"; "tls", "starttls", "none"; "password", "oauth". */
 extern const char *const outside_protocols[OUTSIDE_PROTOCOLS];
 extern const char *const outside_securities[OUTSIDE_SECURITIES];
+extern const char *const outside_sign_ins[OUTSIDE_SIGN_INS];
 
 struct outside_server {
 	const char *host; /* "": none */
 	uint16_t port;
 	enum outside_security security;
+};
+
+/* Of OUTSIDE_OAUTH; what is "" is as the provider's row of oauth_provider.c and
+ * the settings gateway.oauth_* say. No string is NULL. */
+struct outside_oauth {
+	const char *provider; /* "google", or "" */
+	const char *client, *scope;
+	const char *auth_url, *token_url, *device_url;
+	struct slice sealed; /* the client's secret, "": none of its own */
 };
 
 struct outside {
@@ -38,9 +49,11 @@ struct outside {
 	enum outside_protocol protocol;
 	struct outside_server server;
 	struct outside_server
-	    smtp;            /* what it sends through; host "": nothing */
-	const char *user;    /* to sign in there */
-	struct slice sealed; /* the password; "": none yet */
+	    smtp;         /* what it sends through; host "": nothing */
+	const char *user; /* to sign in there */
+	enum outside_sign_in sign_in;
+	struct outside_oauth oauth;
+	struct slice sealed; /* password or refresh token; "": none yet */
 	/* Where mail goes: of POP3 a mailbox (INBOX), of IMAP the one that all
 	 * folders go below ("": each has its own name here). */
 	const char *into;
@@ -63,7 +76,8 @@ int outside_generation(struct accounts *a, uint64_t *out);
 
 /*
  * Add or change. With `secret` (.p not NULL) that is sealed and kept, else
- * o->sealed stays what it is. -EEXIST, -ENOENT (no such outside account, or no
+ * o->sealed stays what it is, unless the way to sign in is another one now: no
+ * password ever goes where tokens are asked for. -EEXIST, -ENOENT (no such outside account, or no
  * such account of ours), -EINVAL with the reason in `err`.
  */
 int outside_put(struct accounts *a, const struct outside *o, bool add,
@@ -75,9 +89,24 @@ int outside_remove(struct accounts *a, struct slice address, struct buf *err);
 int outside_sends(struct accounts *a, struct slice account, struct slice local,
     struct slice domain);
 
-/* The password in plain; wipe `out`. 0, -ENOENT (none), -EBADMSG (sealed with
- * another key), or -errno of the key's file. */
+/* The client's secret of o->oauth, sealed into that, in the arena; it is kept by
+ * the next outside_put. `secret` empty: none of its own. */
+int outside_seal_client(struct accounts *a, struct arena *arena,
+    struct outside *o, struct slice secret, struct buf *err);
+
+/* The password or refresh token in plain; wipe `out`. 0, -ENOENT (none), -EBADMSG
+ * (sealed with another key), or -errno of the key's file. */
 int
 outside_secret(struct accounts *a, const struct outside *o, struct buf *out);
+/* The same of the client's secret. */
+int outside_client_secret(
+    struct accounts *a, const struct outside *o, struct buf *out);
+/* A refresh token that came in place of the record's, which only mgmt may write:
+ * for who keeps it elsewhere. Errors as above; *out is in the arena. */
+int outside_token_seal(struct accounts *a, struct arena *arena,
+    const struct outside *o, struct slice token, struct slice *out,
+    struct buf *err);
+int outside_token_open(struct accounts *a, const struct outside *o,
+    struct slice sealed, struct buf *out);
 
 #endif

@@ -84,5 +84,7 @@ bool sasl_client_is_done(const struct sasl_client *s);
 
 /* All of this for smtp_client_conf.sasl. */
 extern const struct smtp_client_sasl sasl_smtp_client;
+/* The same where sasl_password is an access token. */
+extern const struct smtp_client_sasl sasl_smtp_client_token;
 
 #endif

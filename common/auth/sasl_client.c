@@ -71,8 +71,8 @@ has_binding(const struct conn *c)
 }
 
 static const struct choice *
-choose(struct slice offered, const struct conn *c, bool plaintext_ok,
-    bool token)
+choose(
+    struct slice offered, const struct conn *c, bool plaintext_ok, bool token)
 {
 	bool private = plaintext_ok || conn_is_tls(c) ||
 	    net_addr_is_loopback(conn_peer(c));
@@ -367,6 +367,22 @@ smtp_begin(void **state, struct conn *c, struct slice offered, const char *user,
 }
 
 static int
+smtp_begin_token(void **state, struct conn *c, struct slice offered,
+    const char *user, const char *token, const char *host, bool plaintext_ok,
+    const char **mechanism)
+{
+	struct sasl_client *s;
+	int rc = sasl_client_new_token(&s, offered, c, user, token,
+	    host != NULL ? host : "", plaintext_ok);
+
+	if (rc != 0)
+		return rc;
+	*state = s;
+	*mechanism = sasl_client_mechanism(s);
+	return 0;
+}
+
+static int
 smtp_step(void *state, struct slice in, struct buf *out)
 {
 	return sasl_client_step(state, in, out);
@@ -389,6 +405,13 @@ smtp_end(void **state)
 
 const struct smtp_client_sasl sasl_smtp_client = {
 	.begin = smtp_begin,
+	.step = smtp_step,
+	.is_done = smtp_is_done,
+	.end = smtp_end,
+};
+
+const struct smtp_client_sasl sasl_smtp_client_token = {
+	.begin = smtp_begin_token,
 	.step = smtp_step,
 	.is_done = smtp_is_done,
 	.end = smtp_end,

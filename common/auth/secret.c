@@ -96,6 +96,31 @@ secret_key_load(
 	return key_read(path, key);
 }
 
+/* --- of people --- */
+
+int
+secret_line_read(const char *path, struct buf *out, struct buf *err)
+{
+	char text[SECRET_LINE_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof(text));
+	int rc = n == -1 ? -errno : 0;
+	struct slice rest, line;
+
+	if (fd != -1)
+		close(fd);
+	if (rc == 0) {
+		rest = slice(text, (size_t)n);
+		line = slice_trim(slice_split(&rest, '\n'));
+		if (!buf_put_slice(out, line))
+			rc = -ENOMEM;
+	}
+	OPENSSL_cleanse(text, sizeof(text));
+	if (rc != 0)
+		buf_printf(err, "%s: %s", path, strerror(-rc));
+	return rc;
+}
+
 /* --- sealing --- */
 
 int

@@ -20,6 +20,11 @@
 int secret_key_load(
     const char *path, bool make, unsigned char key[static SECRET_KEY_LEN]);
 
+#define SECRET_LINE_MAX ((size_t)4096)
+/* The first line of a file, without white space around it: a secret that a
+ * person has put there. 0 or -errno with the reason in `err`; wipe `out`. */
+int secret_line_read(const char *path, struct buf *out, struct buf *err);
+
 /* `about` is what it belongs to: opened for another it fails. 0 or -EIO. */
 int secret_seal(const unsigned char key[static SECRET_KEY_LEN],
     struct slice about, struct slice plain, struct buf *out);

@@ -429,6 +429,12 @@ const struct conf_setting conf_settings[] = {
 	{ "gateway.max_idle", CONF_INT, "2000", 0, 100000, NULL,
 	    "IMAP connections that are kept to be told of new mail at once "
 	    "(IDLE); further accounts are looked at by the interval" },
+	{ "gateway.oauth_clients", CONF_MAP, "", 0, 0, NULL,
+	    "Ids of the clients that were registered for this installation "
+	    "with providers of OAuth: { \"google\": \"id\" }" },
+	{ "gateway.oauth_secrets", CONF_MAP, "", 0, 0, NULL,
+	    "Files with the secrets of these clients, where they have one: "
+	    "{ \"google\": \"file\" }" },
 
 	{ "gateway.notice_private", CONF_BOOL, "false", 0, 0, NULL,
 	    "Send notices of new mail also to addresses of this machine and of "
