@@ -33,7 +33,7 @@ static struct {
 struct session {
 	struct client_prefix prefix;
 	struct smtp_client *guard; /* held for a group of recipients */
-	bool guard_failed;
+	bool guard_failed, guard_done; /* its transaction is over already */
 	const char *xforward; /* what guard hears of the client; tx arena */
 	struct mta_target *targets; /* tx arena */
 	size_t n_targets, max_targets;
@@ -150,7 +150,8 @@ xforward(struct smtp_session *s)
 }
 
 /* Guard's answer about one recipient. The first of a group opens the
- * transaction there: MAIL and RCPT in one write. */
+ * transaction there: MAIL and RCPT in one write, and RSET too where it is the
+ * last as well. */
 static int
 ask_guard(
     struct smtp_session *s, struct session *m, struct smtp_client_rcpt *rcpt)
@@ -166,15 +167,17 @@ ask_guard(
 
 	if (m->guard_failed)
 		return -ECONNRESET;
-	if (m->guard != NULL)
+	if (m->guard != NULL && !m->guard_done)
 		return smtp_client_rcpt(m->guard, rcpt);
-	if ((rc = smtp_pool_get(mta.peers.guard, &m->guard)) != 0) {
+	if (m->guard == NULL &&
+	    (rc = smtp_pool_get(mta.peers.guard, &m->guard)) != 0) {
 		m->guard = NULL;
 		return rc;
 	}
 	if (m->xforward == NULL)
 		m->xforward = xforward(s);
 	ask.xforward = m->xforward;
+	ask.ask_only = m->guard_done = !smtp_session_has_line(s);
 	rc = smtp_client_mail(m->guard, &ask, rcpt, 1, &said);
 	if (rc == 0 && !smtp_reply_is_positive(&said))
 		rcpt->reply = said;

@@ -255,21 +255,21 @@ static int
 arm(struct conn *c)
 {
 	short r = EV_READ | EV_ET | EV_PERSIST;
-	short w = EV_WRITE | EV_ET | EV_PERSIST;
 
-	if (c->armed)
-		return 0;
-	if (c->rfd == c->wfd)
-		r |= w | EV_CLOSED;
-	event_assign(&c->event, loop_base(), c->rfd, r, on_event, c);
-	event_assign(&c->wevent, loop_base(), c->wfd, w, on_event, c);
-	if (event_add(&c->event, NULL) == -1)
-		return -ENOMEM;
-	if (c->rfd != c->wfd && event_add(&c->wevent, NULL) == -1) {
-		event_del(&c->event);
-		return -ENOMEM;
+	if (!c->armed) {
+		if (c->rfd == c->wfd)
+			r |= EV_CLOSED;
+		event_assign(&c->event, loop_base(), c->rfd, r, on_event, c);
+		event_assign(&c->wevent, loop_base(), c->wfd, EV_WRITE | EV_ET,
+		    on_event, c);
+		if (event_add(&c->event, NULL) == -1)
+			return -ENOMEM;
+		c->armed = true;
 	}
-	c->armed = true;
+	/* For once, and only when a write found no room: a Unix socket would
+	 * wake us each time when the peer has read. It may be there already. */
+	if ((c->want & EV_WRITE) && event_add(&c->wevent, NULL) == -1)
+		return -ENOMEM;
 	return 0;
 }
 
@@ -808,8 +808,7 @@ conn_free(struct conn **conn)
 	conn_tls_close_notify(c);
 	if (c->armed) {
 		event_del(&c->event);
-		if (c->rfd != c->wfd && c->wfd != -1)
-			event_del(&c->wevent);
+		event_del(&c->wevent); /* fine where it is not pending */
 	}
 	linger(c);
 	SSL_free(c->ssl);

@@ -14,8 +14,8 @@
 struct conn {
 	int rfd, wfd;	    /* the same for a socket */
 	struct event event; /* of rfd; edge-triggered, so added but once */
-	struct event wevent; /* of wfd, where it is another */
-	bool armed;	     /* the events are added */
+	struct event wevent; /* of wfd, while a write waits */
+	bool armed;	     /* `event` is added */
 	bool end_seen;	     /* the loop has: a read will meet the end */
 	bool idle;
 	bool tls_broken; /* no close_notify after a fatal error */

@@ -117,6 +117,9 @@ struct smtp_client_mail {
 	/* XFORWARD before MAIL, sent where offered; NULL: none. Names are
 	 * "NAME=.. ADDR=.." already encoded. */
 	const char *xforward;
+	/* Only the replies are wanted: RSET goes out behind the recipients, and
+	 * no transaction is open when the call has returned 0. */
+	bool ask_only;
 };
 
 /*

@@ -21,14 +21,14 @@ struct envelope {
 	struct smtp_reply *mail_reply;
 	size_t sent, answered; /* commands; see command_of */
 	size_t in_flight;      /* octets sent and not answered, at most */
-	bool has_reset, has_xforward;
+	bool has_reset, has_xforward, ends;
 	bool mail_answered;
 	int (*behind)(void *);
 	void *arg;
 };
 
 /* RSET and XFORWARD come first, where they are needed; then MAIL, then the
- * recipients. */
+ * recipients; then RSET, where nothing is to be sent. */
 enum kind { RESET, XFORWARD, MAIL, RCPT };
 
 static enum kind
@@ -38,16 +38,18 @@ command_of(const struct envelope *e, size_t i, size_t *rcpt)
 		return RESET;
 	if (e->has_xforward && i-- == 0)
 		return XFORWARD;
-	if (i == 0)
+	if (i-- == 0)
 		return MAIL;
-	*rcpt = i - 1;
+	if (i == e->n)
+		return RESET;
+	*rcpt = i;
 	return RCPT;
 }
 
 static size_t
 command_count(const struct envelope *e)
 {
-	return (size_t)e->has_reset + e->has_xforward + 1 + e->n;
+	return (size_t)e->has_reset + e->has_xforward + 1 + e->n + e->ends;
 }
 
 /* --- writing --- */
@@ -233,6 +235,8 @@ read_next(struct envelope *e)
 	switch (command_of(e, e->answered++, &rcpt)) {
 	case RESET:
 		e->c->needs_reset = false;
+		if (e->mail_answered && !smtp_reply_is_positive(&reply))
+			e->c->out_of_step = true; /* not to be used again */
 		break;
 	case XFORWARD:
 		if (!smtp_reply_is_positive(&reply))
@@ -408,6 +412,7 @@ envelope_once(struct envelope *e)
 	/* One recipient's reply is that of the message. */
 	c->prdr = (c->ext & SMTP_EXT_PRDR) && !c->conf.lmtp && e->n > 1;
 	e->has_reset = c->needs_reset;
+	e->ends = e->mail->ask_only;
 	e->has_xforward =
 	    e->mail->xforward != NULL && (c->ext & SMTP_EXT_XFORWARD);
 	if ((rc = exchange(e)) != 0)

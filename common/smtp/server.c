@@ -113,9 +113,8 @@ dispatch(struct smtp_session *s, struct slice line)
 	return run_command(s, c, args);
 }
 
-/* Half a line is none: who sends it and no more is waited for too. */
-static bool
-has_line(struct smtp_session *s)
+bool
+smtp_session_has_line(struct smtp_session *s)
 {
 	struct slice in;
 
@@ -130,7 +129,7 @@ serve_command(struct smtp_session *s)
 	bool bare_lf;
 	int rc;
 
-	if (s->srv->handler->quiet != NULL && !has_line(s))
+	if (s->srv->handler->quiet != NULL && !smtp_session_has_line(s))
 		s->srv->handler->quiet(s);
 	/* Between transactions the session is idle: it may be ended then. */
 	if (s->state & (STATE_START | STATE_READY)) {

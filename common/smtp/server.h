@@ -176,6 +176,9 @@ smtp_session_rcpts(const struct smtp_session *s, size_t *n);
 /* The transaction's trace id: MAIL's XTRACE from our own, else a new one. Set
  * from MAIL on. */
 const char *smtp_session_id(const struct smtp_session *s);
+/* Has the next command come already? Half a line is none: who sends it and no
+ * more is waited for too. */
+bool smtp_session_has_line(struct smtp_session *s);
 /* Account after AUTH; the engine shows it in smtp_session_with. */
 void
 smtp_session_set_authenticated(struct smtp_session *s, const char *account);

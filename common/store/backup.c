@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/crc32c.h"
 #include "common/base/log.h"
 #include "common/store/embedded.h"
@@ -29,6 +30,7 @@
 /* In the target's folder of blobs. A file is whole before it takes the place of
  * an older copy: cut short, the backup that was there is still a backup. */
 #define BEING_COPIED ".new"
+#define TICK_S 2 /* the coarsest clock of a file system that is in use */
 
 struct backup {
 	struct emb *e;
@@ -77,11 +79,19 @@ is_same(const struct stat *a, const struct stat *b)
 	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/*
+ * A segment in use keeps its size for a while (store_io_ahead), and a file
+ * system's clock has ticks: what is written to it in this one leaves the time
+ * as it is. So a file that was written just now gets another one, and is copied
+ * again the next time.
+ */
 static int
-file_sync_as(int fd, const struct stat *st)
+file_sync_as(int fd, const struct stat *st, int64_t looked_s)
 {
-	const struct timespec times[2] = { st->st_mtim, st->st_mtim };
+	struct timespec times[2] = { st->st_mtim, st->st_mtim };
 
+	if (times[1].tv_sec + TICK_S >= looked_s)
+		times[1] = (struct timespec){ 0, 0 };
 	if (store_io.fdatasync(fd) == -1 || futimens(fd, times) == -1)
 		return -errno;
 	return 0;
@@ -92,6 +102,7 @@ blob_file_copy(struct backup *b, const char *name)
 {
 	struct stat st, old;
 	int from = openat(b->e->blobs_fd, name, O_RDONLY | O_CLOEXEC);
+	int64_t looked_s = clock_wall_s();
 	int to = -1, rc;
 
 	if (from == -1)
@@ -104,7 +115,7 @@ blob_file_copy(struct backup *b, const char *name)
 		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) == -1)
 		rc = -errno;
 	else if ((rc = octets_copy(from, to, (uint64_t)st.st_size)) == 0 &&
-	    (rc = file_sync_as(to, &st)) == 0 &&
+	    (rc = file_sync_as(to, &st, looked_s)) == 0 &&
 	    renameat(b->blobs_fd, BEING_COPIED, b->blobs_fd, name) == -1)
 		rc = -errno;
 	close(from);

@@ -595,6 +595,7 @@ emb_close(struct store *s)
 		event_free(e->minute);
 	emb_files_close(e, true);
 	emb_env_close(e);
+	segment_trim(e);
 	if (e->segment.fd != -1)
 		close(e->segment.fd);
 	if (e->compact.fd != -1)

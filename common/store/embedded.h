@@ -152,10 +152,13 @@ struct emb {
 	int fault_rc;
 
 	/* The writer thread. */
+	uint64_t rows_begun; /* octets of data.mdb in use when it began */
 	struct {
 		int fd; /* -1: none */
 		uint32_t number;
-		uint64_t end; /* the next record goes here */
+		uint64_t begun; /* here, when this process took it */
+		uint64_t end;   /* the next record goes here */
+		uint64_t room;  /* zeros up to here, or not beyond `end` */
 		bool dirty;
 		bool poisoned; /* fdatasync failed: never again */
 	} segment;
@@ -252,6 +255,8 @@ int segment_open(struct emb *e, uint32_t number, int flags);
 /* For requests that append themselves: room in the current segment. */
 int segment_reserve(struct emb *e, uint64_t n);
 int segment_sync(struct emb *e);
+/* Cut off what was not used of it. */
+void segment_trim(struct emb *e);
 /* The rows of all that was written are there. */
 void segments_let_go(struct emb *e);
 void emb_unlink_later(struct emb *e, const struct store_blob_id *id);

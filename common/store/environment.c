@@ -320,6 +320,35 @@ emb_env_revive(struct emb *e)
 	return rc == MDB_PANIC;
 }
 
+/*
+ * Zeros behind the pages in use, as many as this process has seen the database
+ * grow so far. Only who is to commit may do so: LMDB's own pages go there. What
+ * LMDB has never counted as a page it never looks at.
+ */
+static void
+rows_ahead(struct emb *e)
+{
+	MDB_envinfo info;
+	MDB_stat st;
+	struct stat file;
+	uint64_t used, n;
+	int fd;
+
+	if (mdb_env_info(e->env, &info) != 0 ||
+	    mdb_env_stat(e->env, &st) != 0 ||
+	    mdb_env_get_fd(e->env, &fd) != 0 || fstat(fd, &file) == -1)
+		return;
+	used = (info.me_last_pgno + 1) * st.ms_psize;
+	if (e->rows_begun == 0)
+		e->rows_begun = used;
+	n = used - e->rows_begun;
+	n = n < store_io.ahead ? n : store_io.ahead;
+	n -= n % st.ms_psize;
+	if ((uint64_t)file.st_size >= used &&
+	    (uint64_t)file.st_size < used + n / 2)
+		(void)store_io_ahead(fd, (uint64_t)file.st_size, n);
+}
+
 int
 emb_txn_begin(struct emb *e, unsigned flags, MDB_txn **txn)
 {
@@ -327,10 +356,14 @@ emb_txn_begin(struct emb *e, unsigned flags, MDB_txn **txn)
 
 	if (e->env != NULL)
 		rc = mdb_txn_begin(e->env, NULL, flags, txn);
-	if (rc != MDB_PANIC)
-		return rc;
-	(void)emb_env_revive(e);
-	return e->env == NULL ? rc : mdb_txn_begin(e->env, NULL, flags, txn);
+	if (rc == MDB_PANIC) {
+		(void)emb_env_revive(e);
+		if (e->env != NULL)
+			rc = mdb_txn_begin(e->env, NULL, flags, txn);
+	}
+	if (rc == 0 && (flags & MDB_RDONLY) == 0)
+		rows_ahead(e);
+	return rc;
 }
 
 /* The number of the last commit that is valid tells, unless another process has

@@ -104,15 +104,33 @@ header_find(struct reindex *x, int fd, uint64_t at, uint64_t end)
 	return end;
 }
 
+/* Whoever wrote it keeps zeros ahead (store_io_ahead), which are no damage. */
+static bool
+zeros_only(struct reindex *x, int fd, uint64_t at, uint64_t end)
+{
+	size_t n;
+
+	for (; at < end; at += n) {
+		n = end - at < RECORD_CHUNK ? (size_t)(end - at) : RECORD_CHUNK;
+		if (!read_exactly(fd, x->chunk, n, at) || x->chunk[0] != '\0' ||
+		    memcmp(x->chunk, x->chunk + 1, n - 1) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* *to: the end of the file, and then of what is in it. */
 static int
-segment_walk(struct reindex *x, uint32_t number, int fd, uint64_t end)
+segment_walk(struct reindex *x, uint32_t number, int fd, uint64_t *to)
 {
 	struct record r;
-	uint64_t at = 0;
+	uint64_t at = 0, end = *to;
 	int rc = 0;
 
 	while (at < end && rc == 0) {
 		if (!header_at(fd, at, end, &r)) {
+			if (zeros_only(x, fd, at, end))
+				break;
 			x->out->damaged++;
 			at = header_find(x, fd, at, end);
 			continue;
@@ -123,6 +141,7 @@ segment_walk(struct reindex *x, uint32_t number, int fd, uint64_t end)
 			x->out->damaged++;
 		at += record_size(r.length);
 	}
+	*to = at;
 	return rc;
 }
 
@@ -135,7 +154,7 @@ segment_index(struct reindex *x, uint32_t number, int fd, uint64_t end)
 	int rc = segment_row_put(x->e, x->txn, number, &row);
 
 	if (rc == 0)
-		rc = segment_walk(x, number, fd, end);
+		rc = segment_walk(x, number, fd, &end);
 	if (rc == 0)
 		rc = segment_row_get(x->e, x->txn, number, &row);
 	if (rc == 0 && row.live > 0) {

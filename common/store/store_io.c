@@ -6,8 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define ZEROS_IOV 16
+
 struct store_io store_io = { pwritev, fdatasync, fsync, mdb_txn_commit,
-	fstatvfs, (uint64_t)256 << 10, (uint64_t)256 << 20, (uint64_t)1 << 20 };
+	fstatvfs, (uint64_t)256 << 10, (uint64_t)256 << 20, (uint64_t)1 << 20,
+	(uint64_t)128 << 10 };
 
 int
 store_io_write(int fd, struct iovec *iov, int n, off_t at)
@@ -34,6 +37,30 @@ store_io_write(int fd, struct iovec *iov, int n, off_t at)
 		}
 	}
 	return 0;
+}
+
+uint64_t
+store_io_ahead(int fd, uint64_t at, uint64_t n)
+{
+	static char zeros[16 << 10];
+	struct iovec iov[ZEROS_IOV];
+	uint64_t done = 0, left, part;
+	ssize_t r;
+	int i;
+
+	while (done < n) {
+		left = n - done;
+		for (i = 0; i < ZEROS_IOV && left > 0; i++) {
+			part = left < sizeof(zeros) ? left : sizeof(zeros);
+			iov[i] = (struct iovec){ zeros, part };
+			left -= part;
+		}
+		r = store_io.pwritev(fd, iov, i, (off_t)(at + done));
+		if (r <= 0)
+			break;
+		done += (uint64_t)r;
+	}
+	return done;
 }
 
 int

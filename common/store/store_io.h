@@ -25,11 +25,20 @@ struct store_io {
 	uint64_t blob_small;  /* octets; larger ones get their own file */
 	uint64_t segment_max; /* octets; then the next one is begun */
 	uint64_t dead_min;    /* less of a segment is not worth compaction */
+	uint64_t ahead;       /* zeros kept behind what is written */
 };
 extern struct store_io store_io;
 
 /* All of it, or -errno; `iov` is used up. */
 int store_io_write(int fd, struct iovec *iov, int n, off_t at);
+
+/*
+ * Zeros in n octets of a file from `at` on, its end: later writes there change
+ * neither its size nor where it lies, so that fdatasync(2) waits for the octets
+ * alone and not for the file system's journal besides. How many it took, which
+ * is 0 where there is no room: nothing depends on it.
+ */
+uint64_t store_io_ahead(int fd, uint64_t at, uint64_t n);
 
 /*
  * Make a folder for its owner, or for its group too; a setgid bit that it got

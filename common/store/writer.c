@@ -199,13 +199,42 @@ segment_next(struct emb *e)
 			close(fd);
 		return emb_fault(e, "next segment", rc);
 	}
+	segment_trim(e);
 	if (e->segment.fd != -1)
 		e->left[e->n_left++] = e->segment.fd;
 	e->segment.fd = fd;
 	e->segment.number = number;
-	e->segment.end = end;
+	e->segment.begun = e->segment.end = e->segment.room = end;
 	e->segment.dirty = e->segment.poisoned = false;
 	return 0;
+}
+
+/*
+ * Zeros ahead (store_io_ahead), as many as this process has written to it so
+ * far: who brings one message needs none. Behind the octets, so that one sync
+ * does for both.
+ */
+static void
+segment_ahead(struct emb *e)
+{
+	uint64_t n = e->segment.end - e->segment.begun, left = 0;
+
+	if (e->segment.end < e->segment.room)
+		return;
+	e->segment.room = e->segment.end;
+	if (store_io.segment_max > e->segment.end)
+		left = store_io.segment_max - e->segment.end;
+	n = n < store_io.ahead ? n : store_io.ahead;
+	n = n < left ? n : left;
+	e->segment.room += store_io_ahead(e->segment.fd, e->segment.end, n);
+}
+
+void
+segment_trim(struct emb *e)
+{
+	if (e->segment.fd != -1 && e->segment.room > e->segment.end)
+		(void)!ftruncate(e->segment.fd, (off_t)e->segment.end);
+	e->segment.room = e->segment.end;
 }
 
 /* What was written since the last sync is good now, or has to be written
@@ -229,6 +258,7 @@ segment_sync(struct emb *e)
 
 	if (!e->segment.dirty)
 		return 0;
+	segment_ahead(e);
 	e->segment.dirty = false;
 	e->syncs++;
 	if (store_io.fdatasync(e->segment.fd) == -1) {

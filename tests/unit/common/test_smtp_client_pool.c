@@ -297,6 +297,52 @@ pool_resets_what_was_left_open(void **state)
 	assert_int_equal(pools.rc[2], 1);
 }
 
+/* Questions about two, one of them unknown, and no message: RSET has gone out
+ * with them, so the pool has nothing to say, and the next ones may come. */
+static void
+pool_asked(void *arg)
+{
+	static const struct smtp_client_mail mail = {
+		.from = SLICE_LIT("a@a"), .ask_only = true
+	};
+	struct smtp_client_rcpt rcpts[2];
+	struct smtp_reply reply;
+	struct smtp_client *c;
+
+	(void)arg;
+	pool_listen(1, 0);
+	resets = 0;
+	if ((pools.rc[0] = smtp_pool_get(pools.pool, &c)) != 0)
+		abort();
+	for (int i = 0; i < 2; i++) {
+		memset(rcpts, 0, sizeof(rcpts));
+		rcpts[0].address = SLICE_LIT("b@b.example");
+		rcpts[1].address = SLICE_LIT("nobody@b.example");
+		pools.rc[1 + i] = smtp_client_mail(c, &mail, rcpts, 2, &reply);
+		pools.rc[3 + i] = rcpts[0].accepted && !rcpts[1].accepted &&
+		    rcpts[1].reply.code == 550;
+		pools.rc[5 + i] = (int)resets;
+	}
+	smtp_pool_put(pools.pool, c, true);
+	pools.rc[7] = (int)resets;
+	pools.rc[8] = pool_send();
+	pools.rc[9] = (int)pools.accepted;
+	pool_end();
+}
+
+static void
+pool_asks_without_a_message(void **state)
+{
+	static const int wanted[] = { 0, 0, 0, 1, 1, 1, 2, 2, 0, 1 };
+
+	(void)state;
+	pools.close_after = 0;
+	co_run(pool_asked, NULL);
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
+		if (pools.rc[i] != wanted[i])
+			fail_msg("%zu: %d", i, pools.rc[i]);
+}
+
 static void
 pool_no_peer(void *arg)
 {
@@ -326,6 +372,7 @@ main(void)
 		cmocka_unit_test(pool_closes_what_is_idle),
 		cmocka_unit_test(pool_tries_again_when_the_connection_was_dead),
 		cmocka_unit_test(pool_resets_what_was_left_open),
+		cmocka_unit_test(pool_asks_without_a_message),
 		cmocka_unit_test(pool_without_a_peer),
 	};
 	int rc;

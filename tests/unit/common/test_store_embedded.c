@@ -861,7 +861,7 @@ compact_run(void)
 /* --- what a step of compaction costs who waits behind it --- */
 
 static struct {
-	uint64_t octets;
+	uint64_t octets, zeros; /* these are ahead of both files */
 	unsigned syncs, commits;
 } work;
 
@@ -870,7 +870,10 @@ work_pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
 	ssize_t done = pwritev(fd, iov, n, at);
 
-	work.octets += done > 0 ? (uint64_t)done : 0;
+	if (done > 0 && *(char *)iov->iov_base == '\0')
+		work.zeros += (uint64_t)done;
+	else if (done > 0)
+		work.octets += (uint64_t)done;
 	return done;
 }
 
@@ -907,6 +910,8 @@ compact_work(void)
 		memset(&work, 0, sizeof(work));
 		CHECK_INT(store_compact(st, &more), 0);
 		CHECK(work.octets <= STEP_MAX);
+		/* Rows, segment, and the one before it. */
+		CHECK(work.zeros <= 4 * store_io.ahead);
 		CHECK(work.syncs <= 2); /* two segments at most */
 		CHECK(
 		    work.commits <= 3); /* of another segment, rows, its end */
@@ -1292,6 +1297,101 @@ reindex_passes_over_damage(void **state)
 	end();
 }
 
+/* --- zeros ahead of what is written --- */
+
+static int64_t
+file_size(const char *name)
+{
+	char path[160];
+	struct stat info;
+
+	snprintf(path, sizeof(path), "%s/%s", test_dir, name);
+	return stat(path, &info) == 0 ? (int64_t)info.st_size : -1;
+}
+
+#define AHEAD_SEGMENT "blobs/00000001.seg"
+static const int64_t ahead_used = 400 * (40 + 2000 + 4);
+#define ONE_MORE (40 + 100 + 4)
+
+/* The files grow by steps, not with each message; and whoever ends in good
+ * order leaves no zeros in a segment. */
+static void
+ahead_fill(void)
+{
+	int64_t sizes[2] = { 0, 0 }, now;
+	unsigned grown[2] = { 0, 0 };
+	char key[16];
+
+	for (unsigned i = 0; i < 400; i++) {
+		snprintf(key, sizeof(key), "%u", i);
+		CHECK_INT(test_blob_store(&many[i % MANY], 2000, i), 0);
+		test_put("p", key, "a row");
+		for (size_t k = 0; k < 2; k++) {
+			now = file_size(k == 0 ? AHEAD_SEGMENT : "data.mdb");
+			CHECK(now >= sizes[k]);
+			grown[k] += now > sizes[k];
+			sizes[k] = now;
+		}
+	}
+	CHECK(sizes[0] >= ahead_used);
+	CHECK(sizes[0] <= ahead_used + (int64_t)store_io.ahead);
+	/* Twice as long each time, then by 128 KiB. */
+	CHECK(grown[0] >= 6 && grown[0] <= 16);
+	CHECK(grown[1] <= 100);
+}
+
+static void
+ahead_killed(void)
+{
+	ahead_fill();
+	raise(SIGKILL);
+}
+
+static void
+ahead_look(void)
+{
+	struct store_blob_id id;
+
+	CHECK_INT(faults(), 0);
+	CHECK(test_row_is("p", "399", "a row"));
+	CHECK_INT(test_blob_store(&id, 100, 1), 0);
+	CHECK_INT(test_blob_compare(&id, 100, 1), 0);
+	CHECK_INT(faults(), 0);
+}
+
+static void
+files_grow_ahead_of_what_is_written(void **state)
+{
+	int status = 0;
+	pid_t pid;
+
+	(void)state;
+	begin();
+	here(ahead_fill);
+	CHECK_INT(file_size(AHEAD_SEGMENT), ahead_used);
+	here(ahead_look);
+	CHECK_INT(file_size(AHEAD_SEGMENT), ahead_used + ONE_MORE);
+	end();
+	/* A crash leaves them, and they are neither records nor damage. */
+	begin();
+	pid = child(ahead_killed);
+	waitpid(pid, &status, 0);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	CHECK(file_size(AHEAD_SEGMENT) > ahead_used);
+	here(ahead_look); /* cuts them off, and goes on from there */
+	CHECK_INT(file_size(AHEAD_SEGMENT), ahead_used + ONE_MORE);
+	end();
+	begin();
+	pid = child(ahead_killed);
+	waitpid(pid, &status, 0);
+	database_end(NULL);
+	co_run(lost_reindex, NULL);
+	CHECK_INT(lost_rc, 0);
+	CHECK_INT(lost_found.blobs, 400);
+	CHECK_INT(lost_found.damaged, 0);
+	end();
+}
+
 static char backup_dir[96];
 
 static void
@@ -1303,6 +1403,30 @@ backup_run(void)
 	test_put("p", "n", "2");
 	test_put("p", "m", "new");
 	CHECK_INT(test_blob_store(&many[0], 1000, 0), 0);
+}
+
+/* A segment keeps its size while it has room, and a file system's clock stands
+ * still for some ms: what was written in these is copied the next time. */
+static void
+backup_at_once(void)
+{
+	char key[16];
+
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(key, sizeof(key), "once%u", i);
+		CHECK_INT(test_blob_store(&many[i], 1000, i), 0);
+		test_put("p", key, "1");
+		CHECK_INT(store_backup(st, backup_dir), 0);
+	}
+}
+
+static void
+backup_at_once_look(void)
+{
+	CHECK(test_row_is("p", "once39", "1"));
+	for (unsigned i = 0; i < 40; i++)
+		CHECK_INT(test_blob_compare(&many[i], 1000, i), 0);
+	CHECK_INT(faults(), 0);
 }
 
 static void
@@ -1354,6 +1478,8 @@ backup_is_a_store(void **state)
 	in_backup(backup_first);
 	here(backup_again);
 	in_backup(backup_second);
+	here(backup_at_once);
+	in_backup(backup_at_once_look);
 	end();
 }
 
@@ -1460,6 +1586,7 @@ main(void)
 		cmocka_unit_test(files_of_the_dead_are_collected),
 		cmocka_unit_test(blobs_are_found_without_a_database),
 		cmocka_unit_test(reindex_passes_over_damage),
+		cmocka_unit_test(files_grow_ahead_of_what_is_written),
 		cmocka_unit_test(backup_is_a_store),
 		cmocka_unit_test(a_drop_is_finished_at_open),
 		cmocka_unit_test(folders_stay_of_the_group),
