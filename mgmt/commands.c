@@ -107,11 +107,11 @@ const struct command commands[] = {
 	    "ADDRESS",
 	    "Change an outside account; --password asks for a new one",
 	    cmd_outside_set, false },
-	{ "outside login", "[--token] ADDRESS",
+	{ "outside login",
+	    "[--device|--loopback|--token] [--port N] [--json] ADDRESS",
 	    "Log in at an outside account's provider (OAuth), so that its mail "
-	    "can be fetched; --token: by a refresh token that is there "
-	    "already, "
-	    "from input",
+	    "can be fetched: by a code that is entered anywhere, by a browser "
+	    "on this machine, or by a refresh token from input",
 	    cmd_outside_login, false },
 	{ "outside test", "[--json] ADDRESS",
 	    "Sign in there, and say how it went", cmd_outside, true },

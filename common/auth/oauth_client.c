@@ -14,13 +14,9 @@
 
 /* --- what a server says --- */
 
-/* VSCHAR of RFC 6749 A, as much as a token may be; "" else. */
-static const char *
-token(struct arena *a, const json_t *v)
+const char *
+oauth_token_of(struct arena *a, struct slice s)
 {
-	struct slice s =
-	    slice(json_string_value(v), json_string_length(v));
-
 	if (s.p == NULL || s.n == 0 || s.n > TOKEN_MAX)
 		return "";
 	for (size_t i = 0; i < s.n; i++)
@@ -30,10 +26,16 @@ token(struct arena *a, const json_t *v)
 }
 
 static const char *
+token(struct arena *a, const json_t *v)
+{
+	return oauth_token_of(
+	    a, slice(json_string_value(v), json_string_length(v)));
+}
+
+static const char *
 words(struct arena *a, const json_t *v)
 {
-	struct slice s =
-	    slice(json_string_value(v), json_string_length(v));
+	struct slice s = slice(json_string_value(v), json_string_length(v));
 
 	if (s.p == NULL)
 		return "";
@@ -103,8 +105,8 @@ judge(struct arena *a, int status, const json_t *o, struct oauth_answer *out)
 }
 
 int
-oauth_answer_parse(struct arena *a, int status, struct slice json,
-    struct oauth_answer *out)
+oauth_answer_parse(
+    struct arena *a, int status, struct slice json, struct oauth_answer *out)
 {
 	json_t *o = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
 	int rc;
@@ -151,17 +153,16 @@ put_client(const struct oauth_app *app, struct buf *form, struct buf *user,
 }
 
 int
-oauth_client_ask(struct http_client *h, const struct oauth_app *app,
-    const struct buf *form, struct arena *a, struct oauth_answer *out)
+oauth_client_post(struct http_client *h, const struct oauth_app *app,
+    const char *url, const struct buf *form, int *status, struct buf *answer)
 {
-	struct buf all = BUF_INIT_MAX(OAUTH_ANSWER_MAX), answer = all,
-		   user = all, password = all;
-	struct http_request r = { .url = app->token_url,
+	struct buf all = BUF_INIT_MAX(OAUTH_ANSWER_MAX), user = all,
+		   password = all;
+	struct http_request r = { .url = url,
 		.timeout_ms = OAUTH_TIMEOUT_MS,
 		.max = OAUTH_ANSWER_MAX };
-	int status = 0, rc;
+	int rc;
 
-	*out = (struct oauth_answer){ "", "", 0, "", "it does not answer" };
 	buf_put_slice(&all, buf_slice(form));
 	put_client(app, &all, &user, &password);
 	if (user.n > 0) {
@@ -170,22 +171,32 @@ oauth_client_ask(struct http_client *h, const struct oauth_app *app,
 	}
 	r.form = buf_str(&all);
 	/* Never in the clear, whatever a record says. */
-	if (strncmp(app->token_url, "https://", 8) != 0)
+	if (strncmp(url, "https://", 8) != 0)
 		rc = -EINVAL;
 	else if (all.failed || user.failed || password.failed)
 		rc = -ENOMEM;
 	else
-		rc = http_fetch(h, &r, &status, &answer);
+		rc = http_fetch(h, &r, status, answer);
+	buf_wipe(&all);
+	buf_wipe(&user);
+	buf_wipe(&password);
+	return rc == 0 || rc == -EINVAL || rc == -ECANCELED ? rc : -EAGAIN;
+}
+
+int
+oauth_client_ask(struct http_client *h, const struct oauth_app *app,
+    const struct buf *form, struct arena *a, struct oauth_answer *out)
+{
+	struct buf answer = BUF_INIT_MAX(OAUTH_ANSWER_MAX);
+	int status = 0, rc;
+
+	*out = (struct oauth_answer){ "", "", 0, "", "it does not answer" };
+	rc = oauth_client_post(h, app, app->token_url, form, &status, &answer);
 	if (rc == 0)
 		rc = oauth_answer_parse(a, status, buf_slice(&answer), out);
 	else if (rc == -EINVAL)
 		out->description = "not an https: URL";
-	else if (rc != -ECANCELED)
-		rc = -EAGAIN;
-	buf_wipe(&all);
 	buf_wipe(&answer);
-	buf_wipe(&user);
-	buf_wipe(&password);
 	return rc;
 }
 

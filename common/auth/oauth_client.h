@@ -10,6 +10,10 @@
 #include "common/auth/oauth_provider.h"
 #include "common/net/http_client.h"
 
+/* A token or code out of an answer: VSCHAR of RFC 6749 A, not too long. In the
+ * arena, NULL when out of memory; "": there is none, or it is none. */
+const char *oauth_token_of(struct arena *a, struct slice s);
+
 #define OAUTH_ANSWER_MAX ((size_t)64 << 10)
 #define OAUTH_TIMEOUT_MS 20000
 
@@ -27,11 +31,17 @@ struct oauth_answer {
  * which asking again does not mend; -EAGAIN: later, or not an answer that can
  * be understood. Pure.
  */
-int oauth_answer_parse(struct arena *a, int status, struct slice json,
-    struct oauth_answer *out);
+int oauth_answer_parse(
+    struct arena *a, int status, struct slice json, struct oauth_answer *out);
 /* Zeros over the tokens in the arena. */
 void oauth_answer_wipe(struct oauth_answer *answer);
 
+/*
+ * POST `form` and who we are to `url`: the status, and what came with it. 0,
+ * -EINVAL (not an https: URL), -EAGAIN, -ECANCELED. Waits.
+ */
+int oauth_client_post(struct http_client *h, const struct oauth_app *app,
+    const char *url, const struct buf *form, int *status, struct buf *answer);
 /*
  * POST `form` (may be empty) and who we are to the token endpoint. As
  * oauth_answer_parse; *out is always set, its description saying what went wrong

@@ -10,10 +10,5 @@
 bool http_percent_put(struct buf *b, struct slice s);
 /* "name=value", after "&" unless `b` is empty or ends with '?'. */
 bool http_form_put(struct buf *b, const char *name, struct slice value);
-/*
- * Take the next pair from *form, decoded into the two ("+" is a space). 1: there
- * was one; 0: the end; -EINVAL: "%" without two digits, or a NUL.
- */
-int http_form_next(struct slice *form, struct buf *name, struct buf *value);
 
 #endif

@@ -4,6 +4,7 @@ parameter, once and no other; PKCE (RFC 7636), the device flow (RFC 8628),
 refresh tokens that are taken once, and introspection (RFC 7662) for servers
 that are to believe its tokens. What was not as it must be is in `faults`."""
 import base64
+import contextlib
 import hashlib
 import http.server
 import json
@@ -41,6 +42,7 @@ class OAuthServer:
         self.asked, self.faults = [], []
         self.fail = []      # (status, body) for the next token requests
         self.hold = None    # an Event: answers of /token wait for it
+        self.bad = 0        # so many access tokens nobody will believe
         self.decision = "allow"
         self.user = "alice@example.test"
         self.interval = 1
@@ -68,6 +70,12 @@ class OAuthServer:
 
     # --- for tests ---
 
+    def reset(self):
+        self.rotate, self.expires_in, self.fail = False, 3600, []
+        self.hold, self.bad, self.decision = None, 0, "allow"
+        self.faults.clear()
+        self.asked.clear()
+
     def options(self, client="pneu"):
         """Of `pneu outside add`; the secret goes to its input."""
         return ["--oauth", "--client-id", client, "--scope", self.scope,
@@ -87,6 +95,9 @@ class OAuthServer:
 
     def new_access(self, user, client="pneu"):
         token = "a-" + secrets.token_urlsafe(60)
+        if self.bad > 0:
+            self.bad -= 1
+            return token
         self.access[token] = (user, time.time() + self.expires_in, client)
         return token
 
@@ -303,8 +314,9 @@ class OAuthServer:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Cache-Control", "no-store")
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(OSError):  # it was killed meanwhile
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
