@@ -246,12 +246,16 @@ get_password(struct fetch *f)
 	return FETCH_OK;
 }
 
-static enum fetch_end
-prepare(struct fetch *f, const char *address)
+enum fetch_end
+fetch_prepare(struct fetch *f, const char *address)
 {
-	int rc = outside_get(f->g->accounts, &f->a, slice_str(address), &f->o);
 	enum fetch_end end;
+	int rc;
 
+	f->a = ARENA_INIT_MAX((size_t)1 << 20);
+	f->secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
+	f->why = BUF_INIT_MAX(1000);
+	rc = outside_get(f->g->accounts, &f->a, slice_str(address), &f->o);
 	if (rc == -ENOENT)
 		return fetch_fail(f, FETCH_GONE, "no outside account");
 	if (rc != 0)
@@ -284,10 +288,7 @@ fetch_run(struct fetch *f, const char *address)
 	if (f->imap == NULL) {
 		fetch_clear(f);
 		f->renewed = false;
-		f->a = ARENA_INIT_MAX((size_t)1 << 20);
-		f->secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2);
-		f->why = BUF_INIT_MAX(1000);
-		end = prepare(f, address);
+		end = fetch_prepare(f, address);
 	}
 	if (end != FETCH_OK)
 		return end;

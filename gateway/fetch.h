@@ -32,6 +32,8 @@ struct gateway {
 int gateway_addresses(struct gateway *g, struct arena *a,
     const struct outside_server *s, struct net_addr **out, size_t *n);
 
+struct imap_client;
+
 enum fetch_end {
 	FETCH_OK,
 	FETCH_RETRY, /* try again later */
@@ -64,6 +66,11 @@ struct fetch {
  * any case.
  */
 enum fetch_end fetch_run(struct fetch *f, const char *address);
+/* The first part of it, for those that do something else there: the record, the
+ * password, the addresses. f->g is set, the rest is zero. */
+enum fetch_end fetch_prepare(struct fetch *f, const char *address);
+/* The second, of an IMAP account: a connection that is signed in. */
+enum fetch_end fetch_imap_connect(struct fetch *f, struct imap_client **out);
 /* Wait until there is something new there, `also` is set, or the time is over. 0,
  * or a negative error of the connection. */
 int fetch_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms);

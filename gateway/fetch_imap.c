@@ -57,11 +57,10 @@ struct imap_session {
 /* --- connecting --- */
 
 static enum fetch_end
-connect_once(struct imap_session *s)
+connect_once(struct fetch *f, struct imap_client **out)
 {
 	static const enum imap_client_tls modes[] = { IMAP_TLS_IMPLICIT,
 		IMAP_TLS_STARTTLS, IMAP_TLS_MAY };
-	struct fetch *f = s->f;
 	bool by_token = f->o.sign_in == OUTSIDE_OAUTH;
 	const struct imap_client_conf conf = {
 		.tls_mode = modes[f->o.server.security],
@@ -78,7 +77,7 @@ connect_once(struct imap_session *s)
 
 	for (size_t i = 0; i < f->n_addrs; i++) {
 		buf_reset(&said);
-		rc = imap_client_open(&s->c, &f->addrs[i], &conf, &said);
+		rc = imap_client_open(out, &f->addrs[i], &conf, &said);
 		if (rc == 0 || rc == -EACCES || rc == -EBUSY ||
 		    rc == -ECANCELED)
 			break;
@@ -89,13 +88,13 @@ connect_once(struct imap_session *s)
 	return end;
 }
 
-static enum fetch_end
-connect_to(struct imap_session *s)
+enum fetch_end
+fetch_imap_connect(struct fetch *f, struct imap_client **out)
 {
-	enum fetch_end end = connect_once(s);
+	enum fetch_end end = connect_once(f, out);
 
-	if (end == FETCH_LOGIN && (end = fetch_renew(s->f, end)) == FETCH_OK)
-		end = connect_once(s);
+	if (end == FETCH_LOGIN && (end = fetch_renew(f, end)) == FETCH_OK)
+		end = connect_once(f, out);
 	return end;
 }
 
@@ -666,7 +665,7 @@ fetch_imap(struct fetch *f)
 			return fetch_fail(f, FETCH_RETRY, "out of memory");
 		s->f = f;
 		s->a = ARENA_INIT_MAX((size_t)32 << 20);
-		end = connect_to(s);
+		end = fetch_imap_connect(f, &s->c);
 	}
 	if (end == FETCH_OK && !f->probe)
 		end = look(s);

@@ -6,6 +6,7 @@
 
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
+#include "gateway/push.h"
 
 /* One message on its way. */
 struct relay {
@@ -24,7 +25,11 @@ int
 relay_rcpt(
     struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 {
-	(void)r;
+	struct slice address;
+
+	if (outside_push_is(r->to.text, &address))
+		return push_rcpt(
+		    smtp_session_server(s)->app, s, address, reply);
 	*reply = smtp_session_mail(s)->wishes.outside
 	    ? SMTP_REPLY(250, "2.1.5", "recipient ok")
 	    : SMTP_REPLY(
@@ -224,8 +229,8 @@ tell(const struct relay *r, const struct smtp_reply *replies)
 		    replies[i].code, log_q(replies[i].text));
 }
 
-int
-relay_message(struct smtp_session *s, struct spool *body,
+static int
+relay_all(struct smtp_session *s, struct spool *body,
     struct smtp_reply *replies, size_t n)
 {
 	struct relay r = { .g = smtp_session_server(s)->app,
@@ -244,4 +249,41 @@ relay_message(struct smtp_session *s, struct spool *body,
 	buf_wipe(&r.secret);
 	arena_reset(&r.a);
 	return 0;
+}
+
+/* All that qm hands over at once goes one way; what goes the other is sent
+ * back. */
+static bool
+is_push(struct smtp_session *s)
+{
+	struct slice address;
+	size_t n;
+	struct smtp_rcpt *const *v = smtp_session_rcpts(s, &n);
+
+	return n > 0 && outside_push_is(v[0]->to.text, &address);
+}
+
+static void
+push_all(struct smtp_session *s, struct spool *body, struct smtp_reply *replies)
+{
+	struct slice address;
+	size_t n;
+	struct smtp_rcpt *const *v = smtp_session_rcpts(s, &n);
+
+	for (size_t i = 0; i < n; i++)
+		replies[i] = outside_push_is(v[i]->to.text, &address)
+		    ? push_message(
+			  smtp_session_server(s)->app, s, address, body)
+		    : SMTP_REPLY(451, "4.5.3", "by itself, please");
+}
+
+int
+relay_message(struct smtp_session *s, struct spool *body,
+    struct smtp_reply *replies, size_t n)
+{
+	if (is_push(s)) {
+		push_all(s, body, replies);
+		return 0;
+	}
+	return relay_all(s, body, replies, n);
 }

@@ -383,3 +383,61 @@ state_folder_put(struct state *s, const char *address, struct slice name,
 	return put_row(
 	    s, address, folder_key(name, room), slice(val, sizeof(val)));
 }
+
+/* --- what is put in --- */
+
+static struct slice
+push_key(struct slice trace, char room[static KEY_LEN])
+{
+	room[0] = 'w';
+	state_id(trace, (unsigned char *)room + 1);
+	return slice(room, KEY_LEN);
+}
+
+int
+state_push_get(struct state *s, const char *address, struct slice trace,
+    struct state_push *out)
+{
+	struct buf val = BUF_INIT;
+	char room[KEY_LEN];
+	int rc = get_row(s, address, push_key(trace, room), &val);
+
+	*out = (struct state_push){ 0 };
+	if (rc == 0 && val.n == 9)
+		*out = (struct state_push){ (int64_t)get_be64(val.p),
+			val.p[8] == 1 };
+	buf_clear(&val);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int
+state_push_put(struct state *s, const char *address, struct slice trace,
+    const struct state_push *p)
+{
+	char room[KEY_LEN], val[9];
+
+	put_be64(val, (uint64_t)p->since_s);
+	val[8] = p->sent ? 1 : 0;
+	return put_row(
+	    s, address, push_key(trace, room), slice(val, sizeof(val)));
+}
+
+int
+state_push_del(struct state *s, const char *address, struct slice trace)
+{
+	struct store_batch *b = NULL;
+	char room[KEY_LEN];
+	struct buf part;
+	int rc = part_of(address, &part);
+
+	if (rc == 0 &&
+	    (b = store_batch_new(s->store, buf_slice(&part))) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0) {
+		store_del(b, push_key(trace, room));
+		rc = commit(s, b);
+	}
+	store_batch_free(&b);
+	buf_clear(&part);
+	return rc;
+}

@@ -52,11 +52,15 @@ ask_mailbox(
 
 		if (!smtp_reply_is_positive(r))
 			smtp_session_because(s, "quota of %s", account);
-		*reply = *r;
-		reply->text = arena_dup(smtp_session_tx_arena(s), r->text);
-		if (reply->text.p == NULL)
-			rc = -ENOMEM;
-		else
+		rc = 0;
+		if (!smtp_reply_is_positive(r)) {
+			*reply = *r;
+			reply->text =
+			    arena_dup(smtp_session_tx_arena(s), r->text);
+			if (reply->text.p == NULL)
+				rc = -ENOMEM;
+		}
+		if (rc == 0)
 			rc = smtp_client_reset(c);
 	}
 	smtp_pool_put(guard.mailbox, c, rc == 0);
@@ -80,24 +84,56 @@ check_quota(
 	return ask_mailbox(s, account, reply);
 }
 
+/* Where the mail of the accounts is put, too: of each target in turn. */
+static int
+find_push(struct arena *a, const struct accounts_resolution *r,
+    struct guard_push **out)
+{
+	bool one = r->fate == ACCOUNTS_DELIVER;
+	size_t n = one ? 1 : r->n_targets;
+
+	*out = arena_array(a, n + 1, sizeof(**out));
+	if (*out == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const char *account = one ? r->account : r->target_accounts[i];
+		struct accounts_account of_it;
+		int rc = account == NULL ? -ENOENT
+					 : accounts_account_get(guard.accounts,
+					       a, slice_str(account), &of_it);
+
+		if (rc != 0 && rc != -ENOENT)
+			return rc;
+		(*out)[i] = rc != 0 ? (struct guard_push){ .n = 0 }
+				    : (struct guard_push){ of_it.push,
+					      of_it.n_push, of_it.push_only };
+	}
+	return 0;
+}
+
 static int
 on_rcpt(struct smtp_session *s, struct smtp_rcpt *r, struct smtp_reply *reply)
 {
 	const struct smtp_xforward *x = smtp_session_xforward(s);
+	struct arena *a = smtp_session_tx_arena(s);
 	struct accounts_resolution found;
-	int rc = accounts_resolve(guard.accounts, smtp_session_tx_arena(s),
-	    r->to.local, r->to.domain, &found);
+	struct guard_push *push = NULL;
+	int rc = accounts_resolve(
+	    guard.accounts, a, r->to.local, r->to.domain, &found);
 
+	if (rc == 0 &&
+	    (found.fate == ACCOUNTS_DELIVER || found.fate == ACCOUNTS_FORWARD))
+		rc = find_push(a, &found, &push);
 	if (rc != 0)
 		return rc;
-	*reply = guard_verdict(smtp_session_tx_arena(s), &r->to, &found);
+	*reply = guard_verdict(a, &r->to, &found, push);
 	smtp_session_because(s, "%s", found.rule);
-	if (found.fate == ACCOUNTS_DELIVER)
+	if (found.fate == ACCOUNTS_DELIVER && !(push->n > 0 && push->only))
 		rc = check_quota(s, found.account, reply);
 	log_info("verdict",
 	    "rcpt=<%s> code=%d esc=%s rule=\"%s\" client=%s helo=%s",
-	    log_q(r->to.text), reply->code, reply->enhanced,
-	    log_qs(found.rule), log_q(x->addr), log_q(x->helo));
+	    log_q(r->to.text), reply->code, reply->enhanced, log_qs(found.rule),
+	    log_q(x->addr), log_q(x->helo));
 	return rc;
 }
 

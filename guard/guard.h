@@ -5,7 +5,8 @@
  *
  *   250  deliver as is
  *   251  deliver to the forward-paths instead, one per line in angle brackets,
- *        each followed by "local" (an account of ours) or "relay"
+ *        each followed by "local" (an account of ours) or "relay"; the address
+ *        itself may be among them, when its mail goes elsewhere, too
  *   4xx, 5xx  what the client is to be told
  *   550 5.7.1  for a domain that is not ours
  */
@@ -23,12 +24,20 @@ size_t
 guard_paths(const struct conf *conf, struct service_path *out, size_t max);
 void guard_session(struct conn *c, const struct service_protocol *p);
 
+/* Outside accounts (outside.h) that an account's mail is put into, too. */
+struct guard_push {
+	const char *const *to;
+	size_t n;
+	bool only; /* and nothing stays here */
+};
+
 /*
- * The reply for a recipient that resolved so; texts in the arena. Pure, so
- * that each verdict is tested without a database.
+ * The reply for a recipient that resolved so; texts in the arena. `push`: of the
+ * account, or of each target; NULL: nothing. Pure, so that each verdict is tested
+ * without a database.
  */
 struct smtp_reply guard_verdict(struct arena *a, const struct smtp_path *to,
-    const struct accounts_resolution *r);
+    const struct accounts_resolution *r, const struct guard_push *push);
 /* The same for VRFY: 250 with the address, 252 for others' domains, or why
  * not. */
 struct smtp_reply guard_verify(struct arena *a, const struct smtp_path *who,

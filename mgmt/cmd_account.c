@@ -37,8 +37,8 @@ limit_of(const char *text, enum sent_limit limit, struct account_args *in)
 		n = SENT_UNLIMITED;
 	else if (strcmp(text, "default") != 0 &&
 	    (slice_u64(slice_str(text), SENT_LIMIT_MAX, &n) != 0 || n == 0)) {
-		complain("%s: not a number from 1 to %d, none or default",
-		    text, SENT_LIMIT_MAX);
+		complain("%s: not a number from 1 to %d, none or default", text,
+		    SENT_LIMIT_MAX);
 		return false;
 	}
 	in->has_limit[limit] = true;
@@ -139,8 +139,7 @@ parse(struct account_args *in, int argc, char **argv)
 			break;
 		default:
 			if (c < LIMIT ||
-			    !limit_of(
-				optarg, (enum sent_limit)(c - LIMIT), in))
+			    !limit_of(optarg, (enum sent_limit)(c - LIMIT), in))
 				return false;
 		}
 	}
@@ -257,8 +256,8 @@ cmd_account_add(const struct conf *conf, int argc, char **argv)
 	struct account_args in = { 0 };
 	int status;
 
-	if (!parse(&in, argc, argv) || in.enable || in.no_admin ||
-	    in.no_cram || in.encryption >= 0)
+	if (!parse(&in, argc, argv) || in.enable || in.no_admin || in.no_cram ||
+	    in.encryption >= 0)
 		return command_usage();
 	status = directory_run(conf, true, add, &in);
 	secret_wipe(&in.secret);
@@ -314,9 +313,9 @@ cmd_account_set(const struct conf *conf, int argc, char **argv)
 	if (!parse(&in, argc, argv) || in.generate || in.no_password)
 		return command_usage();
 	if (in.name == NULL && !in.quota.has_octets && !in.quota.has_messages &&
-	    !has_limits(&in) && !in.enable && !in.disable && !in.admin && !in.no_admin &&
-	    !in.cram && !in.no_cram && !in.reply_as && !in.no_reply_as &&
-	    in.encryption < 0)
+	    !has_limits(&in) && !in.enable && !in.disable && !in.admin &&
+	    !in.no_admin && !in.cram && !in.no_cram && !in.reply_as &&
+	    !in.no_reply_as && in.encryption < 0)
 		return command_usage();
 	return directory_run(conf, true, set, &in);
 }
@@ -333,7 +332,7 @@ limits_json(const struct accounts_account *v)
 		uint32_t n = v->sent_limits[i];
 
 		json_object_set_new(j, sent_limit_names[i].key,
-		    n == 0		    ? json_null()
+		    n == 0                    ? json_null()
 			: n == SENT_UNLIMITED ? json_false()
 					      : json_integer(n));
 	}
@@ -344,16 +343,16 @@ static json_t *
 account_json(const struct accounts_account *v)
 {
 	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o, "
-			 "s:o, s:s, s:b, s:b}",
-	    "address",
-	    v->address, "name", v->name, "disabled", v->disabled, "admin",
-	    v->admin, "cram_md5", v->cram_md5, "reply_as", v->reply_as,
-	    "quota_octets", (json_int_t)v->quota_octets,
-	    "quota_messages", (json_int_t)v->quota_messages, "send_as",
-	    json_texts(v->send_as, v->n_send_as), "limits", limits_json(v),
-	    "created",
-	    json_time(v->created_s), "encryption", encryptions[v->encryption],
-	    "has_key", v->has_key, "has_recovery_key", v->has_recovery);
+			 "s:b, s:o, s:o, s:s, s:b, s:b}",
+	    "address", v->address, "name", v->name, "disabled", v->disabled,
+	    "admin", v->admin, "cram_md5", v->cram_md5, "reply_as", v->reply_as,
+	    "quota_octets", (json_int_t)v->quota_octets, "quota_messages",
+	    (json_int_t)v->quota_messages, "send_as",
+	    json_texts(v->send_as, v->n_send_as), "push",
+	    json_texts(v->push, v->n_push), "push_only", v->push_only, "limits",
+	    limits_json(v), "created", json_time(v->created_s), "encryption",
+	    encryptions[v->encryption], "has_key", v->has_key,
+	    "has_recovery_key", v->has_recovery);
 }
 
 static const char *
@@ -526,6 +525,11 @@ show(struct directory *d, void *arg)
 		    json_string_value(json_array_get(aliases, i)));
 	for (size_t i = 0; i < v.n_send_as; i++)
 		show_line(i == 0 ? "sends as" : "", v.send_as[i]);
+	for (size_t i = 0; i < v.n_push; i++)
+		show_line(i > 0       ? ""
+			: v.push_only ? "put only into"
+				      : "put also into",
+		    v.push[i]);
 	show_line("created", time_text(&d->arena, v.created_s));
 	json_decref(aliases);
 	return EX_OK;

@@ -117,6 +117,10 @@ const struct command commands[] = {
 	    "Sign in there, and say how it went", cmd_outside, true },
 	{ "outside fetch", "[--json] ADDRESS",
 	    "Have it looked at now, and wait for the end", cmd_outside, true },
+	{ "outside push", "[--only|--stop] ADDRESS [ACCOUNT]",
+	    "Put what comes for an account here (or for its owner) into an "
+	    "outside account as well, or only there",
+	    cmd_outside_push, false },
 	{ "outside pause", "ADDRESS", "Fetch nothing until resume",
 	    cmd_outside_pause, false },
 	{ "outside resume", "ADDRESS", "Fetch again", cmd_outside_resume,

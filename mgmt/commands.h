@@ -90,6 +90,7 @@ int cmd_notice_test(const struct conf *conf, int argc, char **argv);
 int cmd_outside(const struct conf *conf, int argc, char **argv);
 int cmd_outside_add(const struct conf *conf, int argc, char **argv);
 int cmd_outside_login(const struct conf *conf, int argc, char **argv);
+int cmd_outside_push(const struct conf *conf, int argc, char **argv);
 int cmd_outside_pause(const struct conf *conf, int argc, char **argv);
 int cmd_outside_remove(const struct conf *conf, int argc, char **argv);
 int cmd_outside_resume(const struct conf *conf, int argc, char **argv);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/auth/outside.h"
+
 #define GATEWAY "gateway"
 
 static const struct {
@@ -44,6 +46,11 @@ destination_name_of(
 	struct buf b = BUF_INIT;
 	char *name = NULL;
 
+	/* What is put into an outside account; of those of a provider one after
+	 * the other. */
+	if (slice_ends_nocase(domain, OUTSIDE_PUSH_DOMAIN))
+		return arena_printf(
+		    &m->arena, GATEWAY ":%.*s", (int)domain.n, domain.p);
 	if (m->wishes.outside)
 		return gateway_name(m);
 	buf_put_str(&b, smarthost ? "smarthost" : "smtp");

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/auth/outside.h"
 #include "common/mail/date.h"
 #include "common/mail/charset.h"
 #include "common/mail/dsn.h"
@@ -19,8 +20,13 @@ bool
 report_is_wanted(const struct queue_message *m, const struct queue_rcpt *r)
 {
 	unsigned notify = r->notify;
+	struct slice outside;
 
 	if (m->from.n == 0)
+		return false;
+	/* That its recipient has his mail put elsewhere, too, is nothing that
+	 * the sender should hear of, but for what is lost. */
+	if (outside_push_is(r->address, &outside) && r->state != QUEUE_FAILED)
 		return false;
 	switch (r->state) {
 	case QUEUE_PENDING:

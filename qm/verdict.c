@@ -31,8 +31,8 @@ verdict_route(
 		r->route = DESTINATION_LOCAL;
 		return true;
 	}
-	if (!smarthost && !m->wishes.outside &&
-	    address_split(r->address, &name, &domain) != 0)
+	if (address_split(r->address, &name, &domain) != 0 && !smarthost &&
+	    !m->wishes.outside)
 		return false;
 	if ((route = destination_name_of(m, smarthost, domain)) == NULL)
 		return false;

@@ -102,6 +102,11 @@ struct accounts_account {
 	 * addresses, ours or not, and "@example.org" for all of a domain. */
 	const char *const *send_as;
 	size_t n_send_as;
+	/* Outside accounts (outside.h) that what comes for it is put into, too;
+	 * with push_only, not here then. */
+	const char *const *push;
+	size_t n_push;
+	bool push_only;
 	/* What it may send (sent.h), where not as the settings say (0). */
 	uint32_t sent_limits[SENT_LIMITS];
 	enum accounts_encryption encryption;

@@ -241,6 +241,8 @@ decode_account(struct reader *r, struct accounts_account *out)
 	};
 	out->encryption = field_encryption(r, "encryption");
 	out->send_as = field_texts(r, "send_as", &out->n_send_as);
+	out->push = field_texts(r, "push", &out->n_push);
+	out->push_only = field_bool(r, "push_only");
 	for (size_t i = 0; i < SENT_LIMITS; i++)
 		out->sent_limits[i] = field_limit(r, sent_limit_names[i].key);
 }
@@ -488,6 +490,10 @@ encode_account(json_t *o, const struct accounts_account *c, bool *ok)
 	set_texts(o, "send_as", c->send_as, c->n_send_as, ok);
 	if (c->n_send_as == 0)
 		json_object_del(o, "send_as");
+	set_texts(o, "push", c->push, c->n_push, ok);
+	if (c->n_push == 0)
+		json_object_del(o, "push");
+	set_flag(o, "push_only", c->push_only, ok);
 	for (size_t i = 0; i < SENT_LIMITS; i++)
 		if (c->sent_limits[i] == SENT_UNLIMITED)
 			set(o, sent_limit_names[i].key, json_false(), ok);

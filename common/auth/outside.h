@@ -89,6 +89,20 @@ int outside_remove(struct accounts *a, struct slice address, struct buf *err);
 int outside_sends(struct accounts *a, struct slice account, struct slice local,
     struct slice domain);
 
+/*
+ * Pushing: what comes for an account of ours is put into an outside account.
+ * Inside pneu that is a forward-path, the outside address and a domain behind it
+ * that is nobody's (RFC 6761 6.4): <you@gmail.com.outside.invalid>, which qm
+ * hands to the gateway.
+ */
+#define OUTSIDE_PUSH_DOMAIN ".outside.invalid"
+/* Is it one? Then the outside address is in *out. */
+bool outside_push_is(struct slice forward_path, struct slice *out);
+/* Let `account` be pushed to the outside address, or (add false) no more; `only`:
+ * then nothing stays here, for all of the account's. -ENOENT with the reason. */
+int outside_push_put(struct accounts *a, struct slice account,
+    struct slice address, bool add, bool only, struct buf *err);
+
 /* The client's secret of o->oauth, sealed into that, in the arena; it is kept by
  * the next outside_put. `secret` empty: none of its own. */
 int outside_seal_client(struct accounts *a, struct arena *arena,

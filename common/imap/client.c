@@ -34,7 +34,7 @@ static bool
 is_not_now(struct slice code)
 {
 	static const char *const codes[] = { "UNAVAILABLE", "INUSE", "LIMIT",
-		"SERVERBUG" };
+		"SERVERBUG", "OVERQUOTA" };
 
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (slice_eq_str_nocase(code, codes[i]))
@@ -221,6 +221,12 @@ imap_client_idle(struct imap_client *c, const struct imap_handler *h,
 	if ((rc = conn_puts(c->conn, "DONE\r\n")) != 0)
 		return end_of(c, rc);
 	return client_wait(c, h, false, &r);
+}
+
+bool
+imap_client_not_now(const struct imap_client *c)
+{
+	return c->not_now;
 }
 
 const char *

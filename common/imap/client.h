@@ -13,6 +13,7 @@
 #include "common/imap/response.h"
 #include "common/net/conn.h"
 #include "common/net/tls.h"
+#include "common/smtp/spool.h"
 
 struct imap_client;
 
@@ -61,6 +62,16 @@ struct imap_handler {
 /* A command without its tag and CRLF. 0, IMAP_REFUSED, or an error. */
 int imap_client_run(struct imap_client *c, const struct imap_handler *h,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Where APPEND has put it: 0 where the server does not say (RFC 4315). */
+struct imap_append {
+	uint32_t uidvalidity, uid;
+	bool sent; /* octets went out: after an error it may be there */
+};
+/* APPEND of `header` and `body` to a mailbox, as on the wire, with `flags`
+ * ("\\Seen x"). 0, IMAP_REFUSED, or an error. */
+int imap_client_append(struct imap_client *c, struct slice mailbox,
+    const char *flags, struct slice header, struct spool *body,
+    struct imap_append *out);
 /*
  * IDLE (RFC 2177), where the server has it: until `h->untagged` returns 1,
  * `also` (may be NULL) is set, or the time is over, which is less than half an
@@ -69,6 +80,8 @@ int imap_client_run(struct imap_client *c, const struct imap_handler *h,
  */
 int imap_client_idle(struct imap_client *c, const struct imap_handler *h,
     struct co_event *also, int64_t timeout_ms);
+/* It refused for what may be otherwise later: RFC 5530 3, RFC 9208 4.3. */
+bool imap_client_not_now(const struct imap_client *c);
 /* What the server said to the last command: escaped, "" for nothing. */
 const char *imap_client_said(const struct imap_client *c);
 

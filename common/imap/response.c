@@ -538,6 +538,7 @@ static const struct kind {
 	{ "NAMESPACE", IMAP_NAMESPACE, false, false, parse_namespace },
 	{ "LIST", IMAP_LIST, false, false, parse_list },
 	{ "LSUB", IMAP_LSUB, false, false, parse_list },
+	{ "SEARCH", IMAP_SEARCH, false, false, parse_words },
 	{ "STATUS", IMAP_STATUS, false, false, parse_status },
 	{ "EXISTS", IMAP_EXISTS, true, false, parse_nothing },
 	{ "EXPUNGE", IMAP_EXPUNGE, true, false, parse_nothing },

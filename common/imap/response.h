@@ -62,6 +62,7 @@ enum imap_kind {
 	IMAP_EXISTS,
 	IMAP_EXPUNGE,
 	IMAP_FETCH,
+	IMAP_SEARCH, /* text: the numbers */
 };
 
 /* Names of flags, with the '\' of system flags. */
@@ -74,7 +75,7 @@ struct imap_response {
 	enum imap_kind kind;
 	struct slice tag;  /* empty: untagged, or a continuation */
 	struct slice code; /* between the brackets: "UIDVALIDITY 7" */
-	/* Human text; of CAPABILITY the words; of a continuation its text. */
+	/* Human text; of CAPABILITY and SEARCH the words; of a continuation its text. */
 	struct slice text;
 	uint32_t number; /* EXISTS, EXPUNGE, FETCH */
 	/* LIST, LSUB, STATUS, NAMESPACE (the first personal one): */

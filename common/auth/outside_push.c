@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/* What comes for an account of ours, and is put into outside accounts. */
+#include <errno.h>
+
+#include "common/auth/outside.h"
+#include "common/mail/address.h"
+
+#define PUSH_MAX 10 /* of an account */
+
+bool
+outside_push_is(struct slice forward_path, struct slice *out)
+{
+	struct slice suffix = SLICE_LIT(OUTSIDE_PUSH_DOMAIN), local, domain;
+
+	if (forward_path.n <= suffix.n)
+		return false;
+	*out = slice_head(forward_path, forward_path.n - suffix.n);
+	return slice_eq_nocase(slice_from(forward_path, out->n), suffix) &&
+	    address_split(*out, &local, &domain) == 0;
+}
+
+/* The list of `r` with the address, or without it. */
+static int
+change_list(struct accounts_account *r, struct arena *arena,
+    const char *address, bool add, struct buf *err)
+{
+	const char **list;
+	size_t n = 0;
+
+	list = arena_array(arena, r->n_push + 1, sizeof(*list));
+	if (list == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->n_push; i++)
+		if (strcmp(r->push[i], address) != 0)
+			list[n++] = r->push[i];
+	if (!add && n == r->n_push) {
+		buf_printf(err, "%s is not pushed to %s", r->address, address);
+		return -ENOENT;
+	}
+	if (add && n == PUSH_MAX) {
+		buf_printf(err, "%s is pushed to %d accounts already",
+		    r->address, PUSH_MAX);
+		return -EINVAL;
+	}
+	if (add)
+		list[n++] = address;
+	r->push = list;
+	r->n_push = n;
+	return 0;
+}
+
+int
+outside_push_put(struct accounts *a, struct slice account, struct slice address,
+    bool add, bool only, struct buf *err)
+{
+	struct arena arena = ARENA_INIT_MAX((size_t)1 << 20);
+	struct accounts_account r;
+	struct outside o = { .address = NULL };
+	int rc = accounts_account_get(a, &arena, account, &r);
+
+	if (rc == -ENOENT)
+		buf_printf(err, "no account %.*s", (int)account.n, account.p);
+	if (rc == 0 && (rc = outside_get(a, &arena, address, &o)) == -ENOENT)
+		buf_printf(
+		    err, "no outside account %.*s", (int)address.n, address.p);
+	if (rc == 0 && add && o.protocol == OUTSIDE_POP3) {
+		buf_printf(err, "%s: nothing can be put in by POP3", o.address);
+		rc = -EINVAL;
+	}
+	if (rc == 0)
+		rc = change_list(&r, &arena, o.address, add, err);
+	if (rc == 0) {
+		r.push_only = add ? only : r.n_push > 0 && r.push_only;
+		rc = accounts_account_put(a, &r, false, err);
+	}
+	arena_reset(&arena);
+	return rc;
+}
