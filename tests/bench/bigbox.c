@@ -161,8 +161,10 @@ deliver_some(struct mails *m, uint64_t from, size_t n)
 static void
 fill_pneu(void *arg)
 {
-	const struct mails_conf conf = { .store = { .engine = "embedded",
-					     .dir = box.dir } };
+	const struct mails_conf conf = {
+		.store = { .engine = "embedded", .dir = box.dir },
+		.compression = 1, /* the daemon's default */
+	};
 	struct buf err = BUF_INIT;
 	struct mails *m;
 	int64_t ms = clock_mono_ms();
