@@ -27,6 +27,7 @@ struct bad_run {
 	struct conn *ends[2];
 	struct buf outcome;
 	char error[300];
+	int64_t patience_ms;
 };
 
 static void
@@ -176,7 +177,7 @@ bad_client(void *arg)
 	int rc;
 
 	if (strstr(r->bad->outcome, "timeout") != NULL)
-		conf.timeout_ms = 20;
+		conf.timeout_ms = r->patience_ms;
 	if (strncmp(r->bad->name, "tls:", 4) == 0) {
 		conf.tls = bad_tls;
 		conf.tls_mode = SMTP_TLS_STARTTLS;
@@ -414,9 +415,19 @@ bad_servers(void **state)
 	assert_int_equal(
 	    tls_client_new_files(&bad_tls, TLS_VERIFY_NONE, NULL, &err), 0);
 	for (size_t i = 0; i < sizeof(bads) / sizeof(*bads); i++) {
-		struct bad_run r = { .bad = &bads[i] };
+		struct bad_run r = { .bad = &bads[i], .patience_ms = 20 };
 
 		co_run(bad_client, &r);
+		/* On a busy machine that may be over before its time: what comes
+		 * before the silence, too, takes a while. */
+		while (strcmp(buf_str(&r.outcome), bads[i].outcome) != 0 &&
+		    strstr(bads[i].outcome, "timeout") != NULL &&
+		    r.patience_ms < 10000) {
+			buf_clear(&r.outcome);
+			r = (struct bad_run){ .bad = &bads[i],
+				.patience_ms = r.patience_ms * 8 };
+			co_run(bad_client, &r);
+		}
 		if (r.error[0] != '\0' ||
 		    strcmp(buf_str(&r.outcome), bads[i].outcome) != 0) {
 			print_error("%s: %s\n  %s\n  %s\n", bads[i].name,

@@ -754,13 +754,21 @@ a_silent_client_is_told(void **state)
 	struct smtp_server impatient = esmtp;
 
 	(void)state;
-	impatient.timeout_ms = 20;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct dialogue d = { .server = &impatient,
-			.script = cases[i].script,
-			.cut = CUT_NOWHERE };
+		const char *error = "not run";
 
-		assert_string_equal(dialogue_run(&d), "");
+		/* On a busy machine its patience may end before the silence
+		 * begins. */
+		impatient.timeout_ms = 20;
+		while (*error != '\0' && impatient.timeout_ms < 10000) {
+			struct dialogue d = { .server = &impatient,
+				.script = cases[i].script,
+				.cut = CUT_NOWHERE };
+
+			error = dialogue_run(&d);
+			impatient.timeout_ms *= 8;
+		}
+		assert_string_equal(error, "");
 	}
 }
 
