@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "common/auth/accounts.h"
 #include "common/base/clock.h"
 #include "mailbox/mails/envelope_read.h"
 #include "mailbox/mails/kept.h"
@@ -269,9 +270,13 @@ run_main(void *arg)
 		.keep_s =
 		    conf_duration_ms(r->conf, "mailbox.keep_deleted") / 1000,
 	};
+	struct accounts *accounts = NULL;
 	struct buf err = BUF_INIT;
-	int rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
+	int rc = accounts_open(&accounts, r->conf, false, &err);
 
+	if (rc == 0)
+		rc = sealing_mails_open(
+		    &r->mails, r->conf, &conf, accounts, &err);
 	if (rc == 0)
 		rc = strcmp(r->name, "purge") == 0 ? cmd_purge(r)
 						   : cmd_undelete(r);
@@ -284,6 +289,7 @@ run_main(void *arg)
 	    : rc == -ENOENT || rc == -EEXIST || rc == -EINVAL ? 1
 							      : EX_TEMPFAIL;
 	mails_close(&r->mails);
+	accounts_close(&accounts);
 	buf_clear(&err);
 }
 

@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/auth/accounts.h"
 #include "common/base/log.h"
 #include "mailbox/mails/rebuild.h"
 #include "mailbox/sealing_conf.h"
@@ -34,6 +35,7 @@ struct run {
 	const char *recover_to;   /* an account, or NULL */
 	int (*fn)(struct run *r); /* 0, or an exit status */
 	struct mails *mails;
+	struct accounts *accounts; /* of rebuild: how their names are sealed */
 	int status;
 };
 
@@ -358,6 +360,21 @@ reindex(const struct run *r, const struct store_conf *conf, struct buf *err)
 	return 0;
 }
 
+/* What is made again is sealed as what comes in. Where the accounts are lost
+ * too, as it is for all. */
+static int
+rebuild_begin(struct run *r, struct mails_conf *conf, struct buf *err)
+{
+	int rc = accounts_open(&r->accounts, r->conf, false, err);
+
+	if (rc == 0 && !accounts_exist(r->accounts))
+		accounts_close(&r->accounts);
+	if (r->accounts == NULL)
+		conf->seal = (enum mails_sealing)conf_enum(
+		    r->conf, "mailbox.encryption");
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int
 store_begin(struct run *r)
 {
@@ -369,12 +386,16 @@ store_begin(struct run *r)
 
 	if (rc == -EIO)
 		buf_put_str(&err, "the rows are damaged, no checksum fits");
+	if (rc == 0 && r->rebuild)
+		rc = rebuild_begin(r, &conf, &err);
 	if (rc == 0)
-		rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
+		rc = sealing_mails_open(
+		    &r->mails, r->conf, &conf, r->accounts, &err);
 	/* The rows are lost, all of them. */
 	if (r->rebuild && rc == -ENOTRECOVERABLE &&
 	    (rc = reindex(r, &conf.store, &err)) == 0)
-		rc = sealing_mails_open(&r->mails, r->conf, &conf, NULL, &err);
+		rc = sealing_mails_open(
+		    &r->mails, r->conf, &conf, r->accounts, &err);
 	if (rc == -ENOTRECOVERABLE)
 		buf_put_str(&err, "; or: pneu mail check --rebuild");
 
@@ -398,6 +419,7 @@ run_main(void *arg)
 	if ((r->status = store_begin(r)) == 0)
 		r->status = r->fn(r);
 	mails_close(&r->mails);
+	accounts_close(&r->accounts);
 }
 
 static int

@@ -20,8 +20,7 @@ sealing_key_path(const struct conf *conf, struct arena *a)
 {
 	if (*conf_str(conf, "mailbox.sealing_key") != '\0')
 		return conf_file(conf, "mailbox.sealing_key");
-	return arena_printf(
-	    a, "%s/" KEY_FILE, conf_file(conf, "mailbox.dir"));
+	return arena_printf(a, "%s/" KEY_FILE, conf_file(conf, "mailbox.dir"));
 }
 
 static int
@@ -43,12 +42,12 @@ account_sealing(void *arg, const char *account, enum mails_sealing *how,
 }
 
 static int
-server_key_make(void *arg, struct seal_key **out)
+server_key_get(void *arg, bool make, struct seal_key **out)
 {
-	int rc = seal_key_load(out, key_path, true);
+	int rc = seal_key_load(out, key_path, make);
 
 	(void)arg;
-	if (rc != 0)
+	if (rc != 0 && (make || rc != -ENOENT))
 		log_error("sealing key", "path=\"%s\" error=\"%s\"",
 		    log_qs(key_path), strerror(-rc));
 	return rc;
@@ -103,15 +102,16 @@ sealing_mails_open(struct mails **out, const struct conf *conf,
 	struct seal_key *key = NULL;
 	int rc = path == NULL ? -ENOMEM : 0;
 
-	if (rc == 0 && (size_t)snprintf(key_path, sizeof(key_path), "%s", path) >=
+	if (rc == 0 &&
+	    (size_t)snprintf(key_path, sizeof(key_path), "%s", path) >=
 		sizeof(key_path))
 		rc = -ENAMETOOLONG;
 	if (rc == 0 && by != NULL) {
 		accounts = by;
-		mc->seal = (enum mails_sealing)conf_enum(
-		    conf, "mailbox.encryption");
+		mc->seal =
+		    (enum mails_sealing)conf_enum(conf, "mailbox.encryption");
 		mc->sealing = account_sealing;
-		mc->server_key_make = server_key_make;
+		mc->server_key_get = server_key_get;
 	}
 	if (rc == 0 && (rc = key_load(&key, mc, err)) == 0) {
 		mc->server_key = key;

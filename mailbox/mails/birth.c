@@ -51,13 +51,15 @@ fields_put(struct buf *out, const struct birth *b)
 	char flags[4];
 
 	field_put(out, 'a', b->account);
-	if (b->mailbox.n > 0 && !slice_eq(b->mailbox, SLICE_LIT("INBOX")))
+	if (b->sealed.n > 0)
+		field_put(out, 's', b->sealed);
+	else if (b->mailbox.n > 0 && !slice_eq(b->mailbox, SLICE_LIT("INBOX")))
 		field_put(out, 'm', b->mailbox);
 	date_field_put(out, b->internaldate);
 	put_be32(flags, b->flags);
 	if (b->flags != 0)
 		field_put(out, 'f', slice(flags, 4));
-	for (size_t i = 0; i < b->n_keywords; i++)
+	for (size_t i = 0; i < b->n_keywords && b->sealed.n == 0; i++)
 		field_put(out, 'k', b->keywords[i]);
 	if (b->wrap.n > 0)
 		field_put(out, 'w', b->wrap);
@@ -165,6 +167,9 @@ field_take(struct birth *b, char kind, struct slice value)
 		return true;
 	case 'w':
 		b->wrap = value;
+		return true;
+	case 's':
+		b->sealed = value;
 		return true;
 	default:
 		return true; /* of later */

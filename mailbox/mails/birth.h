@@ -11,9 +11,9 @@
  * «Octets» are one up to 254, else 255 and two. Kinds: 'a' account; 'm' mailbox
  * (without it: INBOX); 'd' INTERNALDATE, as few octets as it needs, the first
  * with the sign; 'f' system flags, 4; 'k' a keyword; 'w' the message's key,
- * wrapped for this account: enum wrap_kind (1), then as in its row. Others are
- * passed over. What a blob without a birth ends with, the size of a message,
- * never begins like the tail.
+ * wrapped for this account: enum wrap_kind (1), then as in its row; 's' in place
+ * of 'm' and 'k': both, sealed (name_seal.h). Others are passed over. What a blob
+ * without a birth ends with, the size of a message, never begins like the tail.
  */
 #ifndef PNEU_MAILBOX_MAILS_BIRTH_H
 #define PNEU_MAILBOX_MAILS_BIRTH_H
@@ -33,6 +33,7 @@ struct birth {
 	size_t n_keywords;
 	struct slice
 	    wrap; /* empty: not sealed, or its key is in its row only */
+	struct slice sealed; /* not empty: mailbox and keywords are in it */
 };
 
 /* Append a target, as far as there is room: without those that find none the
@@ -46,5 +47,15 @@ size_t birth_octets(const char tail[static BIRTH_TAIL], uint64_t stored);
 /* The next target; *rest (at first, all without the tail) goes on. 1; 0 at the
  * end; -EBADMSG. Slices are of *rest. */
 int birth_next(struct slice *rest, struct birth *out);
+
+struct name_sealer;
+struct store_blob_id;
+/* Mailbox and keywords become `sealed`, unless there is nothing to hide: INBOX
+ * and none. Slices are of `room`. 0, -ENOKEY, -ENOMEM. */
+int birth_names_seal(struct name_sealer *s, const struct store_blob_id *id,
+    struct birth *b, struct buf *room);
+/* The opposite. -EBADMSG: changed, or of another blob or account. */
+int birth_names_open(struct name_sealer *s, const struct store_blob_id *id,
+    struct birth *b, struct buf *room);
 
 #endif

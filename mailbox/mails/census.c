@@ -230,6 +230,19 @@ sums_differ(const struct header *a, const struct header *b)
 	    a->deleted != b->deleted || a->octets != b->octets;
 }
 
+/* Whether they can be opened, with the key. */
+static int
+count_keywords(struct census *c, struct box *x)
+{
+	struct keywords k = { .n = 0 };
+	int rc = keywords_read(x, &k);
+
+	if (rc == 0 && k.lost)
+		census_fault(c, x->id, 0, "its keywords are damaged");
+	keywords_clear(&k);
+	return rc;
+}
+
 /* Messages first: one that leaves in between is seen in its intent. */
 static int
 count_box(struct census *c, struct census_box *out)
@@ -242,6 +255,8 @@ count_box(struct census *c, struct census_box *out)
 	out->exists = rc == 0;
 	if (rc == -ENOENT)
 		rc = 0;
+	else if (rc == 0)
+		rc = count_keywords(c, x);
 	if (rc == 0 && (rc = count_kind(&b, 'u')) == 0 &&
 	    (rc = count_kind(&b, 'x')) == 0)
 		rc = kept_rows(x, 0, count_kept, &b);
@@ -318,6 +333,16 @@ is_lost(struct census *c, const char *account, uint64_t id)
 	return lost && named;
 }
 
+/* So a mailbox may seem to have no name that has one. */
+static void
+names_fault(
+    struct census *c, const char *account, unsigned damaged, const char *which)
+{
+	if (damaged > 0)
+		census_fault(c, 0, 0, "%u names %sof account %s are damaged",
+		    damaged, which, account);
+}
+
 /* Deleted mailboxes that are kept have a name too. */
 static int
 kept_mark(struct census *c, const char *account)
@@ -325,8 +350,12 @@ kept_mark(struct census *c, const char *account)
 	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
 	struct census_box *box;
 	struct kept_box *kept;
+	unsigned damaged;
 	size_t n;
-	int rc = kept_boxes(c->m, account, &a, &kept, &n);
+	int rc = kept_boxes_count(c->m, account, &a, &kept, &n, &damaged);
+
+	if (rc == 0)
+		names_fault(c, account, damaged, "of deleted mailboxes ");
 
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if ((box = box_find(c, kept[i].id)) != NULL)
@@ -341,13 +370,17 @@ names_mark(struct census *c)
 	struct arena a = ARENA_INIT_MAX((size_t)256 << 20), ids_arena;
 	struct census_box *box;
 	const char **accounts;
+	unsigned damaged = 0;
 	uint64_t *ids;
 	size_t n, n_ids;
 	int rc = mails_accounts(c->m, &a, &accounts, &n);
 
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		ids_arena = ARENA_INIT_MAX((size_t)1 << 20);
-		rc = names_ids(c->m, accounts[i], &ids_arena, &ids, &n_ids);
+		rc = names_ids_count(
+		    c->m, accounts[i], &ids_arena, &ids, &n_ids, &damaged);
+		if (rc == 0)
+			names_fault(c, accounts[i], damaged, "");
 		for (size_t k = 0; k < n_ids && rc == 0; k++) {
 			box = box_find(c, ids[k]);
 			if (box != NULL)

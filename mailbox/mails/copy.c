@@ -325,11 +325,13 @@ step_attempt(struct copy *c, size_t at, size_t n)
 		return -ENOSPC;
 	}
 	if (c->keywords.n > c->keywords_were) {
-		if (change.h.keywords != c->keywords_were) {
+		rc = change.h.keywords != c->keywords_were
+		    ? STORE_ECONFLICT
+		    : keywords_put(&change, &c->keywords);
+		if (rc != 0) {
 			change_abort(&change);
-			return STORE_ECONFLICT;
+			return rc;
 		}
-		keywords_put(&change, &c->keywords);
 	}
 	change.h.modseq++;
 	if (c->journal.x != NULL &&

@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/memory.h"
 #include "mailbox/mails/birth.h"
+#include "mailbox/mails/name_seal.h"
 #include "mailbox/mails/room.h"
 
 /* --- octets --- */
@@ -334,8 +335,11 @@ delivery_build(struct delivery *d)
 	if (msg->w != NULL)
 		store_batch_need(c->b, msg->w);
 	delivery_put_key(d);
-	if (d->keywords.n > d->keywords_were)
-		keywords_put(c, &d->keywords);
+	if (d->keywords.n > d->keywords_were &&
+	    (rc = keywords_put(c, &d->keywords)) != 0) {
+		change_abort(c);
+		return rc;
+	}
 	change_seal(c);
 	d->sealed = true;
 	return STORE_ECONFLICT;
@@ -480,7 +484,24 @@ delivery_take_room(struct delivery *d, bool hands_full)
 
 /* --- the end of the blob --- */
 
-static bool
+/* Names in it are sealed where the account's are. */
+static int
+birth_seal(const struct delivery *d, struct birth *b, struct buf *room)
+{
+	struct name_sealer s;
+	int rc;
+
+	if (b->n_keywords == 0 && slice_eq(b->mailbox, SLICE_LIT("INBOX")))
+		return 0; /* as most are */
+	if ((rc = name_sealer_init(&s, d->msg->m, d->t->account)) == 0)
+		rc = s.write_rc;
+	if (rc == 0 && s.seals)
+		rc = birth_names_seal(&s, &d->msg->blob, b, room);
+	name_sealer_wipe(&s);
+	return rc;
+}
+
+static int
 birth_of(const struct delivery *d, struct buf *out)
 {
 	struct birth b = { .account = slice_str(d->t->account),
@@ -490,6 +511,8 @@ birth_of(const struct delivery *d, struct buf *out)
 	const char *const *name = d->t->keywords;
 	const struct wrap *wrap = &d->row.wrap;
 	char room[1 + SEAL_BOX_LEN] = { (char)wrap->kind };
+	struct buf names = BUF_INIT;
+	int rc;
 
 	/* A key as it is goes with its row, and not into the blob, which stays
 	 * for the others. */
@@ -499,7 +522,11 @@ birth_of(const struct delivery *d, struct buf *out)
 	for (; name != NULL && *name != NULL; name++)
 		if (b.n_keywords < BIRTH_KEYWORDS)
 			b.keywords[b.n_keywords++] = slice_str(*name);
-	return birth_put(out, &b);
+	rc = birth_seal(d, &b, &names);
+	if (rc == 0 && !birth_put(out, &b))
+		rc = -ENOMEM;
+	buf_clear(&names);
+	return rc;
 }
 
 /* Now that it is known where it goes, the blob says so, and is complete. */
@@ -512,9 +539,8 @@ message_close(struct mails_message *msg, const struct delivery *d, size_t n)
 	if (msg->closed)
 		return 0;
 	for (size_t i = 0; i < n && rc == 0; i++)
-		if (d[i].t->rc == NO_ROOM_YET && d[i].x != NULL &&
-		    !birth_of(&d[i], &birth))
-			rc = -ENOMEM;
+		if (d[i].t->rc == NO_ROOM_YET && d[i].x != NULL)
+			rc = birth_of(&d[i], &birth);
 	if (rc == 0 && !birth_end(&birth))
 		rc = -ENOMEM;
 	if (rc == 0)

@@ -178,12 +178,14 @@ flags_attempt(struct flags_job *j, struct target *t, size_t n)
 	if ((rc = change_begin(&c, j->v->x)) != 0)
 		return rc;
 	if (j->v->keywords.n > j->keywords_were) {
-		if (c.h.keywords != j->keywords_were) {
+		rc = c.h.keywords != j->keywords_were
+		    ? STORE_ECONFLICT
+		    : keywords_put(&c, &j->v->keywords);
+		if (rc != 0) {
 			change_abort(&c);
 			j->n_failed = failed;
-			return STORE_ECONFLICT;
+			return rc;
 		}
-		keywords_put(&c, &j->v->keywords);
 	}
 	c.h.modseq++;
 	for (size_t i = 0; i < n; i++)

@@ -4,9 +4,10 @@
  *
  * Partition "a<account>", changed under a guard on its row "v":
  *   v              changes made, UIDVALIDITY given last
- *   n/<name>       mailbox: id, attributes
+ *   n/<name>, N<digest>  mailbox: id, attributes (name_rows.h)
  *   d/<id>         a mailbox being deleted, until all its rows are gone
- *   g/<name>NUL<id>  a mailbox that was deleted and is kept (kept_names.c)
+ *   g/<name>NUL<id>, G<digest><id>  one that was deleted and is kept
+ *                  (kept_names.c)
  *   q              key of the search index (index_key.c)
  *
  * Partition "m<id, 16 hex digits>", changed under a guard on its row "h":
@@ -68,7 +69,7 @@ struct row {
 	uint64_t size;
 	struct store_blob_id blob;
 	uint64_t token; /* 0: the blob is this row's alone */
-	bool framed;	/* how its octets lie in the blob: frames.h; else as is */
+	bool framed; /* how its octets lie in the blob: frames.h; else as is */
 	struct wrap wrap; /* the key that they are sealed with */
 };
 #define MESSAGE_ROW 69 /* not sealed */
@@ -133,19 +134,20 @@ struct mails {
 	int64_t keep_s; /* of mails_conf */
 	struct box *boxes[BOXES];
 	struct indexer *indexer; /* index_upkeep.c; NULL: none */
-	struct rooms *rooms;	 /* room.c */
+	struct rooms *rooms;     /* room.c */
 	struct packer *packer;
-	struct frame_cache *frames; /* octets.c; NULL: nothing in it yet */
-	struct purger *purger;   /* kept_upkeep.c; NULL: none */
+	struct frame_cache *frames;  /* octets.c; NULL: nothing in it yet */
+	struct purger *purger;       /* kept_upkeep.c; NULL: none */
 	struct mails_view *unlocked; /* that have a key: sealing.c */
 	bool sealing; /* there may be sealed mail that can be read */
 	bool readonly;
 	bool has_server_key;
 	unsigned char server_key[SEAL_KEY_LEN]; /* Mails' own, made of it */
+	unsigned char names_key[SEAL_KEY_LEN];  /* another: name_seal.h */
 	enum mails_sealing seal; /* this and the rest: of mails_conf */
 	int (*account_sealing)(void *arg, const char *account,
 	    enum mails_sealing *how, unsigned char *public);
-	int (*server_key_make)(void *arg, struct seal_key **out);
+	int (*server_key_get)(void *arg, bool make, struct seal_key **out);
 	void *sealing_arg;
 };
 
@@ -206,15 +208,27 @@ int names_find(
 /* Ids of all mailboxes. */
 int names_ids(struct mails *m, const char *account, struct arena *a,
     uint64_t **ids, size_t *n);
+/* The same, and how many rows of names besides are damaged. Needs no key. */
+int names_ids_count(struct mails *m, const char *account, struct arena *a,
+    uint64_t **ids, size_t *n, unsigned *damaged);
 int account_part(struct buf *out, const char *account);
+/* Rows of names, stored in the form that is to be (name_rows.h). Again is never
+ * wrong. */
+int names_convert(struct mails *m, const char *account);
+/* Remove rows of names that are damaged; *removed counts. */
+int names_mend(struct mails *m, const char *account, uint64_t *removed);
 /* What origins.c keeps of it. */
 int origins_drop(struct mails *m, const char *account);
+int origins_convert(struct mails *m, const char *account);
 
 /* --- keywords (keywords.c) --- */
 
 struct keywords {
 	size_t n;
 	char *names[MAILS_KEYWORDS_MAX]; /* each malloc'd */
+	bool sealed;                     /* how they are stored */
+	bool damaged;                    /* they do not open, and are made up */
+	bool lost;                       /* and will not with the key either */
 };
 void keywords_clear(struct keywords *k);
 int keywords_read(struct box *x, struct keywords *k);
@@ -222,8 +236,12 @@ int keywords_read(struct box *x, struct keywords *k);
  * -E2BIG: the table is full. -EINVAL: not a keyword. */
 int keywords_bits(
     struct keywords *k, const char *const *names, uint64_t *bits, bool *grown);
-/* Put the table into a change. */
-void keywords_put(struct change *c, const struct keywords *k);
+/* Put the table into a change, of a box that it was read from; does not wait. */
+int keywords_put(struct change *c, const struct keywords *k);
+/* Store them in the form that is to be. 1: they were not in it. */
+int keywords_convert(struct box *x);
+/* Where the names are lost, made-up ones for good. 1: they were. */
+int keywords_mend(struct box *x);
 
 /* Bits of one mailbox's table as bits of another's, which grows; what finds
  * no room there is left out. */
@@ -270,14 +288,16 @@ int summary_compute(struct mails *m, const struct row *r,
 /* --- octets (octets.c, sealing.c) --- */
 
 /* At the open: the keys of conf, and whether they are those of the store. */
-int sealing_open(
-    struct mails *m, const struct mails_conf *conf, struct buf *err);
+int
+sealing_open(struct mails *m, const struct mails_conf *conf, struct buf *err);
 /* How mail of the account is sealed, as it is now. */
 int sealing_of(struct mails *m, const char *account, enum mails_sealing *how,
     unsigned char public[static SEAL_PUBLIC_LEN]);
 /* Where there is no server's key yet, it is made. May wait. -ENOKEY: it cannot
  * be. */
 int server_key_need(struct mails *m);
+/* Another process may have made it since the open. May wait. */
+void server_key_look(struct mails *m);
 /* What the message that was read last is sealed with. */
 struct opened {
 	struct wrap wrap; /* kind NONE: there is none */
@@ -301,8 +321,8 @@ int octets_read(struct mails *m, const struct row *r,
  * nothing, but of what is sealed, where `seal` says with what, every octet is
  * verified; without it (-ENOKEY) only what can be seen.
  */
-int octets_check(struct mails *m, const struct row *r,
-    const struct frames_seal *seal);
+int octets_check(
+    struct mails *m, const struct row *r, const struct frames_seal *seal);
 /* What a blob is without a row, and its birth (appended, without the tail;
  * nothing: it has none). May be damaged all the same where it is not looked at:
  * -EBADMSG, -EIO. */
@@ -339,8 +359,8 @@ int deliver_stored(struct mails_message *const *msgs,
     struct mails_target *targets, const struct row *rows, size_t n);
 
 /* Sum over the account's mailboxes, as they are committed. */
-int usage_read(struct mails *m, const char *account, uint64_t *octets,
-    uint64_t *messages);
+int usage_read(
+    struct mails *m, const char *account, uint64_t *octets, uint64_t *messages);
 enum row_fate {
 	ROW_DROPPED, /* its blob goes, where it is its alone */
 	ROW_KEPT,    /* as long as mail is kept; else dropped */
@@ -372,7 +392,7 @@ enum view_kind {
 struct mails_view {
 	struct mails *m;
 	enum view_kind kind;
-	int64_t past_s;	     /* VIEW_PAST: at that time */
+	int64_t past_s;      /* VIEW_PAST: at that time */
 	uint32_t *past_kept; /* VIEW_PAST: kept rows of the entries; 0: none */
 	struct box *x;
 	char *account, *name;
@@ -380,13 +400,13 @@ struct mails_view {
 	uint32_t recent_from;
 	struct roll roll;
 	uint32_t n_gone;
-	bool tells;	   /* some have `tell` */
-	bool shares;	   /* is counted in x->views */
+	bool tells;        /* some have `tell` */
+	bool shares;       /* is counted in x->views */
 	uint32_t part_max; /* of view_part_open */
 	struct keywords keywords;
 	struct store_watch watch;
 	struct co_event *event;
-	struct seal_key *key;	/* of mails_view_unlock; or NULL */
+	struct seal_key *key; /* of mails_view_unlock; or NULL */
 	struct mails_view *next_unlocked;
 	struct opened opened;
 };

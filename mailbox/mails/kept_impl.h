@@ -5,6 +5,7 @@
 
 #include "mailbox/mails/impl.h"
 #include "mailbox/mails/kept.h"
+#include "mailbox/mails/name_rows.h"
 
 /* --- rows (kept.c) --- */
 
@@ -48,15 +49,22 @@ struct kept_box {
 	uint64_t id;
 	uint32_t attrs;
 	int64_t deleted_s;
+	bool sealed; /* how the row is stored */
 };
-void kept_box_put(struct store_batch *b, const struct kept_box *k);
-/* 0 or -ENOENT. */
-int
-kept_box_exists(struct mails *m, struct slice part, const struct kept_box *k);
-void kept_box_guard(struct store_batch *b, const struct kept_box *k);
-void kept_box_del(struct store_batch *b, const struct kept_box *k);
+int kept_box_put(
+    struct name_sealer *s, struct store_batch *b, const struct kept_box *k);
+/* Under a guard on it, the row goes. */
+int kept_box_take(
+    struct name_sealer *s, struct store_batch *b, const struct kept_box *k);
+/* Is it there, and (k->sealed) in which form? 0 or -ENOENT. */
+int kept_box_look(struct mails *m, struct name_sealer *s, struct slice part,
+    struct kept_box *k);
+/* Sorted by name; without the server's key, sealed names are empty. */
 int kept_boxes(struct mails *m, const char *account, struct arena *a,
     struct kept_box **out, size_t *n);
+/* The same, and how many rows besides are damaged. */
+int kept_boxes_count(struct mails *m, const char *account, struct arena *a,
+    struct kept_box **out, size_t *n, unsigned *damaged);
 /* The one of that name that was deleted last. -ENOENT. */
 int kept_box_find(struct mails *m, const char *account, struct slice name,
     struct arena *a, struct kept_box *out);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Mailboxes that were deleted and are kept: only their names went, into a row
- * "g/<name>NUL<id>" of the account. Their own rows are as they were.
+ * Mailboxes that were deleted and are kept: only their names went, into another
+ * row of the account (name_rows.h). Their own rows are as they were.
  */
 #include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "mailbox/mails/kept_impl.h"
-
-#define BOX_ROW 21
 
 static bool
 is_root(struct slice name, const char *root)
@@ -26,86 +24,82 @@ kept_is_name(struct slice name)
 	    is_root(name, MAILS_TIME_ROOT);
 }
 
-static void
-box_key(struct buf *key, const struct kept_box *k)
+static int
+box_row_put(struct name_sealer *s, const struct kept_box *k, struct buf *key,
+    struct buf *val)
 {
-	buf_put_str(key, "g/");
-	buf_put_slice(key, k->name);
-	buf_put_char(key, '\0');
-	buf_put_be64(key, k->id);
-}
+	const struct name_fields f = { k->id, k->attrs, k->deleted_s,
+		k->sealed };
 
-static void
-box_encode(char row[static BOX_ROW], const struct kept_box *k)
-{
-	row[0] = 1;
-	put_be64(row + 1, k->id);
-	put_be32(row + 9, k->attrs);
-	put_be64(row + 13, (uint64_t)k->deleted_s);
-}
-
-void
-kept_box_put(struct store_batch *b, const struct kept_box *k)
-{
-	struct buf key = BUF_INIT;
-	char row[BOX_ROW];
-
-	box_key(&key, k);
-	box_encode(row, k);
-	store_put(b, buf_slice(&key), slice(row, sizeof(row)));
-	buf_clear(&key);
+	return name_row_put(s, NAME_KEPT, k->name, &f, key, val);
 }
 
 int
-kept_box_exists(struct mails *m, struct slice part, const struct kept_box *k)
+kept_box_put(
+    struct name_sealer *s, struct store_batch *b, const struct kept_box *k)
+{
+	struct buf key = BUF_INIT, val = BUF_INIT;
+	int rc = box_row_put(s, k, &key, &val);
+
+	if (rc == 0)
+		store_put(b, buf_slice(&key), buf_slice(&val));
+	buf_clear(&key);
+	buf_clear(&val);
+	return rc;
+}
+
+int
+kept_box_take(
+    struct name_sealer *s, struct store_batch *b, const struct kept_box *k)
+{
+	struct buf key = BUF_INIT, val = BUF_INIT;
+	int rc = box_row_put(s, k, &key, &val);
+
+	if (rc == 0) {
+		store_guard(b, buf_slice(&key), buf_slice(&val));
+		store_del(b, buf_slice(&key));
+	}
+	buf_clear(&key);
+	buf_clear(&val);
+	return rc;
+}
+
+int
+kept_box_look(struct mails *m, struct name_sealer *s, struct slice part,
+    struct kept_box *k)
 {
 	struct buf key = BUF_INIT, row = BUF_INIT;
-	int rc;
+	int rc = -ENOENT;
 
-	box_key(&key, k);
-	rc = store_get(m->s, part, buf_slice(&key), &row);
+	/* As it was read; then in the other form. */
+	for (int i = 0; i < 2 && rc == -ENOENT; i++, k->sealed = !k->sealed) {
+		if (k->sealed && !s->opens)
+			continue;
+		buf_reset(&key);
+		if ((rc = box_row_put(s, k, &key, NULL)) == 0)
+			rc = store_get(m->s, part, buf_slice(&key), &row);
+		if (rc == 0)
+			break;
+	}
 	buf_clear(&key);
 	buf_clear(&row);
 	return rc;
 }
 
-void
-kept_box_guard(struct store_batch *b, const struct kept_box *k)
-{
-	struct buf key = BUF_INIT;
-	char row[BOX_ROW];
-
-	box_key(&key, k);
-	box_encode(row, k);
-	store_guard(b, buf_slice(&key), slice(row, sizeof(row)));
-	buf_clear(&key);
-}
-
-void
-kept_box_del(struct store_batch *b, const struct kept_box *k)
-{
-	struct buf key = BUF_INIT;
-
-	box_key(&key, k);
-	store_del(b, buf_slice(&key));
-	buf_clear(&key);
-}
-
 struct boxes {
 	struct arena *a;
+	struct name_sealer sealer;
 	struct kept_box *v;
 	size_t n, cap;
+	unsigned damaged;
 };
 
 static int
-box_row(void *arg, struct slice key, struct slice val)
+box_note(struct boxes *all, struct slice name, const struct name_fields *f)
 {
-	struct boxes *all = arg;
 	size_t cap = all->cap == 0 ? 16 : all->cap * 2;
 	struct kept_box *v;
 
-	if (key.n < 2 + 1 + 8 || val.n != BOX_ROW)
-		return -EIO;
 	if (all->n == all->cap) {
 		if ((v = arena_array(all->a, cap, sizeof(*v))) == NULL)
 			return -ENOMEM;
@@ -115,28 +109,74 @@ box_row(void *arg, struct slice key, struct slice val)
 		all->cap = cap;
 	}
 	v = &all->v[all->n++];
-	v->name = arena_dup(all->a, slice(key.p + 2, key.n - 2 - 1 - 8));
-	v->id = get_be64(val.p + 1);
-	v->attrs = get_be32(val.p + 9);
-	v->deleted_s = (int64_t)get_be64(val.p + 13);
+	*v = (struct kept_box){ .name = arena_dup(all->a, name),
+		.id = f->id,
+		.attrs = f->attrs,
+		.deleted_s = f->deleted_s,
+		.sealed = f->sealed };
 	return v->name.p == NULL ? -ENOMEM : 0;
 }
 
+/* A name that cannot be opened for want of the key is empty: nothing has it. */
+static int
+box_row(void *arg, struct slice key, struct slice val)
+{
+	struct boxes *all = arg;
+	struct buf name = BUF_INIT;
+	struct name_fields f;
+	enum name_kind kind;
+	int rc;
+
+	if (!slice_starts(key, "g/") && !slice_starts(key, "G"))
+		return 0;
+	rc = name_row_get(&all->sealer, key, val, &kind, &f, &name);
+	if (rc == 0 || rc == -ENOKEY)
+		rc = box_note(all, buf_slice(&name), &f);
+	all->damaged += rc == -EIO;
+	buf_clear(&name);
+	return rc == -EIO ? 0 : rc;
+}
+
+static int
+box_cmp(const void *pa, const void *pb)
+{
+	const struct kept_box *a = pa, *b = pb;
+	int d = slice_cmp(a->name, b->name);
+
+	return d != 0 ? d : (a->id > b->id) - (a->id < b->id);
+}
+
 int
-kept_boxes(struct mails *m, const char *account, struct arena *a,
-    struct kept_box **out, size_t *n)
+kept_boxes_count(struct mails *m, const char *account, struct arena *a,
+    struct kept_box **out, size_t *n, unsigned *damaged)
 {
 	struct boxes all = { .a = a };
 	struct buf part = BUF_INIT;
 	int rc = account_part(&part, account);
 
 	if (rc == 0)
-		rc = store_scan(m->s, buf_slice(&part), SLICE_LIT("g/"),
+		rc = name_sealer_init(&all.sealer, m, account);
+	/* Both forms in one scan: a row may change its form meanwhile. */
+	if (rc == 0)
+		rc = store_scan(m->s, buf_slice(&part), SLICE_LIT("G"),
 		    SLICE_LIT("g0"), 0, box_row, &all);
+	if (all.n > 0)
+		qsort(all.v, all.n, sizeof(*all.v), box_cmp);
+	name_sealer_wipe(&all.sealer);
 	buf_clear(&part);
 	*out = all.v;
 	*n = all.n;
+	*damaged = all.damaged;
 	return rc;
+}
+
+int
+kept_boxes(struct mails *m, const char *account, struct arena *a,
+    struct kept_box **out, size_t *n)
+{
+	unsigned damaged;
+
+	return kept_boxes_count(m, account, a, out, n, &damaged);
 }
 
 int
@@ -174,7 +214,8 @@ mails_kept_mailboxes(
 		rc = -ENOMEM;
 	/* In the order of their names: those of one name stand together. */
 	for (size_t i = 0; i < n && rc == 0; i++)
-		if ((k == 0 || !slice_eq_str(v[i].name, (*out)[k - 1])) &&
+		if (v[i].name.n > 0 &&
+		    (k == 0 || !slice_eq_str(v[i].name, (*out)[k - 1])) &&
 		    ((*out)[k++] = arena_strdup(a, v[i].name)) == NULL)
 			rc = -ENOMEM;
 	if (rc == 0)

@@ -51,6 +51,7 @@ mails_close(struct mails **out)
 	octets_cache_free(m);
 	packer_free(&m->packer);
 	explicit_bzero(m->server_key, sizeof(m->server_key));
+	explicit_bzero(m->names_key, sizeof(m->names_key));
 	free(m);
 }
 
@@ -189,8 +190,8 @@ box_usage(struct mails *m, uint64_t id, uint64_t *octets, uint64_t *messages)
 }
 
 int
-usage_read(struct mails *m, const char *account, uint64_t *octets,
-    uint64_t *messages)
+usage_read(
+    struct mails *m, const char *account, uint64_t *octets, uint64_t *messages)
 {
 	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
 	uint64_t *ids;

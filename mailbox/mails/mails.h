@@ -51,12 +51,13 @@ struct mails_conf {
 	/*
 	 * How mail of an account is sealed, and to which public key. -ENOENT: no
 	 * such account; other errors: then nothing comes in. And the server's
-	 * key, made where an account needs it for the first time. Neither may
-	 * wait; each may be NULL.
+	 * key, where another process has made it or (`make`) an account needs
+	 * it for the first time; -ENOENT: there is none. Neither may wait; each
+	 * may be NULL.
 	 */
 	int (*sealing)(void *arg, const char *account, enum mails_sealing *how,
 	    unsigned char public[static 32]);
-	int (*server_key_make)(void *arg, struct seal_key **out);
+	int (*server_key_get)(void *arg, bool make, struct seal_key **out);
 	void *sealing_arg;
 };
 /* -EKEYREJECTED: the store was sealed with another server's key. */

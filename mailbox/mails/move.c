@@ -322,12 +322,12 @@ put_attempt(struct box *y, bool back, uint64_t token, struct intent *in,
 		rc = STORE_ECONFLICT;
 	else if (c.h.uidnext > UINT32_MAX - in->have)
 		rc = -ENOSPC;
+	else if (in->to.n > in->to_were)
+		rc = keywords_put(&c, &in->to);
 	if (rc != 0) {
 		change_abort(&c);
 		return rc;
 	}
-	if (in->to.n > in->to_were)
-		keywords_put(&c, &in->to);
 	if (back)
 		intent_guard(c.b, token, in);
 	*moved = (struct moved){ c.h.uidnext, in->have, c.h.uidvalidity };

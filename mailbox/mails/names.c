@@ -16,14 +16,15 @@
 #define LEVELS_MAX 32
 #define KEY_ACCOUNT SLICE_LIT("v")
 #define ACCOUNT_ROW 13
-#define NAME_ROW 13
+#define CONVERT_STEP 100 /* names of one commit */
 
 struct name {
 	struct slice name; /* in the arena */
 	uint64_t id;
 	uint32_t attrs;
-	bool was;  /* there is a row of this name */
-	bool gone; /* no row of this name any more */
+	bool was;        /* there is a row of this name, */
+	bool was_sealed; /* in this form */
+	bool gone;       /* no row of this name any more */
 	bool changed;
 	bool fresh; /* a new mailbox: its partition is to be made */
 };
@@ -33,6 +34,9 @@ struct names {
 	struct mails *m;
 	struct arena arena;
 	struct buf part;
+	struct name_sealer sealer;
+	bool ids_only;    /* names that cannot be opened are left empty */
+	unsigned damaged; /* rows of names */
 	struct name *v;
 	size_t n, cap;
 	uint64_t changes;                      /* of the account's row */
@@ -152,11 +156,35 @@ names_append(struct names *ns, struct slice name)
 
 /* --- reading an account --- */
 
+/* One that is damaged costs a mailbox its name, until check --rebuild. */
+static int
+name_note(struct names *ns, struct slice key, struct slice val)
+{
+	struct buf name = BUF_INIT;
+	struct name_fields f;
+	enum name_kind kind;
+	struct name *n;
+	int rc = name_row_get(&ns->sealer, key, val, &kind, &f, &name);
+
+	if (rc == -ENOKEY && ns->ids_only)
+		rc = 0;
+	if (rc == 0 && (n = names_append(ns, buf_slice(&name))) != NULL) {
+		n->id = f.id;
+		n->attrs = f.attrs;
+		n->was = true;
+		n->was_sealed = f.sealed;
+	} else if (rc == 0) {
+		rc = -ENOMEM;
+	}
+	ns->damaged += rc == -EIO;
+	buf_clear(&name);
+	return rc == -EIO ? 0 : rc;
+}
+
 static int
 name_row(void *arg, struct slice key, struct slice val)
 {
 	struct names *ns = arg;
-	struct name *n;
 
 	if (slice_eq(key, KEY_ACCOUNT)) {
 		if (val.n != ACCOUNT_ROW)
@@ -168,16 +196,9 @@ name_row(void *arg, struct slice key, struct slice val)
 	}
 	if (slice_starts(key, "d") && key.n == 9 && ns->n_unfinished < 8)
 		ns->unfinished[ns->n_unfinished++] = get_be64(key.p + 1);
-	if (!slice_starts(key, "n/"))
-		return 0;
-	if (val.n != NAME_ROW)
-		return -EIO;
-	if ((n = names_append(ns, slice_from(key, 2))) == NULL)
-		return -ENOMEM;
-	n->id = get_be64(val.p + 1);
-	n->attrs = get_be32(val.p + 9);
-	n->was = true;
-	return 0;
+	return slice_starts(key, "n/") || slice_starts(key, "N")
+	    ? name_note(ns, key, val)
+	    : 0;
 }
 
 static void
@@ -192,6 +213,7 @@ names_clear(struct names *ns)
 {
 	arena_reset(&ns->arena);
 	buf_clear(&ns->part);
+	name_sealer_wipe(&ns->sealer);
 	free(ns->v);
 	ns->v = NULL;
 }
@@ -201,11 +223,14 @@ static int
 names_read(struct names *ns, const char *account)
 {
 	struct mails *m = ns->m;
+	bool ids_only = ns->ids_only;
 	int rc;
 
 	names_clear(ns);
 	names_init(ns, m);
-	if ((rc = account_part(&ns->part, account)) != 0)
+	ns->ids_only = ids_only;
+	if ((rc = account_part(&ns->part, account)) != 0 ||
+	    (rc = name_sealer_init(&ns->sealer, m, account)) != 0)
 		return rc;
 	return store_scan(m->s, buf_slice(&ns->part), SLICE_EMPTY, SLICE_EMPTY,
 	    0, name_row, ns);
@@ -221,22 +246,29 @@ account_row(char out[static ACCOUNT_ROW], uint64_t changes, uint32_t validity)
 	put_be32(out + 9, validity);
 }
 
-static void
-name_write(struct store_batch *b, const struct name *n)
+/* The row as it was goes, unless the new one stands in its place. */
+static int
+name_write(struct names *ns, struct store_batch *b, const struct name *n)
 {
-	struct buf key = BUF_INIT;
-	char row[NAME_ROW];
+	struct name_fields f = {
+		.id = n->id, .attrs = n->attrs, .sealed = n->was_sealed
+	};
+	struct buf key = BUF_INIT, val = BUF_INIT;
+	int rc = 0;
 
-	buf_put_str(&key, "n/");
-	buf_put_slice(&key, n->name);
-	row[0] = 1;
-	put_be64(row + 1, n->id);
-	put_be32(row + 9, n->attrs);
-	if (!n->gone)
-		store_put(b, buf_slice(&key), slice(row, sizeof(row)));
-	else if (n->was)
+	if (n->was && (n->gone || n->was_sealed != ns->sealer.seals) &&
+	    (rc = name_row_put(
+		 &ns->sealer, NAME_LIVE, n->name, &f, &key, NULL)) == 0)
 		store_del(b, buf_slice(&key));
+	buf_reset(&key);
+	f.sealed = ns->sealer.seals;
+	if (rc == 0 && !n->gone &&
+	    (rc = name_row_put(
+		 &ns->sealer, NAME_LIVE, n->name, &f, &key, &val)) == 0)
+		store_put(b, buf_slice(&key), buf_slice(&val));
 	buf_clear(&key);
+	buf_clear(&val);
+	return rc;
 }
 
 /* Partitions of new mailboxes: before their names. Should the names then not
@@ -295,7 +327,7 @@ names_commit(struct names *ns)
 	struct store_batch *b = store_batch_new(ns->m->s, buf_slice(&ns->part));
 	char row[ACCOUNT_ROW];
 	struct key k;
-	int rc;
+	int rc = ns->sealer.write_rc;
 
 	if (b == NULL)
 		return -ENOMEM;
@@ -306,18 +338,20 @@ names_commit(struct names *ns)
 		store_guard_absent(b, KEY_ACCOUNT);
 	account_row(row, ns->changes + 1, ns->uidvalidity);
 	store_put(b, KEY_ACCOUNT, slice(row, sizeof(row)));
-	for (size_t i = 0; i < ns->n; i++)
+	for (size_t i = 0; i < ns->n && rc == 0; i++)
 		if (ns->v[i].changed)
-			name_write(b, &ns->v[i]);
+			rc = name_write(ns, b, &ns->v[i]);
 	if (ns->destroy != 0) {
 		k = key_token('d', ns->destroy);
 		store_put(b, key_slice(&k), SLICE_EMPTY);
 	}
-	if (ns->keep.id != 0)
-		kept_box_put(b, &ns->keep);
-	if (ns->revive.id != 0)
-		kept_box_del(b, &ns->revive);
-	rc = store_commit_one(ns->m->s, b);
+	ns->keep.sealed = ns->sealer.seals;
+	if (rc == 0 && ns->keep.id != 0)
+		rc = kept_box_put(&ns->sealer, b, &ns->keep);
+	if (rc == 0 && ns->revive.id != 0)
+		rc = kept_box_take(&ns->sealer, b, &ns->revive);
+	if (rc == 0)
+		rc = store_commit_one(ns->m->s, b);
 	store_batch_free(&b);
 	return rc;
 }
@@ -411,6 +445,8 @@ names_change(struct mails *m, const char *account,
 	names_init(&ns, m);
 	do {
 		rc = names_read(&ns, account);
+		if (rc == 0 && ns.damaged > 0)
+			rc = -EIO; /* it may be that of any name */
 		if (rc == 0 && !ns.exists)
 			rc = names_defaults(&ns);
 		if (rc == 0 && fn != NULL)
@@ -534,8 +570,10 @@ delete_change(struct names *ns, void *arg)
 	w->id = n->id;
 	w->kept = ns->m->keep_s > 0;
 	if ((n->attrs & MAILS_NOSELECT) == 0 && w->kept)
-		ns->keep = (struct kept_box){ n->name, n->id, n->attrs,
-			clock_wall_s() };
+		ns->keep = (struct kept_box){ .name = n->name,
+			.id = n->id,
+			.attrs = n->attrs,
+			.deleted_s = clock_wall_s() };
 	else if ((n->attrs & MAILS_NOSELECT) == 0)
 		ns->destroy = n->id;
 	if (!children) {
@@ -728,25 +766,40 @@ mails_subscribe(
 
 /* --- looking --- */
 
-/* The row of one name. */
+/* The row of one name, if it is stored so. */
 static int
-name_get(struct mails *m, struct slice part, struct slice name, uint64_t *id)
+name_get_as(struct mails *m, struct name_sealer *s, bool sealed,
+    struct slice part, struct slice name, uint64_t *id)
 {
-	struct buf key = BUF_INIT, row = BUF_INIT;
-	int rc;
+	struct name_fields f = { .sealed = sealed };
+	struct buf key = BUF_INIT, row = BUF_INIT, got = BUF_INIT;
+	enum name_kind kind;
+	int rc = name_row_put(s, NAME_LIVE, name, &f, &key, NULL);
 
-	buf_put_str(&key, "n/");
-	buf_put_slice(&key, name);
-	rc = store_get(m->s, part, buf_slice(&key), &row);
-	if (rc == 0 && row.n != NAME_ROW)
+	if (rc == 0)
+		rc = store_get(m->s, part, buf_slice(&key), &row);
+	if (rc == 0)
+		rc = name_row_get(
+		    s, buf_slice(&key), buf_slice(&row), &kind, &f, &got);
+	if (rc == 0 && !slice_eq(buf_slice(&got), name))
 		rc = -EIO;
-	else if (rc == 0 && (get_be32(row.p + 9) & MAILS_NOSELECT))
+	else if (rc == 0 && (f.attrs & MAILS_NOSELECT))
 		rc = -ENOENT;
 	else if (rc == 0)
-		*id = get_be64(row.p + 1);
+		*id = f.id;
 	buf_clear(&key);
 	buf_clear(&row);
+	buf_clear(&got);
 	return rc;
+}
+
+static int
+name_get(struct mails *m, struct name_sealer *s, struct slice part,
+    struct slice name, uint64_t *id)
+{
+	int rc = s->opens ? name_get_as(m, s, true, part, name, id) : -ENOENT;
+
+	return rc == -ENOENT ? name_get_as(m, s, false, part, name, id) : rc;
 }
 
 static int
@@ -763,24 +816,30 @@ int
 names_find(
     struct mails *m, const char *account, struct slice name, uint64_t *id)
 {
+	struct name_sealer s = { 0 };
 	struct buf part = BUF_INIT;
 	struct wanted w;
 	int rc;
 
 	*id = 0;
 	if ((rc = wanted_init(&w, name)) == 0 &&
-	    (rc = account_part(&part, account)) == 0)
-		rc = name_get(m, buf_slice(&part), w.name, id);
+	    (rc = account_part(&part, account)) == 0 &&
+	    (rc = name_sealer_init(&s, m, account)) == 0)
+		rc = name_get(m, &s, buf_slice(&part), w.name, id);
 	if (rc == -ENOENT && w.name.n > 0) {
 		rc = account_exists(m, buf_slice(&part));
 		if (rc == -ENOENT)
 			rc = names_change(m, account, NULL, NULL);
-		/* Made now, or by somebody between the two looks. */
+		/* Made now, or by somebody between the two looks; or its row
+		 * was sealed between them, by who perhaps made the key. */
 		if (rc == 0)
-			rc = name_get(m, buf_slice(&part), w.name, id);
+			rc = name_sealer_init(&s, m, account);
+		if (rc == 0)
+			rc = name_get(m, &s, buf_slice(&part), w.name, id);
 	}
 	if (rc == 0 && *id == 0)
 		rc = -ENOENT;
+	name_sealer_wipe(&s);
 	buf_clear(&part);
 	arena_reset(&w.arena);
 	return rc;
@@ -855,6 +914,9 @@ mails_list(struct mails *m, const char *account, struct arena *a,
 		rc = names_read(&ns, account);
 	if (rc == 0)
 		rc = list_infos(&ns, a, out, n);
+	if (rc == 0 && ns.damaged > 0)
+		log_warning("names of mailboxes are damaged",
+		    "account=\"%s\" names=%u", log_qs(account), ns.damaged);
 	if (rc == 0)
 		rc = account_replay(&ns, account);
 	names_clear(&ns);
@@ -865,12 +927,23 @@ int
 names_ids(struct mails *m, const char *account, struct arena *a, uint64_t **ids,
     size_t *n)
 {
+	unsigned damaged;
+
+	return names_ids_count(m, account, a, ids, n, &damaged);
+}
+
+int
+names_ids_count(struct mails *m, const char *account, struct arena *a,
+    uint64_t **ids, size_t *n, unsigned *damaged)
+{
 	struct names ns;
 	int rc;
 
 	*n = 0;
 	names_init(&ns, m);
+	ns.ids_only = true;
 	rc = names_read(&ns, account);
+	*damaged = ns.damaged;
 	if (rc == 0 && (*ids = arena_array(a, ns.n + 1, sizeof(**ids))) == NULL)
 		rc = -ENOMEM;
 	for (size_t i = 0; i < ns.n && rc == 0; i++)
@@ -893,7 +966,15 @@ revive_change(struct names *ns, void *arg)
 		return 0; /* an attempt of unknown outcome did it */
 	if (n != NULL && n->id != 0)
 		return -EEXIST;
+	ns->revive = *k;
 	if ((rc = names_make_parents(ns, k->name, 0)) != 0)
+		return rc;
+	/* Not there: a mailbox that has lost its name. */
+	rc = kept_box_look(
+	    ns->m, &ns->sealer, buf_slice(&ns->part), &ns->revive);
+	if (rc == -ENOENT && k->deleted_s == 0)
+		ns->revive.id = 0;
+	else if (rc != 0)
 		return rc;
 	n = names_get(ns, k->name);
 	if (n == NULL && (n = names_append(ns, k->name)) == NULL)
@@ -901,7 +982,6 @@ revive_change(struct names *ns, void *arg)
 	n->id = k->id;
 	n->attrs = k->attrs;
 	n->changed = true;
-	ns->revive = *k;
 	return 0;
 }
 
@@ -915,18 +995,17 @@ names_revive(struct mails *m, const char *account, const struct kept_box *k)
 
 /* The name's row becomes that of a mailbox being deleted. */
 static int
-kept_box_doom(struct mails *m, struct slice part, const struct kept_box *k)
+kept_box_doom(struct mails *m, struct name_sealer *s, struct slice part,
+    const struct kept_box *k)
 {
 	struct key d = key_token('d', k->id);
 	struct store_batch *b = store_batch_new(m->s, part);
-	int rc;
+	int rc = b == NULL ? -ENOMEM : kept_box_take(s, b, k);
 
-	if (b == NULL)
-		return -ENOMEM;
-	kept_box_guard(b, k);
-	kept_box_del(b, k);
-	store_put(b, key_slice(&d), SLICE_EMPTY);
-	rc = store_commit_one(m->s, b);
+	if (rc == 0) {
+		store_put(b, key_slice(&d), SLICE_EMPTY);
+		rc = store_commit_one(m->s, b);
+	}
 	store_batch_free(&b);
 	return rc;
 }
@@ -936,20 +1015,160 @@ names_destroy_kept(
     struct mails *m, const char *account, const struct kept_box *k)
 {
 	struct buf part = BUF_INIT;
+	struct kept_box now = *k;
+	struct name_sealer s;
 	unsigned attempts = 0;
-	int rc = account_part(&part, account);
+	int rc = name_sealer_init(&s, m, account);
 
-	if (rc == 0)
+	if (rc == 0 && (rc = account_part(&part, account)) == 0)
 		do
-			if ((rc = kept_box_exists(m, buf_slice(&part), k)) == 0)
-				rc = kept_box_doom(m, buf_slice(&part), k);
+			if ((rc = kept_box_look(
+				 m, &s, buf_slice(&part), &now)) == 0)
+				rc = kept_box_doom(
+				    m, &s, buf_slice(&part), &now);
 		while (try_again(rc, &attempts));
+	name_sealer_wipe(&s);
 	buf_clear(&part);
 	/* It has a name again; or another, or an attempt of unknown outcome,
 	 * was faster, and the next list finishes that. */
 	if (rc == -ENOENT)
 		return 0;
 	return rc == 0 ? destroy(m, account, k->id) : rc;
+}
+
+/* --- in which form names are stored --- */
+
+static int
+convert_change(struct names *ns, void *arg)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ns->n && n < CONVERT_STEP; i++)
+		if (ns->v[i].was && ns->v[i].was_sealed != ns->sealer.seals) {
+			ns->v[i].changed = true;
+			n++;
+		}
+	*(bool *)arg = n == CONVERT_STEP;
+	return 0;
+}
+
+static int
+kept_box_convert(struct mails *m, struct name_sealer *s, struct slice part,
+    const struct kept_box *k)
+{
+	struct store_batch *b = store_batch_new(m->s, part);
+	struct kept_box new = *k;
+	int rc = b == NULL ? -ENOMEM : kept_box_take(s, b, k);
+
+	new.sealed = s->seals;
+	if (rc == 0)
+		rc = kept_box_put(s, b, &new);
+	if (rc == 0)
+		rc = store_commit_one(m->s, b);
+	store_batch_free(&b);
+	return rc;
+}
+
+/* What was changed meanwhile is found again. */
+static int
+kept_convert_attempt(struct mails *m, const char *account)
+{
+	struct arena a = ARENA_INIT_MAX((size_t)4 << 20);
+	struct buf part = BUF_INIT;
+	struct kept_box *kept;
+	struct name_sealer s;
+	size_t n = 0;
+	int rc = name_sealer_init(&s, m, account);
+
+	if (rc == 0)
+		rc = s.write_rc;
+	if (rc == 0 && (rc = account_part(&part, account)) == 0)
+		rc = kept_boxes(m, account, &a, &kept, &n);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (kept[i].sealed != s.seals && kept[i].name.n > 0)
+			rc =
+			    kept_box_convert(m, &s, buf_slice(&part), &kept[i]);
+	name_sealer_wipe(&s);
+	buf_clear(&part);
+	arena_reset(&a);
+	return rc;
+}
+
+int
+names_convert(struct mails *m, const char *account)
+{
+	unsigned attempts = 0;
+	bool more = true;
+	int rc = 0;
+
+	while (rc == 0 && more)
+		rc = names_change(m, account, convert_change, &more);
+	if (rc == 0)
+		do
+			rc = kept_convert_attempt(m, account);
+		while (try_again(rc, &attempts));
+	return rc;
+}
+
+struct damaged {
+	struct name_sealer sealer;
+	struct store_batch *b;
+	unsigned n;
+};
+
+static int
+damaged_row(void *arg, struct slice key, struct slice val)
+{
+	struct damaged *d = arg;
+	struct buf name = BUF_INIT;
+	struct name_fields f;
+	enum name_kind kind;
+
+	if (!slice_starts(key, "n/") && !slice_starts(key, "N") &&
+	    !slice_starts(key, "g/") && !slice_starts(key, "G"))
+		return 0;
+	if (name_row_get(&d->sealer, key, val, &kind, &f, &name) == -EIO) {
+		store_guard(d->b, key, val);
+		store_del(d->b, key);
+		d->n++;
+	}
+	buf_clear(&name);
+	return d->n == CONVERT_STEP;
+}
+
+static int
+mend_step(struct mails *m, const char *account, unsigned *removed)
+{
+	struct damaged d = { .n = 0 };
+	struct buf part = BUF_INIT;
+	int rc = name_sealer_init(&d.sealer, m, account);
+
+	if (rc == 0 && (rc = account_part(&part, account)) == 0 &&
+	    (d.b = store_batch_new(m->s, buf_slice(&part))) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = store_scan(m->s, buf_slice(&part), SLICE_EMPTY,
+		    SLICE_EMPTY, 0, damaged_row, &d);
+	if (rc >= 0 && d.n > 0)
+		rc = store_commit_one(m->s, d.b);
+	*removed = rc >= 0 ? d.n : 0;
+	store_batch_free(&d.b);
+	name_sealer_wipe(&d.sealer);
+	buf_clear(&part);
+	return rc > 0 ? 0 : rc;
+}
+
+int
+names_mend(struct mails *m, const char *account, uint64_t *removed)
+{
+	unsigned attempts = 0, n = 0;
+	int rc;
+
+	do {
+		rc = mend_step(m, account, &n);
+		*removed += n;
+	} while (try_again(rc, &attempts) || (rc == 0 && n > 0));
+	return rc;
 }
 
 /* --- accounts --- */

@@ -12,6 +12,7 @@
 
 #include "mailbox/mails/birth.h"
 #include "mailbox/mails/census.h"
+#include "mailbox/mails/name_seal.h"
 #include "mailbox/mails/rebuild_impl.h"
 
 #define STEP 64 /* messages of one commit */
@@ -408,10 +409,40 @@ can_be_opened(struct work *w, const struct found *f, const struct birth *birth)
 	return false;
 }
 
+/* Where it goes, opened. 1: it cannot be told without the server's key. */
+static int
+birth_open(struct work *w, const struct found *f, struct birth *birth,
+    struct buf *room)
+{
+	char *account = slice_strdup(birth->account);
+	struct name_sealer s = { 0 };
+	int rc =
+	    account == NULL ? -ENOMEM : name_sealer_init(&s, w->r->m, account);
+
+	if (rc == 0)
+		rc = birth_names_open(&s, &f->row.blob, birth, room);
+	if (rc == -ENOKEY) {
+		w->r->out->damaged++;
+		problem(w->r, &f->row.blob, account,
+		    "where it goes is sealed with the server's key, which is "
+		    "not here");
+		rc = 1;
+	} else if (rc == -EBADMSG) {
+		problem(w->r, &f->row.blob, account,
+		    "where it goes is damaged, so into " MAILS_RECOVERED);
+		birth->mailbox = SLICE_LIT(MAILS_RECOVERED);
+		rc = 0;
+	}
+	name_sealer_wipe(&s);
+	free(account);
+	return rc;
+}
+
 static int
 owned(struct work *w, struct found *f, bool is_any)
 {
 	struct slice rest = buf_slice(&f->births);
+	struct buf names = BUF_INIT;
 	struct birth birth;
 	size_t n;
 	bool has;
@@ -421,11 +452,17 @@ owned(struct work *w, struct found *f, bool is_any)
 		rc = account_has(w, &f->row.blob, birth.account, &has);
 		if (rc != 0 || has || !can_be_opened(w, f, &birth))
 			continue;
+		if (birth.sealed.n > 0 &&
+		    (rc = birth_open(w, f, &birth, &names)) != 0) {
+			rc = rc == 1 ? 0 : rc;
+			continue;
+		}
 		if (f->shared || is_any || n > 1)
 			rc = share_take(w, &f->row, f->shares, &f->n_shares);
 		if (rc == 0)
 			rc = back_add(w, &f->row, &birth);
 	}
+	buf_clear(&names);
 	return rc;
 }
 

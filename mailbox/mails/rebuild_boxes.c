@@ -227,6 +227,11 @@ mend(struct rebuild *r, const char *account, const char *name, uint64_t id)
 		tell(r, account, name, id, "counted anew by its messages");
 		rc = moves_replay(x);
 	}
+	if (rc == 0 && (rc = keywords_mend(x)) == 1) {
+		tell(r, account, name, id,
+		    "the names of its keywords are lost: lost-1, lost-2, ...");
+		rc = 0;
+	}
 	box_put(&x);
 	return rc;
 }
@@ -238,8 +243,17 @@ mend_account(struct rebuild *r, const char *account)
 {
 	struct arena a = ARENA_INIT_MAX((size_t)4 << 20);
 	struct mails_info *infos;
-	size_t n;
-	int rc = mails_list(r->m, account, &a, &infos, &n);
+	size_t n = 0;
+	uint64_t inbox;
+	int rc = names_mend(r->m, account, &r->out->rows);
+
+	/* An account without one has lost its name; deliveries need one. */
+	if (rc == 0)
+		rc = names_find(r->m, account, SLICE_LIT("INBOX"), &inbox);
+	if (rc == -ENOENT)
+		rc = mails_create(r->m, account, SLICE_LIT("INBOX"), 0, &inbox);
+	if (rc == 0)
+		rc = mails_list(r->m, account, &a, &infos, &n);
 
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if (infos[i].id != 0 && (infos[i].attrs & MAILS_NOSELECT) == 0)
@@ -295,6 +309,8 @@ nameless(struct rebuild *r, uint64_t id)
 			tell(r, NULL, NULL, id, "nothing says whose it is");
 			rc = 0;
 		}
+	} else if (rc == 0 && (rc = keywords_mend(x)) == 1) {
+		rc = 0;
 	}
 	buf_clear(&owner);
 	box_put(&x);

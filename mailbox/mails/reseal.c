@@ -10,6 +10,10 @@
  *
  * Rows of one account that share a blob share the new one too, as far as this
  * run remembers; what other accounts share of it stays with them.
+ *
+ * Names go first, each mailbox's keywords with it, all of them in batches that
+ * find what is left to do by what is there. A blob that is sealed, but says in
+ * the clear where it was delivered (of before names were sealed), is made anew.
  */
 #include "mailbox/mails/reseal.h"
 
@@ -38,6 +42,7 @@ struct remembered {
 /* A row that is not as it is to be. */
 struct todo {
 	uint32_t uid, kept; /* one of both is 0 */
+	bool look; /* the row is, but does its blob have names in the clear? */
 	struct row row;
 };
 
@@ -45,6 +50,7 @@ struct job {
 	struct mails *m;
 	const char *account;
 	struct seal_key *k;
+	struct name_sealer sealer;
 	enum wrap_kind want;
 	struct mails_resealed *out;
 	struct remembered *shared;
@@ -111,7 +117,7 @@ blob_close(struct job *j, struct mails_message *msg, const struct row *r)
 		.internaldate = r->internaldate,
 		.flags = r->flags.system };
 	char room[1 + SEAL_BOX_LEN] = { (char)r->wrap.kind };
-	struct buf birth = BUF_INIT;
+	struct buf birth = BUF_INIT, names = BUF_INIT;
 	int rc = 0;
 
 	memcpy(room + 1, r->wrap.octets, wrap_octets(r->wrap.kind));
@@ -121,13 +127,16 @@ blob_close(struct job *j, struct mails_message *msg, const struct row *r)
 		if (r->flags.keywords >> i & 1 && b.n_keywords < BIRTH_KEYWORDS)
 			b.keywords[b.n_keywords++] =
 			    slice_str(j->keywords.names[i]);
-	if (!birth_put(&birth, &b) || !birth_end(&birth))
+	if (j->want != WRAP_NONE)
+		rc = birth_names_seal(&j->sealer, &msg->blob, &b, &names);
+	if (rc == 0 && (!birth_put(&birth, &b) || !birth_end(&birth)))
 		rc = -ENOMEM;
 	if (rc == 0)
 		rc = store_blob_write(msg->w, buf_slice(&birth));
 	if (rc == 0)
 		rc = store_blob_seal(msg->w);
 	msg->closed = rc == 0;
+	buf_clear(&names);
 	buf_clear(&birth);
 	return rc;
 }
@@ -273,7 +282,9 @@ static int
 ref_change(struct job *j, const struct row *r, uint64_t beside,
     struct mails_message *msg, bool add)
 {
-	struct ref ref = { .blob = r->blob, .token = r->token, .beside = beside };
+	struct ref ref = {
+		.blob = r->blob, .token = r->token, .beside = beside
+	};
 	int rc = add ? refs_add(j->m, &ref, 1, msg == NULL ? NULL : msg->w)
 		     : refs_remove(j->m, &ref, 1);
 
@@ -324,9 +335,8 @@ message_anew(struct job *j, const struct todo *t)
 		if (rc != 0 && rc != STORE_EUNKNOWN && new.token != 0)
 			(void)ref_change(j, &new, 0, NULL, false);
 		if (rc == 0 && new.token != 0) {
-			*remembered_at(j, &t->row.blob) = (struct remembered){
-				t->row.blob, new, true
-			};
+			*remembered_at(j, &t->row.blob) =
+			    (struct remembered){ t->row.blob, new, true };
 			(void)ref_change(j, &t->row, 0, NULL, false);
 		}
 	}
@@ -342,10 +352,36 @@ is_final(int rc)
 	    rc != -ENOENT;
 }
 
+/* Does the blob tell in the clear what of the account is to be sealed? */
+static bool
+tells_names(struct job *j, const struct row *r)
+{
+	struct buf births = BUF_INIT;
+	struct blob_look look;
+	struct slice rest;
+	struct birth b;
+	bool tells = false;
+
+	if (octets_look(j->m, &r->blob, &look, &births) != 0)
+		births.n = 0;
+	rest = buf_slice(&births);
+	while (!tells && birth_next(&rest, &b) == 1)
+		tells = slice_eq_str(b.account, j->account) &&
+		    (b.n_keywords > 0 ||
+			(b.sealed.n == 0 &&
+			    !slice_eq(b.mailbox, SLICE_LIT("INBOX"))));
+	buf_clear(&births);
+	return tells;
+}
+
 static int
 message_do(struct job *j, const struct todo *t)
 {
-	int rc = t->row.token == 0 ? -ENOENT : share_known(j, t);
+	int rc;
+
+	if (t->look && !tells_names(j, &t->row))
+		return 0;
+	rc = t->row.token == 0 ? -ENOENT : share_known(j, t);
 
 	if (rc == -ENOENT)
 		rc = message_anew(j, t);
@@ -364,6 +400,13 @@ message_do(struct job *j, const struct todo *t)
 
 /* --- a mailbox --- */
 
+static bool
+is_todo(const struct job *j, struct todo *t)
+{
+	t->look = suits(j, &t->row);
+	return !t->look || (j->first && j->want != WRAP_NONE);
+}
+
 static int
 todo_row(void *arg, struct slice key, struct slice val)
 {
@@ -377,7 +420,7 @@ todo_row(void *arg, struct slice key, struct slice val)
 	if (j->first)
 		j->out->messages++;
 	/* A damaged row: check names it. */
-	if (row_decode(val, &t->row) == 0 && !suits(j, &t->row))
+	if (row_decode(val, &t->row) == 0 && is_todo(j, t))
 		j->n++;
 	return j->n == PAGE;
 }
@@ -386,15 +429,15 @@ static int
 todo_kept(void *arg, uint32_t number, const struct kept *k)
 {
 	struct job *j = arg;
+	struct todo t = { .kept = number, .row = k->row };
 
 	j->next = number + 1;
 	if (k->kind != KEPT_EXPUNGED)
 		return 0;
 	if (j->first)
 		j->out->messages++;
-	if (!suits(j, &k->row))
-		j->todo[j->n++] =
-		    (struct todo){ .kept = number, .row = k->row };
+	if (is_todo(j, &t))
+		j->todo[j->n++] = t;
 	return j->n == PAGE;
 }
 
@@ -408,8 +451,8 @@ lease_keep(struct job *j)
 		return 0;
 	j->renewed_ms = clock_mono_ms();
 	buf_printf(&name, "seal %s", j->account);
-	if (store_lease_renew(
-		j->m->s, buf_slice(&name), j->fence, LEASE_MS) != 0)
+	if (store_lease_renew(j->m->s, buf_slice(&name), j->fence, LEASE_MS) !=
+	    0)
 		rc = -EBUSY;
 	buf_clear(&name);
 	return rc;
@@ -441,8 +484,11 @@ box_do(struct job *j, uint64_t id, const char *name)
 	j->name = name;
 	if ((j->x = box_get(j->m, id)) == NULL)
 		return -ENOMEM;
-	if ((rc = moves_replay(j->x)) == 0)
+	if ((rc = moves_replay(j->x)) == 0 &&
+	    (rc = keywords_convert(j->x)) >= 0) {
+		j->changed += rc == 1;
 		rc = keywords_read(j->x, &j->keywords);
+	}
 	for (unsigned kept = 0; kept < 2 && rc == 0; kept++) {
 		j->next = 0;
 		while ((rc = page_do(j, kept)) == 1)
@@ -469,6 +515,8 @@ boxes_do(struct job *j)
 	if (rc == 0)
 		rc = kept_boxes(j->m, j->account, &a, &kept, &n);
 	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (kept[i].name.n == 0)
+			continue; /* without the key; so nothing comes here */
 		name = arena_strdup(&a, kept[i].name);
 		rc = name == NULL ? -ENOMEM : box_do(j, kept[i].id, name);
 	}
@@ -485,8 +533,7 @@ index_forget(struct job *j)
 	size_t n;
 	int rc = index_key_retire(j->m, j->account);
 
-	if (rc == 1 &&
-	    (rc = names_ids(j->m, j->account, &a, &ids, &n)) == 0)
+	if (rc == 1 && (rc = names_ids(j->m, j->account, &a, &ids, &n)) == 0)
 		for (size_t i = 0; i < n && rc == 0; i++)
 			rc = mails_index_drop(j->m, ids[i]);
 	arena_reset(&a);
@@ -498,8 +545,13 @@ index_forget(struct job *j)
 static int
 job_run(struct job *j)
 {
-	int rc = index_forget(j);
+	int rc = name_sealer_init(&j->sealer, j->m, j->account);
 
+	if (rc == 0)
+		rc = j->sealer.write_rc;
+	if (rc == 0 && (rc = names_convert(j->m, j->account)) == 0 &&
+	    (rc = origins_convert(j->m, j->account)) == 0)
+		rc = index_forget(j);
 	for (unsigned pass = 0; pass < PASSES_MAX && rc == 0; pass++) {
 		j->changed = 0;
 		j->first = pass == 0;
@@ -549,8 +601,10 @@ mails_reseal(struct mails *m, const char *account, struct seal_key *k,
 		rc = job_run(j);
 		(void)store_lease_release(m->s, buf_slice(&lease), j->fence);
 	}
-	if (j != NULL)
+	if (j != NULL) {
+		name_sealer_wipe(&j->sealer);
 		free(j->shared);
+	}
 	free(j);
 	buf_clear(&lease);
 	return rc == -ESTALE ? -EAGAIN : mails_error(rc);

@@ -63,6 +63,8 @@ server_key_take(struct mails *m, const struct seal_key *k, bool first)
 	int rc = seal_key_subkey(k, "mails", m->server_key);
 
 	if (rc == 0)
+		rc = seal_key_subkey(k, "mails names", m->names_key);
+	if (rc == 0)
 		rc = seal_key_subkey(k, "mails check", check);
 	if (rc == 0)
 		rc = check_keep(m, check, first);
@@ -70,20 +72,34 @@ server_key_take(struct mails *m, const struct seal_key *k, bool first)
 	return rc;
 }
 
-int
-server_key_need(struct mails *m)
+/* `make` it, or only look whether another process has. */
+static int
+server_key_load(struct mails *m, bool make)
 {
 	struct seal_key *k = NULL;
 	int rc;
 
+	if (m->server_key_get == NULL)
+		return -ENOKEY;
+	if ((rc = m->server_key_get(m->sealing_arg, make, &k)) == 0)
+		rc = server_key_take(m, k, !m->readonly);
+	seal_key_unref(&k);
+	return rc == -ENOENT ? -ENOKEY : rc;
+}
+
+int
+server_key_need(struct mails *m)
+{
 	if (m->has_server_key)
 		return 0;
-	if (m->server_key_make == NULL || m->readonly || mails_has_sealed(m))
-		return -ENOKEY;
-	if ((rc = m->server_key_make(m->sealing_arg, &k)) == 0)
-		rc = server_key_take(m, k, true);
-	seal_key_unref(&k);
-	return rc;
+	return server_key_load(m, !m->readonly && !mails_has_sealed(m));
+}
+
+void
+server_key_look(struct mails *m)
+{
+	if (!m->has_server_key && mails_has_sealed(m))
+		(void)server_key_load(m, false);
 }
 
 int
@@ -105,8 +121,7 @@ sealing_of(struct mails *m, const char *account, enum mails_sealing *how,
 int
 sealing_open(struct mails *m, const struct mails_conf *conf, struct buf *err)
 {
-	bool first =
-	    conf->seal != MAILS_SEAL_NONE && !conf->store.readonly;
+	bool first = conf->seal != MAILS_SEAL_NONE && !conf->store.readonly;
 	int rc = conf->server_key == NULL
 	    ? 0
 	    : server_key_take(m, conf->server_key, first);
@@ -116,7 +131,7 @@ sealing_open(struct mails *m, const struct mails_conf *conf, struct buf *err)
 	m->sealing = m->seal != MAILS_SEAL_NONE || m->has_server_key ||
 	    conf->sealing != NULL;
 	m->account_sealing = conf->sealing;
-	m->server_key_make = conf->server_key_make;
+	m->server_key_get = conf->server_key_get;
 	m->sealing_arg = conf->sealing_arg;
 	if (rc == -EKEYREJECTED)
 		buf_put_str(err,
@@ -141,8 +156,8 @@ static bool
 is_opened(const struct opened *o, const struct row *r)
 {
 	return o->wrap.kind == r->wrap.kind &&
-	    memcmp(o->wrap.octets, r->wrap.octets,
-		wrap_octets(r->wrap.kind)) == 0 &&
+	    memcmp(o->wrap.octets, r->wrap.octets, wrap_octets(r->wrap.kind)) ==
+	    0 &&
 	    memcmp(o->seal.id, r->blob.octets, FRAMES_ID) == 0;
 }
 
@@ -233,8 +248,7 @@ unlocked_find(struct mails *m, const char *account)
 bool
 unlocked_is(const struct mails *m, const struct seal_key *k)
 {
-	for (const struct mails_view *v = m->unlocked; v;
-	     v = v->next_unlocked)
+	for (const struct mails_view *v = m->unlocked; v; v = v->next_unlocked)
 		if (v->account != NULL && v->key == k)
 			return true;
 	return false;

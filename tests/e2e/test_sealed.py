@@ -65,6 +65,30 @@ class Sealed(unittest.TestCase):
         self.assertEqual(len(r.search()), 1, r.untagged)
         c.close()
 
+    def named(self, c):
+        """Names of every kind that have the mark."""
+        box = '"%s box"' % MARK
+        c.ok("CREATE %s" % box)
+        c.ok("SUBSCRIBE later-%s" % MARK)
+        c.ok("CREATE old-%s/below" % MARK)
+        c.ok("DELETE old-%s/below" % MARK)
+        c.append("INBOX", message(90))
+        c.ok("SELECT INBOX")
+        c.ok("STORE * +FLAGS (%s-word)" % MARK)
+        c.ok("COPY * %s" % box)
+        c.ok("MOVE * old-%s" % MARK)
+        c.ok("SELECT %s" % box)
+        return self.names_of(c)
+
+    def names_of(self, c):
+        names = c.ok('LIST "" "*"').untagged + c.ok('LSUB "" "*"').untagged
+        names = sorted(u for u in names if MARK.encode() in u)
+        self.assertGreaterEqual(len(names), 3, names)
+        c.ok('SELECT "%s box"' % MARK)
+        self.assertIn(b"%s-word" % MARK.encode(),
+                      b"".join(c.ok("FETCH 1 FLAGS").untagged))
+        return names
+
     def test_server_end_to_end(self):
         s = self.start(SERVER)
         s.send("x@else.test", ["alice"], message(1))
@@ -78,6 +102,7 @@ class Sealed(unittest.TestCase):
         for mailbox, numbers in (("INBOX", [1, 2, 4]), ("Trash", [3]),
                                  ("Archive", [1, 2, 3, 4])):
             self.assert_all_there(s, ALICE, mailbox, numbers)
+        self.named(c)
         self.assert_all_there(s, "bob@example.test", "INBOX", [2])
         p = s.pop3("alice")
         self.assertIn(b"Body 2 of " + MARK.encode() + b".", p.retr(2)[1])
@@ -97,7 +122,9 @@ class Sealed(unittest.TestCase):
         s.pneu("mail", "import", "bob@example.test", tar)
         self.assert_all_there(s, "bob@example.test", "Archive", [1, 2, 3, 4])
         os.unlink(tar)
+        names = self.names_of(self.login(s))
         self.backup(s)
+        self.assertEqual(self.names_of(self.login(s)), names)
         s.stop("mailbox")
         self.assertEqual(in_files(s.dir, MARK), [])
         self.key_is_needed(s)
@@ -137,6 +164,45 @@ class Sealed(unittest.TestCase):
         os.rename(key + ".old", key)
         self.assertIn("no faults", s.pneu("mail", "check"))
         s.start("mailbox")
+
+    def test_made_again(self):
+        """The rows are lost: names and keywords come back, sealed."""
+        s = self.start(ACCOUNT)
+        c = self.login(s)
+        c.ok('CREATE "%s box"' % MARK)
+        for i in range(3):
+            c.append('"%s box"' % MARK, message(i),
+                     "(\\Seen %s-word) " % MARK)
+        c.close()
+        s.stop("mailbox")
+        for name in ("data.mdb", "lock.mdb"):
+            os.unlink(os.path.join(self.store, name))
+        s.pneu("mail", "check", "--rebuild")
+        s.start("mailbox")
+        self.assert_all_there(s, ALICE, "%s box" % MARK, [0, 1, 2])
+        c = self.login(s)
+        c.ok('SELECT "%s box"' % MARK)
+        r = c.ok("FETCH 3 FLAGS")
+        self.assertIn(b"%s-word" % MARK.encode(), b"".join(r.untagged))
+        self.assertIn("no faults", s.pneu("mail", "check"))
+        s.stop("mailbox")
+        self.assertEqual(in_files(s.dir, MARK), [])
+
+    def test_key_made_later(self):
+        """By one of several processes, for names that all of them read."""
+        s = System(programs=("guard", "mailbox"), workers=3, start=False)
+        self.addCleanup(s.close)
+        s.setup_accounts()
+        for program in s.programs:
+            s.start(program)
+        sessions = [self.login(s) for _ in range(6)]
+        s.pneu("account", "set", ALICE, "--encryption", "server")
+        sessions[0].ok('CREATE "%s"' % MARK)
+        for c in sessions:
+            c.ok('SELECT "%s"' % MARK)
+            c.append(MARK, message(1), "(%s-word) " % MARK)
+            c.ok('LIST "" %s' % MARK)
+        c.ok("FETCH 1:6 FLAGS")
 
     def test_modes_mixed(self):
         """What is there stays as it is, whatever the mode is."""
@@ -179,6 +245,8 @@ class Sealed(unittest.TestCase):
         c.ok("SELECT INBOX")
         c.ok("COPY 1:4 Archive")
         c.ok("MOVE 3 Trash")
+        self.named(c)
+        c.ok("SELECT INBOX")
         self.assert_all_there(s, ALICE, "INBOX", [1, 2, 4])
         self.assert_all_there(s, ALICE, "Archive", [1, 2, 3, 4])
         self.assert_all_there(s, ALICE, "Trash", [3])

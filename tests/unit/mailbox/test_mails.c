@@ -250,6 +250,16 @@ blob_count(
 	return 0;
 }
 
+/* What a commit in doubt has left goes by collect alone (refs.c). */
+static void
+collect(void)
+{
+	struct mails_collected out;
+
+	if (test_engine->lies)
+		CHECK_INT(mails_collect(mm, -10, &out), 0);
+}
+
 static void
 many_targets(void)
 {
@@ -289,6 +299,7 @@ many_targets(void)
 	CHECK(text_is(v, 1, MESSAGE));
 	CHECK_INT(mails_expunge(v, (uint32_t[]){ 1 }, 1, true), 0);
 	mails_view_close(&v);
+	collect();
 	CHECK_INT(store_stats(st, &after), 0);
 	CHECK_INT(after.blob_octets, before.blob_octets);
 }
@@ -472,6 +483,7 @@ copies(void)
 	    mails_copy(v, seqs, 2, SLICE_LIT("INBOX"), NULL, &a, &out), 0);
 	CHECK(sync_is(v, true, "e5 "));
 	CHECK_INT(mails_view_flags(v, 5).keywords, 1);
+	collect();
 	CHECK_INT(store_stats(st, &after), 0);
 	CHECK_INT(after.blob_octets, before.blob_octets);
 	w = view_of(ALICE, "Archive");
@@ -483,6 +495,7 @@ copies(void)
 	for (uint32_t i = 1; i <= 3; i++)
 		CHECK(text_is(w, i, MESSAGE));
 	CHECK_INT(mails_expunge(w, (uint32_t[]){ 1, 2, 3 }, 3, true), 0);
+	collect();
 	CHECK_INT(store_stats(st, &after), 0);
 	CHECK_INT(after.blob_octets, 0);
 	mails_view_close(&v);
@@ -556,12 +569,14 @@ deleting(void)
 	CHECK_INT(mails_delete(mm, ALICE, SLICE_LIT("box")), 0);
 	CHECK_INT(mails_view_sync(v, true, NULL), -ENOENT);
 	mails_view_close(&v);
+	collect();
 	CHECK_INT(store_stats(st, &stats), 0);
-	CHECK(stats.blob_octets < 2 * strlen(MESSAGE));
+	CHECK(stats.blob_octets < 3 * strlen(MESSAGE)); /* one, perhaps sealed */
 	v = view_of(ALICE, "INBOX");
 	CHECK(text_is(v, 1, MESSAGE));
 	mails_view_close(&v);
 	CHECK_INT(mails_account_drop(mm, ALICE), 0);
+	collect();
 	CHECK_INT(store_stats(st, &stats), 0);
 	CHECK_INT(stats.blob_octets, 0);
 	arena_reset(&a);
