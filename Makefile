@@ -189,7 +189,7 @@ run: deps-run
 	@exec tools/demo $(B) "$(RUN_DIR)" "$(PORT_BASE)"
 
 .PHONY: bench
-bench: all $(TEST_PROGRAMS)
+bench: all $(TEST_PROGRAMS) $(B)/bench-compaction
 	@tools/deps peers
 	@tests/bench/bench.py $(BENCH)
 

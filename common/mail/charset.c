@@ -224,6 +224,21 @@ put_text(struct buf *out, const char *p, size_t n)
 	buf_put(out, p, n);
 }
 
+/* How many octets of ASCII s begins with, but for the last seven. */
+static size_t
+ascii_run(struct slice s)
+{
+	size_t n = 0;
+	uint64_t eight;
+
+	for (; n + sizeof(eight) <= s.n; n += sizeof(eight)) {
+		memcpy(&eight, s.p + n, sizeof(eight));
+		if (eight & 0x8080808080808080)
+			break;
+	}
+	return n;
+}
+
 /* Returns the octets dealt with; fewer than s.n when the rest is the start of
  * a character. */
 static size_t
@@ -233,8 +248,12 @@ decode_utf8(struct slice s, struct buf *out)
 	size_t from = 0, i = 0, bad;
 
 	while (i < s.n) {
-		int n = p[i] < 0x80 ? 1 : utf8_char(p + i, s.n - i, &bad);
+		int n;
 
+		i += ascii_run(slice_from(s, i));
+		if (i == s.n)
+			break;
+		n = p[i] < 0x80 ? 1 : utf8_char(p + i, s.n - i, &bad);
 		if (n == UTF8_INCOMPLETE)
 			break;
 		if (n == UTF8_INVALID) {

@@ -88,12 +88,13 @@ static void
 put_plain(struct text_reader *t, struct slice s, struct buf *out)
 {
 	while (s.n > 0 && !out->failed) {
-		size_t n = 0;
+		ssize_t cr;
+		size_t n;
 
 		if (t->after_cr && *s.p == '\n')
 			s = slice_from(s, 1);
-		while (n < s.n && s.p[n] != '\r')
-			n++;
+		cr = slice_find(s, '\r');
+		n = cr < 0 ? s.n : (size_t)cr;
 		put_bounded(out, slice_head(s, n));
 		t->after_cr = n < s.n;
 		if (t->after_cr)

@@ -534,6 +534,7 @@ emb_new(struct store *s, const struct store_conf *conf)
 	}
 	e->s = s;
 	e->dir_fd = e->blobs_fd = e->segment.fd = e->compact.fd = -1;
+	e->turn_fd = -1;
 	e->readonly = conf->readonly;
 	e->group = conf->group;
 	e->last = &e->first;
@@ -600,6 +601,8 @@ emb_close(struct store *s)
 		close(e->segment.fd);
 	if (e->compact.fd != -1)
 		close(e->compact.fd);
+	if (e->turn_fd != -1)
+		close(e->turn_fd);
 	if (e->blobs_fd != -1)
 		close(e->blobs_fd);
 	if (e->dir_fd != -1)

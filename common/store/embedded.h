@@ -135,7 +135,9 @@ struct emb {
 	struct chunk *chunk; /* verified last, or NULL */
 	bool no_nowait;      /* the file system has no RWF_NOWAIT */
 	int64_t orphans_next_ms;
-	bool compacting; /* a segment is half done */
+	bool compacting;       /* a segment is half done */
+	uint32_t compact_next; /* what the next step is to copy, or 0 */
+	uint64_t compact_next_at;
 
 	/* The queue to the writer thread. */
 	pthread_mutex_t lock;
@@ -152,6 +154,7 @@ struct emb {
 	int fault_rc;
 
 	/* The writer thread. */
+	int turn_fd;         /* see turn_wait */
 	uint64_t rows_begun; /* octets of data.mdb in use when it began */
 	struct {
 		int fd; /* -1: none */
@@ -229,14 +232,13 @@ int emb_txn_commit(struct emb *e, MDB_txn *txn, bool *unknown);
 
 /* A new database with what `fill` puts in, in transactions of its own; the old
  * one is kept. Errors of LMDB. */
-int emb_env_remake(struct emb *e, int (*fill)(struct emb *e, void *arg),
-    void *arg);
+int
+emb_env_remake(struct emb *e, int (*fill)(struct emb *e, void *arg), void *arg);
 
 /* --- opening (embedded.c) --- */
 /* The folders, before anything is done with them; s->e, also after an error,
  * is for emb_close. */
-int emb_begin(
-    struct store *s, const struct store_conf *conf, struct buf *err);
+int emb_begin(struct store *s, const struct store_conf *conf, struct buf *err);
 void emb_close(struct store *s);
 
 /* --- reading (embedded.c) --- */

@@ -197,6 +197,7 @@ struct compact_step {
 	size_t n;
 	uint64_t octets; /* copied */
 	uint64_t at;     /* the walk has come to here */
+	uint32_t next;   /* segment of the next step; 0: not known yet */
 	int rc;
 	bool more;
 };
@@ -419,15 +420,18 @@ victim_remove(struct emb *e)
 	return rc == MDB_NOTFOUND ? 0 : emb_fault(e, "compaction", rc);
 }
 
+/* A segment is found in a step of its own: see read_ahead. */
 static void
 compact_run(struct emb *e, struct request *r)
 {
 	struct compact_step *step = (struct compact_step *)r;
 
-	if (e->compact.segment == 0)
+	if (e->compact.segment == 0) {
 		step->rc = emb_fault(e, "compaction", victim_find(e));
-	if (step->rc != 0 || e->compact.segment == 0)
+		step->next = e->compact.segment;
+		step->more = step->next != 0;
 		return;
+	}
 	step->more = true;
 	step->rc = records_copy(e, step);
 	if (step->rc == 0)
@@ -445,10 +449,42 @@ compact_run(struct emb *e, struct request *r)
 	if (step->rc != 0)
 		return;
 	e->compact.at = step->at;
-	if (e->compact.at < e->compact.committed)
+	if (e->compact.at < e->compact.committed) {
+		step->next = e->compact.segment;
 		return;
+	}
 	step->rc = victim_remove(e);
 	victim_leave(e);
+}
+
+/*
+ * What the next step is to copy is read by the thread pool, so that it is in
+ * memory by then: a disk that has to be asked for it would hold the writer
+ * thread, and so who delivers, for as long.
+ */
+struct read_ahead {
+	struct emb *e;
+	uint32_t segment;
+	uint64_t at;
+};
+
+static void
+read_ahead(void *arg)
+{
+	const struct read_ahead *a = arg;
+	char name[BLOB_NAME_MAX];
+	char *p = malloc(STEP_OCTETS);
+	int fd;
+
+	blob_file_name(name, a->segment, NULL);
+	fd = openat(a->e->blobs_fd, name, O_RDONLY | O_CLOEXEC);
+	/* A record more than that, which may be the last of the step. */
+	for (unsigned i = 0; fd != -1 && p != NULL && i < 2; i++)
+		(void)!pread(
+		    fd, p, STEP_OCTETS, (off_t)(a->at + i * STEP_OCTETS));
+	if (fd != -1)
+		close(fd);
+	free(p);
 }
 
 /* --- files without a row --- */
@@ -586,10 +622,16 @@ emb_compact(struct store *s, bool *more)
 	*more = false;
 	if (!e->compacting && ((rc = is_wanted(e, &wanted)) != 0 || !wanted))
 		return rc;
+	if (e->compact_next != 0)
+		(void)co_work(read_ahead,
+		    &(struct read_ahead){
+			e, e->compact_next, e->compact_next_at });
 	step.moved = calloc(STEP_RECORDS + 1, sizeof(*step.moved));
 	if (step.moved == NULL)
 		return -ENOMEM;
 	rc = emb_submit(e, &step.r);
+	e->compact_next = step.next;
+	e->compact_next_at = step.at;
 	free(step.moved);
 	emb_files_close(e, false);
 	e->compacting = *more = step.more;

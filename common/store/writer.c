@@ -706,6 +706,28 @@ group_run(struct emb *e, struct request *first)
 	}
 }
 
+/*
+ * Processes take turns before they cut a group, not between its blobs and its
+ * rows, where LMDB's lock would have them wait: what comes meanwhile goes with
+ * it. Nothing but the size of groups depends on this lock.
+ */
+static void
+turn_wait(struct emb *e)
+{
+	if (e->turn_fd == -1)
+		e->turn_fd = openat(e->dir_fd, "turn.lock",
+		    O_RDWR | O_CREAT | O_CLOEXEC, e->group ? 0660 : 0600);
+	if (e->turn_fd != -1)
+		(void)flock(e->turn_fd, LOCK_EX);
+}
+
+static void
+turn_end(struct emb *e)
+{
+	if (e->turn_fd != -1)
+		(void)flock(e->turn_fd, LOCK_UN);
+}
+
 /* Cut the queue into groups of commits and other work. */
 static void
 queue_run(struct emb *e, struct request *r)
@@ -716,6 +738,7 @@ queue_run(struct emb *e, struct request *r)
 		if (r->run != NULL) {
 			first = r;
 			r = r->next;
+			turn_end(e);
 			first->run(e, first);
 			segments_let_go(e);
 			co_remote_done(&first->remote);
@@ -754,7 +777,7 @@ gather_wait(struct emb *e)
 	until.tv_nsec = ns % 1000000000;
 	while (e->queued < e->expected && !e->stop &&
 	    pthread_cond_timedwait(&e->wanted, &e->lock, &until) == 0)
-		;
+		(void)flock(e->turn_fd, LOCK_EX);
 }
 
 static int64_t
@@ -802,6 +825,11 @@ queue_take(struct emb *e)
 	queue_wait(e);
 	if (e->first != NULL)
 		gather_wait(e);
+	if (e->first != NULL) {
+		pthread_mutex_unlock(&e->lock);
+		turn_wait(e);
+		pthread_mutex_lock(&e->lock);
+	}
 	r = e->first;
 	e->first = NULL;
 	e->last = &e->first;
@@ -821,6 +849,7 @@ writer_main(void *arg)
 	while ((r = queue_take(e)) != NULL) {
 		start = now_ns();
 		queue_run(e, r);
+		turn_end(e);
 		e->group_ns = now_ns() - start;
 	}
 	return NULL;

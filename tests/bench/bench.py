@@ -3,7 +3,7 @@
 """make bench: speed and size, beside Debian's Postfix and Dovecot in the same
 run. Prints tables; judges nothing.
 
-usage: bench.py [inbound] [smtp] [trace] [memory] [idle] [bigbox]
+usage: bench.py [inbound] [smtp] [trace] [memory] [idle] [bigbox] [compaction]
        (default: all)
 BENCH_MESSAGES (default 4000), BENCH_IDLE (default 2000 connections),
 BENCH_BIGBOX (default 1000000 messages; see bigbox.py)
@@ -11,14 +11,16 @@ BENCH_BIGBOX (default 1000000 messages; see bigbox.py)
 import os
 import platform
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 
 from bench_smtp import smtp, trace
 from bigbox import bigbox
 from measure import (MAILBOXES, Peer, cpu_seconds, pneu_pids, pss_kib, source,
                      table, tree, users)
-from pneu import PASSWORD, System, tls_context, until
+from pneu import BUILD, PASSWORD, System, tls_context, until
 
 MESSAGES = int(os.environ.get("BENCH_MESSAGES", "4000"))
 IDLE = int(os.environ.get("BENCH_IDLE", "2000"))
@@ -124,9 +126,23 @@ def idle():
           ["connection", "number", "KiB each"], rows)
 
 
+def compaction():
+    """The engine alone: what a delivery waits for while segments are
+    rewritten."""
+    program = os.path.join(BUILD, "bench-compaction")
+    with tempfile.TemporaryDirectory(prefix="pneu-bench-") as d:
+        out = subprocess.run([program, d + "/store"], check=True,
+                             stdout=subprocess.PIPE, text=True).stdout
+    table("Deliveries beside compaction, ms: 4 writers, 4 KiB and three rows, "
+          "the three kinds in turns of 3 s",
+          ["", "number", "median", "90 %", "99 %", "99.9 %", "most"],
+          [line.split("\t") for line in out.splitlines()])
+
+
 def main():
     tables = {"inbound": inbound, "smtp": smtp, "trace": trace,
-              "memory": memory, "idle": idle, "bigbox": bigbox}
+              "memory": memory, "idle": idle, "bigbox": bigbox,
+              "compaction": compaction}
     wanted = sys.argv[1:] or list(tables)
     with open("/proc/cpuinfo") as f:
         cpu = next((l.split(":")[1].strip() for l in f
