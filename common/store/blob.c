@@ -599,10 +599,11 @@ list_page(struct emb *e, const struct store_blob_id *last, struct listed *out,
 }
 
 int
-emb_blob_list(struct store *s, store_blob_fn *blob, void *arg)
+emb_blob_list(struct store *s, const struct store_blob_id *after,
+    store_blob_fn *blob, void *arg)
 {
 	struct listed *page = malloc(LIST_PAGE * sizeof(*page));
-	const struct store_blob_id *last = NULL;
+	const struct store_blob_id *last = after;
 	struct store_blob_id behind;
 	size_t n;
 	int rc = page == NULL ? -ENOMEM : 0;

@@ -279,7 +279,8 @@ int
 emb_blob_size(struct store *s, const struct store_blob_id *id, uint64_t *size);
 int emb_blob_read(struct store *s, const struct store_blob_id *id, uint64_t at,
     void *p, size_t n, size_t *got);
-int emb_blob_list(struct store *s, store_blob_fn *blob, void *arg);
+int emb_blob_list(struct store *s, const struct store_blob_id *after,
+    store_blob_fn *blob, void *arg);
 /* Verify all of it: 0, -EIO, -ENOENT. */
 int emb_blob_verify(struct emb *e, const struct store_blob_id *id);
 /* Close what is not in use; `all`, or only files that were removed. */

@@ -87,7 +87,9 @@ struct store_engine {
 	    struct store *s, const struct store_blob_id *id, uint64_t *size);
 	int (*blob_read)(struct store *s, const struct store_blob_id *id,
 	    uint64_t at, void *p, size_t n, size_t *got);
-	int (*blob_list)(struct store *s, store_blob_fn *blob, void *arg);
+	/* `after`: from the next id on; NULL: all. */
+	int (*blob_list)(struct store *s, const struct store_blob_id *after,
+	    store_blob_fn *blob, void *arg);
 	int (*stats)(struct store *s, struct store_stats *out);
 	int (*check)(struct store *s, store_fault_fn *fault, void *arg);
 	int (*compact)(struct store *s, bool *more);
@@ -124,6 +126,8 @@ struct store {
 	size_t busy;       /* calls under way */
 	struct co *closer; /* waits until none is */
 	struct co *keeper; /* compacts in the background, or NULL */
+	void (*on_blob)(void *arg, const struct store_blob_id *id);
+	void *on_blob_arg;
 };
 
 /* Calls that may wait stand between these two. */

@@ -391,13 +391,18 @@ mem_blob_read(struct store *s, const struct store_blob_id *id, uint64_t at,
 }
 
 static int
-mem_blob_list(struct store *s, store_blob_fn *blob, void *arg)
+mem_blob_list(struct store *s, const struct store_blob_id *after,
+    store_blob_fn *blob, void *arg)
 {
 	struct mem *m = s->e;
+	size_t i;
 	int rc = 0;
 
 	mem_late(m);
-	for (size_t i = 0; i < m->n_blobs && rc == 0; i++)
+	i = after == NULL ? 0 : blobs_from(m, after);
+	if (after != NULL && blob_find(m, after) != NULL)
+		i++;
+	for (; i < m->n_blobs && rc == 0; i++)
 		rc = blob(arg, &m->blobs[i]->id, m->blobs[i]->size,
 		    m->blobs[i]->written_s);
 	return rc;

@@ -393,6 +393,29 @@ store_batch_need(struct store_batch *b, struct store_blob_writer *w)
 	b->needs[b->n_needs++] = w;
 }
 
+void
+store_on_blobs(struct store *s,
+    void (*fn)(void *arg, const struct store_blob_id *id), void *arg)
+{
+	s->on_blob = fn;
+	s->on_blob_arg = arg;
+}
+
+static void
+tell_blobs(struct store *s, const struct store_batch *b)
+{
+	struct store_blob_id id;
+
+	for (size_t i = 0; i < b->n_needs; i++)
+		s->on_blob(s->on_blob_arg, &b->needs[i]->id);
+	for (size_t i = 0; i < b->n_ops; i++)
+		if (b->ops[i].kind == OP_BLOB_DEL) {
+			memcpy(id.octets, op_key(b, &b->ops[i]).p,
+			    sizeof(id.octets));
+			s->on_blob(s->on_blob_arg, &id);
+		}
+}
+
 int
 store_commit(struct store *s, struct store_batch *const *b, size_t n, int *rc)
 {
@@ -400,6 +423,9 @@ store_commit(struct store *s, struct store_batch *const *b, size_t n, int *rc)
 		rc[i] = s->readonly ? -EROFS : b[i]->rc;
 	store_enter(s);
 	s->engine->commit(s, b, n, rc);
+	for (size_t i = 0; i < n && s->on_blob != NULL; i++)
+		if (rc[i] == 0)
+			tell_blobs(s, b[i]);
 	store_leave(s);
 	for (size_t i = 0; i < n; i++)
 		if (rc[i] != 0)
@@ -700,10 +726,17 @@ store_blob_del(struct store *s, const struct store_blob_id *id)
 int
 store_blob_list(struct store *s, store_blob_fn *blob, void *arg)
 {
+	return store_blob_list_after(s, NULL, blob, arg);
+}
+
+int
+store_blob_list_after(struct store *s, const struct store_blob_id *after,
+    store_blob_fn *blob, void *arg)
+{
 	int rc;
 
 	store_enter(s);
-	rc = s->engine->blob_list(s, blob, arg);
+	rc = s->engine->blob_list(s, after, blob, arg);
 	store_leave(s);
 	return rc;
 }

@@ -181,6 +181,17 @@ void store_batch_blob_del(struct store_batch *b, const struct store_blob_id *id)
 int store_blob_list(struct store *s,
     int (*blob)(void *arg, const struct store_blob_id *id, uint64_t size,
     int64_t written_s), void *arg);
+/* The same, of those whose id is greater than `after`. */
+int store_blob_list_after(struct store *s, const struct store_blob_id *after,
+    int (*blob)(void *arg, const struct store_blob_id *id, uint64_t size,
+    int64_t written_s), void *arg);
+/*
+ * `fn` is told of each blob that a commit of this process has brought in or
+ * removed, after the commit; it must not wait, nor call the store. A hint, as
+ * other processes have commits too, and one in doubt is not told. NULL: nobody.
+ */
+void store_on_blobs(struct store *s,
+    void (*fn)(void *arg, const struct store_blob_id *id), void *arg);
 
 /* --- leases, watches --- */
 

@@ -174,7 +174,7 @@ emb_check(struct store *s, store_fault_fn *fault, void *arg)
 	rc = segments_each(c.e, c.e->read_txn, check_segment, &c);
 	emb_read_end(c.e);
 	rc = rc != 0 ? emb_fault(c.e, "check", rc)
-		     : emb_blob_list(s, check_note, &list);
+		     : emb_blob_list(s, NULL, check_note, &list);
 	for (size_t i = 0; i < list.n && rc == 0; i++) {
 		check_blob(&c, &list.ids[i]);
 		if (i % 16 == 15 && co_self() != NULL)
