@@ -258,6 +258,17 @@ int accounts_credential_remove_lose(struct accounts *a, struct slice account,
  * RECOVERY_TEXT_LEN of unlock.h. */
 int accounts_recovery_make(struct accounts *a, struct slice account,
     const struct seal_key *key, char text[static 40], struct buf *err);
+/*
+ * For a copy of the account's mail elsewhere: its private key as the recovery
+ * key wraps it (SEAL_WRAP_LEN), -ENOENT: it has none; and, there, what opens
+ * it: -EACCES: not this recovery key.
+ */
+int accounts_recovery_get(
+    struct accounts *a, struct slice account, unsigned char wrapped[static 60]);
+int accounts_recovery_open(struct slice account,
+    const unsigned char public[static 32],
+    const unsigned char wrapped[static 60], struct slice recovery,
+    struct seal_key **out);
 int accounts_recovery_remove(
     struct accounts *a, struct slice account, struct buf *err);
 

@@ -375,3 +375,57 @@ accounts_recovery_remove(
 	arena_reset(&arena);
 	return rc;
 }
+
+/* --- the same, for a copy elsewhere --- */
+
+int
+accounts_recovery_get(struct accounts *a, struct slice account,
+    unsigned char wrapped[static SEAL_WRAP_LEN])
+{
+	struct arena arena = { 0 };
+	struct buf err = BUF_INIT;
+	struct accounts_login l;
+	int rc = load(a, &arena, account, &l, &err);
+
+	if (rc == 0 && !(l.seal.has_key && l.seal.has_recovery))
+		rc = -ENOENT;
+	if (rc == 0)
+		memcpy(wrapped, l.seal.recovery, SEAL_WRAP_LEN);
+	buf_clear(&err);
+	arena_reset(&arena);
+	return rc;
+}
+
+int
+accounts_recovery_open(struct slice account,
+    const unsigned char public[static SEAL_PUBLIC_LEN],
+    const unsigned char wrapped[static SEAL_WRAP_LEN], struct slice recovery,
+    struct seal_key **out)
+{
+	unsigned char key[SEAL_KEY_LEN], octets[SEAL_KEY_LEN];
+	struct accounts_login l = { .name.address = account };
+	struct arena arena = { 0 };
+	struct slice about;
+	int rc = 0;
+
+	*out = NULL;
+	memcpy(l.seal.public, public, SEAL_PUBLIC_LEN);
+	about = accounts_unlock_about(&arena, &l, SLICE_EMPTY);
+	if (about.p == NULL)
+		rc = -ENOMEM;
+	if (rc == 0 &&
+	    (recovery_read(recovery, key) != 0 ||
+		seal_unwrap(key, wrapped, about, octets) != 0))
+		rc = -EACCES;
+	if (rc == 0)
+		rc = seal_key_new(out, octets);
+	if (rc == 0 &&
+	    memcmp(seal_key_public(*out), public, SEAL_PUBLIC_LEN) != 0) {
+		seal_key_unref(out);
+		rc = -EACCES;
+	}
+	OPENSSL_cleanse(key, sizeof(key));
+	OPENSSL_cleanse(octets, sizeof(octets));
+	arena_reset(&arena);
+	return rc;
+}

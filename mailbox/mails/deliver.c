@@ -154,7 +154,7 @@ delivery_row(struct delivery *d, bool shared)
 		.flags.system = d->t->flags,
 		.internaldate =
 		    d->t->internaldate == INT64_MIN ? now : d->t->internaldate,
-		.savedate = now,
+		.savedate = d->t->was != NULL ? d->t->was->savedate : now,
 		.size = msg->size,
 		.blob = msg->blob,
 		.token = shared ? token_new() : 0,
@@ -324,6 +324,8 @@ delivery_build(struct delivery *d)
 
 	if ((rc = delivery_refuse(d)) != 0 || (rc = change_begin(c, d->x)) != 0)
 		return rc;
+	if (d->t->was != NULL && d->t->was->uid > c->h.uidnext)
+		c->h.uidnext = d->t->was->uid;
 	d->t->uid = c->h.uidnext++;
 	d->t->uidvalidity = c->h.uidvalidity;
 	d->row.modseq = ++c->h.modseq;

@@ -32,6 +32,7 @@
  * Partition "s", row "k": which server's key is in use (sealing.c).
  *
  * Partition "r<first octet of the blob id>": who shares a blob (refs.c).
+ * Partitions "i...": what is at an IPFS node (mailbox/ipfs/rows.h).
  *
  * A message row without a token is its blob's only one: row and blob go in
  * one batch. With a token, the blob has a list of such tokens. A kept row owns

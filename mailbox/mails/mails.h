@@ -182,6 +182,11 @@ struct mails_quota {
 int mails_room(struct mails *m, const char *account,
     const struct mails_quota *quota, uint64_t octets);
 
+struct mails_was {
+	uint32_t uid;
+	int64_t savedate;
+};
+
 struct mails_target {
 	const char *account;
 	struct slice mailbox; /* must exist; LMTP says "INBOX" */
@@ -203,6 +208,9 @@ struct mails_target {
 	 */
 	struct slice key;
 	struct slice note; /* kept with the key, at most MAILS_NOTE_MAX octets */
+	/* NULL, or what a message had in the mailbox that this one is made again
+	 * from (restore.h): its UID, if that is not yet given, and its date. */
+	const struct mails_was *was;
 	/* results: */
 	int rc;
 	uint32_t uidvalidity, uid;

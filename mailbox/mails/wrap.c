@@ -70,6 +70,15 @@ wrap_open(struct mails *m, const char *account, const struct seal_key *k,
     struct slice about, const struct wrap *w,
     unsigned char secret[static SEAL_SECRET_LEN])
 {
+	return wrap_open_by(m->has_server_key ? m->server_key : NULL, account,
+	    k, about, w, secret);
+}
+
+int
+wrap_open_by(const unsigned char *server_key, const char *account,
+    const struct seal_key *k, struct slice about, const struct wrap *w,
+    unsigned char secret[static SEAL_SECRET_LEN])
+{
 	struct buf c = BUF_INIT;
 	int rc = context(&c, account, about);
 
@@ -78,10 +87,9 @@ wrap_open(struct mails *m, const char *account, const struct seal_key *k,
 		    ? -ENOKEY
 		    : seal_open(k, w->octets, buf_slice(&c), secret);
 	else if (rc == 0 && w->kind == WRAP_SERVER)
-		rc = !m->has_server_key
+		rc = server_key == NULL
 		    ? -ENOKEY
-		    : seal_unwrap(
-			  m->server_key, w->octets, buf_slice(&c), secret);
+		    : seal_unwrap(server_key, w->octets, buf_slice(&c), secret);
 	else if (rc == 0 && w->kind == WRAP_CLEAR)
 		memcpy(secret, w->octets, SEAL_SECRET_LEN);
 	else if (rc == 0)

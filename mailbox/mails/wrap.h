@@ -42,5 +42,10 @@ int wrap_make(struct mails *m, const char *account, struct slice about,
 int wrap_open(struct mails *m, const char *account, const struct seal_key *k,
     struct slice about, const struct wrap *w,
     unsigned char secret[static SEAL_SECRET_LEN]);
+/* The same, of another store's mail: by its server's key (Mails' own, made of
+ * it), or NULL. */
+int wrap_open_by(const unsigned char *server_key, const char *account,
+    const struct seal_key *k, struct slice about, const struct wrap *w,
+    unsigned char secret[static SEAL_SECRET_LEN]);
 
 #endif
