@@ -18,9 +18,11 @@
 #include "common/mail/date.h"
 #include "mailbox/commands_door.h"
 #include "mailbox/commands_index.h"
+#include "mailbox/commands_ipfs.h"
 #include "mailbox/commands_kept.h"
 #include "mailbox/commands_seal.h"
 #include "mailbox/commands_store.h"
+#include "mailbox/ipfs/keeper.h"
 #include "mailbox/mails/mails.h"
 #include "mailbox/sealing_conf.h"
 
@@ -346,6 +348,8 @@ run_main(void *arg)
 			complain(r->argc > 0 ? r->argv[0] : "mail", rc);
 		r->status = 1;
 	}
+	if (r->mails != NULL)
+		ipfs_hint(r->mails, r->conf);
 	mails_close(&r->mails);
 	accounts_close(&r->accounts);
 	arena_reset(&r->arena);
@@ -422,11 +426,14 @@ const struct service_command mailbox_commands[] = {
 	{ "copy", DOOR_COPY_ARGS,
 	    "Bring in, and keep bringing in, mail of another IMAP server",
 	    run_copy },
-	{ "import", DOOR_IMPORT_ARGS,
+	{ "import", DOOR_IMPORT_ARGS "\n    or " IPFS_IMPORT_ARGS,
 	    "Bring in mail of a Maildir, mbox or tar", run_import },
-	{ "export", DOOR_EXPORT_ARGS,
+	{ "export", DOOR_EXPORT_ARGS "\n    or " IPFS_EXPORT_ARGS,
 	    "Write all mail of an account as Maildir, mbox or tar",
 	    run_export },
+	{ "ipfs", IPFS_STATUS_ARGS,
+	    "How far the IPFS node of mailbox.ipfs has all mail",
+	    run_ipfs_status },
 	{ "check", "[--json] [--rebuild [--recover-to ADDRESS]]",
 	    "Verify all mail; or make again what rows are lost", run_check },
 	{ "collect", "[--json]", "Remove what crashes left over", run_collect },

@@ -13,8 +13,10 @@
 
 #include "common/auth/seal.h"
 #include "common/base/log.h"
+#include "mailbox/commands_ipfs.h"
 #include "mailbox/door/give.h"
 #include "mailbox/door/source.h"
+#include "mailbox/ipfs/keeper.h"
 #include "mailbox/sealing_conf.h"
 
 /* --- arguments --- */
@@ -31,7 +33,10 @@ enum {
 	OPT_TOKEN,
 	OPT_CA,
 	OPT_INSECURE,
-	OPT_TIMEOUT
+	OPT_TIMEOUT,
+	OPT_IPFS,
+	OPT_NODE,
+	OPT_KEY
 };
 
 static const struct option all_options[] = {
@@ -47,6 +52,9 @@ static const struct option all_options[] = {
 	{ "ca", required_argument, NULL, OPT_CA },
 	{ "insecure", no_argument, NULL, OPT_INSECURE },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
+	{ "ipfs", no_argument, NULL, OPT_IPFS },
+	{ "node", required_argument, NULL, OPT_NODE },
+	{ "key", required_argument, NULL, OPT_KEY },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -101,6 +109,14 @@ set_option(struct door *d, int opt)
 	case OPT_INSECURE:
 		d->insecure = true;
 		return true;
+	case OPT_IPFS:
+		return d->ipfs;
+	case OPT_NODE:
+		d->node = optarg;
+		return true;
+	case OPT_KEY:
+		d->key_file = optarg;
+		return true;
 	case OPT_TIMEOUT:
 		return slice_u64(slice_str(optarg), 86400, &d->timeout_s) ==
 		    0 &&
@@ -120,7 +136,7 @@ is_own(const struct door *d, int opt)
 	while (o->name != NULL && o->val != opt)
 		o++;
 	snprintf(text, sizeof(text), "[--%s", o->name ? o->name : "?");
-	return strstr(d->args, text) != NULL;
+	return opt == OPT_IPFS || strstr(d->args, text) != NULL;
 }
 
 static int
@@ -134,10 +150,12 @@ parse(struct door *d, int argc, char **argv)
 	while ((opt = getopt_long(argc, argv, "", all_options, NULL)) != -1)
 		if (!is_own(d, opt) || !set_option(d, opt))
 			return usage(d);
-	if (argc - optind != 2)
+	if (d->operands_max == 0)
+		d->operands_min = d->operands_max = 2;
+	if (argc - optind < d->operands_min || argc - optind > d->operands_max)
 		return usage(d);
-	d->operands[0] = argv[optind];
-	d->operands[1] = argv[optind + 1];
+	for (int i = 0; optind + i < argc; i++)
+		d->operands[i] = argv[optind + i];
 	return 0;
 }
 
@@ -180,9 +198,8 @@ door_account(struct door *d, const char *address, bool with_mail)
 	return rc;
 }
 
-/* Where files without a name go. */
-static const char *
-spool_dir(const struct door *d)
+const char *
+door_spool_dir(const struct door *d)
 {
 	const char *dir = conf_file(d->conf, "mailbox.spool_dir");
 	const char *tmp = getenv("TMPDIR");
@@ -283,7 +300,7 @@ static int
 do_import(struct door *d)
 {
 	struct source s = { .path = d->operands[1],
-		.dir = spool_dir(d),
+		.dir = door_spool_dir(d),
 		.report = &d->report };
 	struct take_conf conf;
 	int rc = door_account(d, d->operands[0], false), format;
@@ -421,7 +438,8 @@ open_all(struct door *d)
 static void
 tell_end(struct door *d, int rc)
 {
-	if (rc != -EDQUOT && rc != -EINVAL && rc != -ENOENT && rc != -EEXIST)
+	if (rc != -EDQUOT && rc != -EINVAL && rc != -ENOENT && rc != -EEXIST &&
+	    rc != -EREMOTEIO)
 		door_warn(&d->report, "ended early: %s", strerror(-rc));
 }
 
@@ -440,6 +458,7 @@ run_main(void *arg)
 		if (door_report_end(&d->report, d->stdout_is_taken) != 0)
 			rc = -EIO;
 		d->status = rc != 0 || d->report.failed > 0;
+		ipfs_hint(d->mails, d->conf);
 	}
 	mails_close(&d->mails);
 	accounts_close(&d->accounts);
@@ -464,6 +483,8 @@ run_import(const struct conf *conf, int argc, char **argv)
 		.conf = conf, .args = DOOR_IMPORT_ARGS, .fn = do_import
 	};
 
+	if (ipfs_is_meant(argc, argv))
+		return run_ipfs_import(conf, argc, argv);
 	return door_run(&d, argc, argv);
 }
 
@@ -474,5 +495,7 @@ run_export(const struct conf *conf, int argc, char **argv)
 		.conf = conf, .args = DOOR_EXPORT_ARGS, .fn = do_export
 	};
 
+	if (ipfs_is_meant(argc, argv))
+		return run_ipfs_export(conf, argc, argv);
 	return door_run(&d, argc, argv);
 }

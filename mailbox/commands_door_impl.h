@@ -19,6 +19,9 @@ struct door {
 	const char *only[DOOR_NAMES_MAX + 1], *not [DOOR_NAMES_MAX + 1];
 	size_t n_only, n_not;
 	bool ignore_quota;
+	bool ipfs;                      /* takes --ipfs, which is said */
+	int operands_min, operands_max; /* 0: two */
+	const char *node, *key_file;
 	const char *password_file, *token_file, *ca;
 	bool insecure;
 	uint64_t timeout_s;
@@ -42,6 +45,8 @@ int door_account(struct door *d, const char *address, bool with_mail);
 /* A password: of the option's file, of standard input, or typed. 0, or an error,
  * said. Wipe it. */
 int door_secret(struct door *d, const char *prompt, char *out, size_t max);
+/* Where files without a name go. */
+const char *door_spool_dir(const struct door *d);
 /* What take is told of the options and the account. */
 struct take_conf door_take_conf(struct door *d);
 

@@ -11,6 +11,7 @@
 #include "common/net/clients.h"
 #include "mailbox/api/api.h"
 #include "mailbox/imap/imap.h"
+#include "mailbox/ipfs/keeper.h"
 #include "mailbox/lmtp/lmtp.h"
 #include "mailbox/mails/index.h"
 #include "mailbox/mails/kept.h"
@@ -21,6 +22,7 @@
 static struct accounts *accounts;
 static struct mails *mails;
 static struct clients *clients;
+static struct ipfs *ipfs;
 
 static int
 start_sessions(const struct conf *conf)
@@ -58,6 +60,8 @@ mailbox_start(const struct conf *conf)
 	if (rc == 0)
 		rc = mails_purge_start(mails);
 	if (rc == 0)
+		rc = ipfs_start(&ipfs, mails, conf);
+	if (rc == 0)
 		rc = start_sessions(conf);
 	if (rc != 0)
 		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
@@ -78,6 +82,7 @@ mailbox_reload(const struct conf *conf)
 void
 mailbox_stop(void)
 {
+	ipfs_stop(&ipfs);
 	mails_close(&mails);
 	sasl_server_stop(accounts);
 	accounts_close(&accounts);

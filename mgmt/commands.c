@@ -180,7 +180,7 @@ const struct command commands[] = {
 	{ "queue", "COMMAND ...", "Look after the queue: pneu-qm's commands",
 	    cmd_queue, true },
 	{ "mail",
-	    "accounts|add|backup|check|collect|copy|export|import|index|list|"
+	    "accounts|add|backup|check|collect|copy|export|import|index|ipfs|list|"
 	    "messages|remove|restore|show|stats|verify",
 	    "Look after the mail store: pneu-mailbox's commands",
 	    cmd_mail_store, true },

@@ -202,6 +202,10 @@ const struct conf_setting conf_settings[] = {
 	    "File of the server's key; made when first needed; default: "
 	    "sealing.key in mailbox.dir, which no backup takes along: keep a "
 	    "copy, nothing opens sealed mail without it" },
+	{ "mailbox.ipfs", CONF_STRING, "", 0, 0, NULL,
+	    "Address of an IPFS node's RPC API (127.0.0.1:5001, or "
+	    "unix:/path), where all mail is kept too, sealed "
+	    "(docs/ipfs.md); takes effect at the start" },
 	{ "mailbox.lmtp", CONF_LIST, "unix:mailbox.sock", 0, 0, NULL,
 	    "Where mail is delivered by LMTP" },
 	{ "mailbox.imap", CONF_LIST, "*:143", 0, 0, NULL,
