@@ -285,32 +285,12 @@ show(struct run *r)
 	return 0;
 }
 
-/* --- test --- */
-
-static int
-test(struct run *r)
-{
-	struct fetch f = { .g = &r->g, .probe = true };
-	enum fetch_end end = fetch_run(&f, r->operand);
-	int status = end == FETCH_OK ? 0 : 1;
-
-	if (r->json)
-		status |= print_json(json_pack("{s:b, s:s}", "ok",
-		    end == FETCH_OK, "error", buf_str(&f.why)));
-	else if (end == FETCH_OK)
-		printf("%s: signed in at %s\n", f.o.address, f.o.server.host);
-	else
-		complain(r, r->operand, buf_str(&f.why));
-	fetch_clear(&f);
-	return status;
-}
-
-/* --- fetch --- */
+/* --- fetch: by the daemon --- */
 
 #define FETCH_MS (24 * 3600 * INT64_C(1000))
 
 static int
-ask(struct run *r, struct smtp_reply *reply)
+ask(struct run *r, bool only_test, struct smtp_reply *reply)
 {
 	const struct smtp_client_conf client = { .lmtp = true,
 		.hostname = service_hostname(),
@@ -331,7 +311,8 @@ ask(struct run *r, struct smtp_reply *reply)
 			break;
 		}
 	if (rc == 0)
-		rc = smtp_client_fetch(c, slice_str(r->operand), reply);
+		rc = smtp_client_fetch(
+		    c, slice_str(r->operand), only_test, reply);
 	if (rc == 0) /* the text is the client's */
 		reply->text = arena_dup(&r->a, reply->text);
 	smtp_client_free(&c);
@@ -339,10 +320,10 @@ ask(struct run *r, struct smtp_reply *reply)
 }
 
 static int
-fetch(struct run *r)
+ask_daemon(struct run *r, bool only_test)
 {
 	struct smtp_reply reply = { 0 };
-	int rc = ask(r, &reply);
+	int rc = ask(r, only_test, &reply);
 	bool ok;
 
 	if (rc != 0) {
@@ -350,6 +331,10 @@ fetch(struct run *r)
 		return EX_UNAVAILABLE;
 	}
 	ok = smtp_reply_is_positive(&reply);
+	if (r->json && only_test)
+		return print_json(json_pack("{s:b, s:s}", "ok", ok, "error",
+			   ok ? "" : log_q(reply.text))) |
+		    !ok;
 	if (r->json)
 		return print_json(json_pack(
 			   "{s:b, s:s}", "ok", ok, "text", log_q(reply.text))) |
@@ -359,6 +344,45 @@ fetch(struct run *r)
 	else
 		complain(r, r->operand, log_q(reply.text));
 	return ok ? 0 : 1;
+}
+
+static int
+fetch(struct run *r)
+{
+	return ask_daemon(r, false);
+}
+
+/* --- test --- */
+
+static int
+test_here(struct run *r)
+{
+	struct fetch f = { .g = &r->g, .probe = true };
+	enum fetch_end end = fetch_run(&f, r->operand);
+	int status = end == FETCH_OK ? 0 : 1;
+
+	if (r->json)
+		status |= print_json(json_pack("{s:b, s:s}", "ok",
+		    end == FETCH_OK, "error", buf_str(&f.why)));
+	else if (end == FETCH_OK)
+		printf("%s: signed in at %s\n", f.o.address, f.o.server.host);
+	else
+		complain(r, r->operand, buf_str(&f.why));
+	fetch_clear(&f);
+	return status;
+}
+
+static int
+test(struct run *r)
+{
+	struct outside o;
+	int rc = outside_get(r->g.accounts, &r->a, slice_str(r->operand), &o);
+
+	/* A refresh token may be good for one use, and then only who keeps the
+	 * next one may use it. */
+	if (rc == 0 && o.sign_in == OUTSIDE_OAUTH)
+		return ask_daemon(r, true);
+	return test_here(r);
 }
 
 /* --- running one --- */

@@ -45,18 +45,47 @@ fetch_now(
 	return rc == -ENOENT || rc == -EPERM ? 0 : rc;
 }
 
+/* Where it signs in by OAuth nobody but us may try: a refresh token may be good
+ * for one use. */
+static int
+test_now(struct smtp_session *s, struct slice address, struct smtp_reply *reply)
+{
+	const char *name = arena_strdup(smtp_session_arena(s), address);
+	struct fetch f = { .g = &gateway.g, .probe = true };
+	enum fetch_end end;
+
+	if (name == NULL)
+		return -ENOMEM;
+	end = fetch_run(&f, name);
+	*reply = end == FETCH_OK
+	    ? smtp_reply_f(smtp_session_arena(s), 250, "2.0.0",
+		  "signed in at %s", f.o.server.host)
+	    : smtp_reply_f(smtp_session_arena(s), end == FETCH_GONE ? 550 : 451,
+		  end == FETCH_LOGIN ? "4.7.0" : "4.4.0", "%s",
+		  log_q(buf_slice(&f.why)));
+	fetch_clear(&f);
+	return 0;
+}
+
 static int
 on_command(struct smtp_session *s, struct slice verb, struct slice args,
     struct smtp_reply *reply)
 {
+	bool only_test = false;
+
 	if (!slice_eq_str_nocase(verb, "XFETCH") ||
 	    !net_addr_is_unix(conn_peer(smtp_session_conn(s))))
 		return -ENOSYS;
+	if (slice_ends_nocase(args, "> TEST")) {
+		args = slice_head(args, args.n - 5);
+		only_test = true;
+	}
 	if (args.n < 3 || args.p[0] != '<' || args.p[args.n - 1] != '>') {
 		*reply = SMTP_REPLY(501, "5.5.4", "XFETCH <address>, please");
 		return 0;
 	}
-	return fetch_now(s, slice_from(slice_head(args, args.n - 1), 1), reply);
+	return (only_test ? test_now : fetch_now)(
+	    s, slice_from(slice_head(args, args.n - 1), 1), reply);
 }
 
 static const struct smtp_handler handler = {
@@ -94,7 +123,7 @@ gateway_open(
 	    (rc = tls_client_new(&g->tls, conf, TLS_VERIFY_NAMES, err)) != 0 ||
 	    (rc = dns_new(&g->dns, conf, err)) != 0 ||
 	    (rc = http_client_new(&g->http, conf, err)) != 0 ||
-	    (rc = tokens_new(&g->tokens, g)) != 0 ||
+	    (!readonly && (rc = tokens_new(&g->tokens, g)) != 0) ||
 	    (rc = smtp_pool_new(&g->mailbox, conf_str(conf, "gateway.mailbox"),
 		 conf_file(conf, "run_dir"), &client, MAILBOX_CONNECTIONS)) !=
 		0)

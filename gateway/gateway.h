@@ -7,6 +7,7 @@
  *   XFETCH <address>   look at that outside account now, and say how it went:
  *                      250 and how many messages came, 450 (it is paused), 451
  *                      (why it did not work), 550 (there is no such account)
+ *   XFETCH <address> TEST   only sign in there
  */
 #ifndef PNEU_GATEWAY_GATEWAY_H
 #define PNEU_GATEWAY_GATEWAY_H

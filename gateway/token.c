@@ -127,8 +127,7 @@ print_of(const struct outside *o, unsigned char out[static STATE_ID])
 
 /* --- a refresh --- */
 
-static int
-fail(struct entry *e, int rc, const char *fmt, ...)
+static int fail(struct entry *e, int rc, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 static int
 fail(struct entry *e, int rc, const char *fmt, ...)
@@ -185,8 +184,8 @@ keep(struct entry *e)
 	if (e->rotated.n == 0)
 		return 0;
 	state_id(e->o.sealed, base);
-	rc = outside_token_seal(g->accounts, &e->a, &e->o,
-	    buf_slice(&e->rotated), &sealed, &err);
+	rc = outside_token_seal(
+	    g->accounts, &e->a, &e->o, buf_slice(&e->rotated), &sealed, &err);
 	if (rc == 0)
 		rc = state_token_put(g->state, e->address, base, sealed);
 	buf_clear(&err);
@@ -282,8 +281,8 @@ static int
 read_record(struct entry *e)
 {
 	unsigned char print[STATE_ID];
-	int rc = outside_get(e->tokens->g->accounts, &e->a,
-	    slice_str(e->address), &e->o);
+	int rc = outside_get(
+	    e->tokens->g->accounts, &e->a, slice_str(e->address), &e->o);
 
 	if (rc != 0)
 		return fail(e, -EAGAIN, "accounts: %s", strerror(-rc));
@@ -312,8 +311,8 @@ refresh_main(void *arg)
 	if (e->rc == -EACCES)
 		e->until_ms = clock_mono_ms() + REFUSED_MS;
 	if (e->rc != 0)
-		log_warning("no token", "reason=\"%s\"",
-		    log_q(buf_slice(&e->why)));
+		log_warning(
+		    "no token", "reason=\"%s\"", log_q(buf_slice(&e->why)));
 	arena_reset(&e->a);
 	e->running = false;
 	co_event_set(&e->done);
@@ -349,8 +348,7 @@ is_known(const struct entry *e, const unsigned char *print, const char *refused)
 	if (e->rc == -EACCES)
 		return true;
 	return e->rc == 0 &&
-	    (refused == NULL ||
-		!slice_eq_str(buf_slice(&e->access), refused));
+	    (refused == NULL || !slice_eq_str(buf_slice(&e->access), refused));
 }
 
 /* With the lock; one refresh, unless it is known already. */
@@ -379,10 +377,14 @@ int
 token_get(struct tokens *t, const struct outside *o, const char *refused,
     struct buf *out, struct buf *why)
 {
-	struct entry *e = entry_get(t, o->address);
+	struct entry *e;
 	int rc;
 
-	if (e == NULL)
+	if (t == NULL) {
+		buf_put_str(why, "only the running gateway asks for tokens");
+		return -EAGAIN;
+	}
+	if ((e = entry_get(t, o->address)) == NULL)
 		return -EAGAIN;
 	e->users++;
 	if ((rc = co_mutex_lock(&e->asking, -1)) == 0) {

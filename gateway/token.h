@@ -25,6 +25,7 @@ int tokens_new(struct tokens **out, struct gateway *g);
 void tokens_free(struct tokens **t);
 
 /*
+ * (`t` NULL, in a command: -EAGAIN, since only the daemon asks.)
  * The access token of `o`, appended to `out` (wipe it), NUL not included.
  * `refused`: the one that the server has just not taken, or NULL: where it is the
  * one that is kept, another is fetched. Waits, at most some 25 s.

@@ -478,15 +478,15 @@ is_word(struct slice s)
 }
 
 int
-smtp_client_fetch(struct smtp_client *c, struct slice address,
+smtp_client_fetch(struct smtp_client *c, struct slice address, bool test,
     struct smtp_reply *reply)
 {
 	if (c->out_of_step)
 		return -ECONNRESET;
 	if (!is_word(address))
 		return -EINVAL;
-	return client_ask(
-	    c, reply, "XFETCH <%.*s>", (int)address.n, address.p);
+	return client_ask(c, reply, "XFETCH <%.*s>%s", (int)address.n,
+	    address.p, test ? " TEST" : "");
 }
 
 int

@@ -184,8 +184,9 @@ int smtp_client_flush(struct smtp_client *c, struct slice node,
 int smtp_client_who(struct smtp_client *c, struct slice account,
     struct slice message_id, struct smtp_reply *reply);
 
-/* XFETCH of our gateway: look at an outside account now; waits for its end. */
-int smtp_client_fetch(struct smtp_client *c, struct slice address,
+/* XFETCH of our gateway: look at an outside account now, or (`test`) only sign in
+ * there; waits for its end. */
+int smtp_client_fetch(struct smtp_client *c, struct slice address, bool test,
     struct smtp_reply *reply);
 
 /*

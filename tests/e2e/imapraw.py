@@ -208,7 +208,10 @@ class Dovecot:
 
     NAMES = ("IMAP", "IMAPS", "POP3", "POP3S", "LMTP")
 
-    def __init__(self):
+    def __init__(self, extra=None):
+        """`extra`: lines for the end of its configuration, where "@DIR@" is its
+        folder, and files beside that by name."""
+        self.extra = extra
         for attempt in range(5):  # somebody may take a free port before it
             try:
                 self.start()
@@ -224,6 +227,10 @@ class Dovecot:
         self.port = dict(zip((n.lower() for n in self.NAMES), ports))
         self.env = dict(os.environ, USERS="4", MAIL_FORMAT="mdbox", **{
             n + "_PORT": str(p) for n, p in zip(self.NAMES, ports)})
+        for name, text in (self.extra or {}).items():
+            with open(os.path.join(self.dir, name), "w") as f:
+                f.write(text.replace("@DIR@", self.dir))
+            self.env["DOVECOT_EXTRA"] = os.path.join(self.dir, "extra.conf")
         # Stops it when this process ends, however that happens.
         self.keeper = subprocess.Popen(
             ["sh", "-c", 'cat >/dev/null; "$0" stop "$1"; rm -rf "$1"',

@@ -255,6 +255,12 @@ class OAuthServer:
                      "username": known[0], "client_id": known[2],
                      "scope": self.scope, "token_type": "Bearer"}
 
+    def introspect_for_dovecot(self, headers, form):
+        status, answer = self.introspect(headers, {
+            "token": form["token"], "token_type_hint": "access_token"})
+        # It takes an answer without a name for no answer.
+        return status, {"email": self.user, **answer}
+
     # --- HTTP ---
 
     def handler(owner):
@@ -265,7 +271,8 @@ class OAuthServer:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 paths = {"/token": owner.token, "/device": owner.device,
-                         "/introspect": owner.introspect}
+                         "/introspect": owner.introspect,
+                         "/dovecot": owner.introspect_for_dovecot}
                 try:
                     if self.path not in paths or \
                             self.headers["Content-Type"] != FORM:

@@ -2,14 +2,18 @@
 """Outside accounts that sign in by OAuth: tokens from refresh tokens, and what
 goes wrong with them; at another pneu, which asks the same server about them."""
 import concurrent.futures
+import contextlib
+import imaplib
 import json
+import tempfile
 import threading
 import time
 import unittest
 
 import test_gateway_imap
+from imapraw import Dovecot, dovecot_is_here
 from oauthserver import OAuthServer
-from pneu import System, certificate, until
+from pneu import PATIENCE, System, certificate, until
 from test_gateway_imap import system
 
 USER = "alice@old.test"
@@ -29,6 +33,13 @@ class Case(test_gateway_imap.Case):
         self.addCleanup(s.pneu, "outside", "remove", address, check=False)
         if token is not False:
             self.give(s, address, token or server.new_refresh(user))
+
+    def wait_login(self, s, address, text):
+        """Until the user is told to act, and why."""
+        def told():
+            got = self.show(s, address)
+            return got["state"] == "login" and text in got["error"] and got
+        return until(told, "%s: %s" % (address, text))["error"]
 
     def give(self, s, address, token):
         s.pneu("outside", "login", "--token", address, input=token + "\n")
@@ -100,8 +111,7 @@ class AtPneu(Case):
                 self.server.bad = 100
                 self.add_oauth(self.s, self.server, self.old.port[protocol],
                                address, protocol=protocol)
-                got = self.wait(self.s, address, "login")
-                self.assertIn("refuses to sign us in", got["error"])
+                self.wait_login(self.s, address, "refuses to sign us in")
                 self.assertGreaterEqual(self.refreshes(), 2)
                 self.s.pneu("outside", "remove", address)
 
@@ -113,6 +123,9 @@ class AtPneu(Case):
         self.wait(self.s, "rotate@out.test", messages=n)
         for i in range(3):
             time.sleep(1)  # tokens expire
+            test = json.loads(self.s.pneu("outside", "test", "--json",
+                                          "rotate@out.test"))
+            self.assertTrue(test["ok"], test)
             self.assertEqual(self.fetch(self.s, "rotate@out.test"), 0)
             self.assertGreater(self.refreshes(), i + 1)
             if i == 1:
@@ -125,10 +138,9 @@ class AtPneu(Case):
 
     def test_login_is_over(self):
         self.account("over@out.test", token="r-never-given")
-        got = self.wait(self.s, "over@out.test", "login")
-        self.assertIn("must log in again: pneu outside login over@out.test",
-                      got["error"])
-        self.assertIn("invalid_grant", got["error"])
+        self.assertIn("invalid_grant", self.wait_login(
+            self.s, "over@out.test",
+            "must log in again: pneu outside login over@out.test"))
         self.assertIn("must log in again", self.s.pneu("outside", "list"))
         asked = self.refreshes()
         for _ in range(3):
@@ -140,8 +152,8 @@ class AtPneu(Case):
 
     def test_nobody_has_logged_in(self):
         self.account("never@out.test", token=False)
-        got = self.wait(self.s, "never@out.test", "login")
-        self.assertIn("pneu outside login never@out.test", got["error"])
+        self.wait_login(self.s, "never@out.test",
+                        "pneu outside login never@out.test")
         self.assertEqual(self.refreshes(), 0)
         # A password is never sent where tokens are asked for, nor the other way
         # round.
@@ -173,10 +185,9 @@ class AtPneu(Case):
                 self.server.fail = [(400, {
                     "error": error, "error_description": "a\x1b[1m"})] * 1000
                 self.account(error + "@out.test")
-                got = self.wait(self.s, error + "@out.test", "login")
-                self.assertIn("does not take our client (%s" % error,
-                              got["error"])
-                self.assertNotIn("\x1b", got["error"])
+                self.assertNotIn("\x1b", self.wait_login(
+                    self.s, error + "@out.test",
+                    "does not take our client (%s" % error))
                 self.s.pneu("outside", "remove", error + "@out.test")
 
     def test_killed_before_the_new_token_is_kept(self):
@@ -197,8 +208,8 @@ class AtPneu(Case):
                     hold.set()
                     self.s.start("gateway")
                     # The answer is lost; that is known, and can be mended.
-                    got = self.wait(self.s, "killed@out.test", "login")
-                    self.assertIn("must log in again", got["error"])
+                    self.wait_login(self.s, "killed@out.test",
+                                    "must log in again")
                     self.give(self.s, "killed@out.test",
                               self.server.new_refresh(USER))
                     self.wait(self.s, "killed@out.test", messages=n)
@@ -255,6 +266,83 @@ class AtPneu(Case):
         for word in words:
             for text in texts:
                 assert word not in text, word
+
+
+DOVECOT = {"extra.conf": """
+auth_mechanisms = %s
+auth_cache_size = 0
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = @DIR@/oauth2.conf
+}
+""", "oauth2.conf": """
+introspection_mode = post
+introspection_url = %s/dovecot
+tls_ca_cert_file = @DIR@/ca.pem
+client_id = dovecot
+client_secret = dovecot
+username_attribute = email
+active_attribute = active
+active_value = true
+"""}
+
+
+@unittest.skipUnless(dovecot_is_here(), "needs Debian's Dovecot, and root")
+class AtDovecot(Case):
+    """Another's server, which asks the same authorization server."""
+
+    def test_mechanisms(self):
+        user = "user1@example.org"
+        with OAuthServer() as server:
+            server.user = user
+            for mechanism in ("oauthbearer", "xoauth2"):
+                with self.subTest(mechanism):
+                    self.check(server, user, mechanism)
+            self.assertEqual(server.faults, [])
+
+    def check(self, server, user, mechanism):
+        extra = {"extra.conf": DOVECOT["extra.conf"] % ("plain " + mechanism),
+                 "oauth2.conf": DOVECOT["oauth2.conf"] % server.base}
+        with open(certificate()[0]) as f:
+            extra["ca.pem"] = f.read()
+        peer = Dovecot(extra)
+        self.addCleanup(peer.close)
+        # It trusts what we do, and it is trusted too.
+        with tempfile.NamedTemporaryFile("w") as ca, \
+                contextlib.ExitStack() as stack:
+            for path in (certificate()[0], peer.dir + "/cert.pem"):
+                with open(path) as f:
+                    ca.write(f.read())
+            ca.flush()
+            s = stack.enter_context(system(ca=ca.name))
+            c = imaplib.IMAP4("127.0.0.1", peer.port["imap"],
+                              timeout=PATIENCE)
+            c.login(user, "pass1")
+            self.assertIn("AUTH=" + mechanism.upper(), c.capabilities)
+            for i in range(3):
+                c.append("INBOX", "", None, b"Subject: %d\r\n\r\n" % i)
+            for protocol in ("imap", "pop3"):
+                address = protocol + "@out.test"
+                server.reset()
+                server.bad = 1  # and so the challenge that says why not
+                self.add_oauth(s, server, peer.port[protocol], address,
+                               "--into", protocol, protocol=protocol,
+                               user=user)
+                self.wait(s, address, messages=3)
+                self.assertEqual(server.count("refresh_token"), 2)
+                address = "no-" + address
+                server.bad = 1000
+                self.add_oauth(s, server, peer.port[protocol], address,
+                               protocol=protocol, user=user)
+                self.wait_login(s, address, "refuses to sign us in")
+                s.pneu("outside", "remove", address)
+            c.logout()
 
 
 if __name__ == "__main__":
