@@ -71,6 +71,7 @@ $(B)/obj/%.o: %.c Makefile
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 $(B)/obj/mailbox/api/api_openapi.o: mailbox/api/openapi.json
+$(B)/obj/mgmt/api/manage_openapi.o: mgmt/api/openapi.json
 $(B)/obj/mgmt/web.o: $(wildcard mgmt/web/*)
 $(B)/obj/mailbox/mails/pack.o: $(wildcard mailbox/mails/dictionary.*)
 

@@ -46,14 +46,14 @@ limit_of(const char *text, enum sent_limit limit, struct account_args *in)
 	return true;
 }
 
-static const char *const encryptions[] = { "default", "none", "server",
-	"account" };
+const char *const account_encryptions[ACCOUNT_ENCRYPTIONS] = { "default", "none",
+	"server", "account" };
 
 static bool
 encryption_of(const char *text, int *out)
 {
 	for (int i = 0; i < 4; i++) {
-		if (strcmp(text, encryptions[i]) == 0) {
+		if (strcmp(text, account_encryptions[i]) == 0) {
 			*out = i;
 			return true;
 		}
@@ -339,7 +339,7 @@ limits_json(const struct accounts_account *v)
 	return j;
 }
 
-static json_t *
+json_t *
 account_json(const struct accounts_account *v)
 {
 	return json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o, "
@@ -351,7 +351,7 @@ account_json(const struct accounts_account *v)
 	    json_texts(v->send_as, v->n_send_as), "push",
 	    json_texts(v->push, v->n_push), "push_only", v->push_only, "limits",
 	    limits_json(v), "created", json_time(v->created_s), "encryption",
-	    encryptions[v->encryption], "has_key", v->has_key,
+	    account_encryptions[v->encryption], "has_key", v->has_key,
 	    "has_recovery_key", v->has_recovery);
 }
 
@@ -471,7 +471,7 @@ show_sealed(struct directory *d, const struct accounts_account *v,
 		show_line("encryption",
 		    s.how == ACCOUNTS_ENCRYPTION_ACCOUNT && !s.has_key
 			? "account, once it has a key pair"
-			: encryptions[s.how]);
+			: account_encryptions[s.how]);
 	if (!v->has_key)
 		return;
 	for (size_t i = 0; i < n; i++) {

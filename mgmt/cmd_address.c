@@ -158,7 +158,7 @@ cmd_address_set(const struct conf *conf, int argc, char **argv)
 
 /* --- list and show --- */
 
-static json_t *
+json_t *
 address_json(const struct accounts_address *v)
 {
 	return json_pack("{s:s, s:b, s:o}", "address", v->address, "blocked",

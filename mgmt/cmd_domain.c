@@ -136,7 +136,7 @@ cmd_domain_set(const struct conf *conf, int argc, char **argv)
 
 /* --- list and show --- */
 
-static json_t *
+json_t *
 domain_json(const struct accounts_domain *v, size_t accounts, size_t addresses)
 {
 	return json_pack("{s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:o}", "name",

@@ -36,6 +36,15 @@ static const struct {
 
 /* --- the command line --- */
 
+unsigned
+password_scope(struct slice word)
+{
+	for (size_t i = 0; i < N_SCOPES; i++)
+		if (slice_eq_str(word, scopes[i].name))
+			return scopes[i].scope;
+	return 0;
+}
+
 /* "imap,submission" or "all". */
 static bool
 scopes_parse(const char *text, unsigned *out)
@@ -47,17 +56,15 @@ scopes_parse(const char *text, unsigned *out)
 		return true;
 	do {
 		struct slice word = slice_trim(slice_split(&rest, ','));
-		size_t i = 0;
+		unsigned scope = password_scope(word);
 
-		while (i < N_SCOPES && !slice_eq_str(word, scopes[i].name))
-			i++;
-		if (i == N_SCOPES) {
+		if (scope == 0) {
 			complain("%.*s: not a scope; these are imap, pop3, "
 				 "submission, api and all",
 			    (int)word.n, word.p);
 			return false;
 		}
-		*out |= scopes[i].scope;
+		*out |= scope;
 	} while (rest.n > 0);
 	return true;
 }
@@ -168,8 +175,8 @@ cmd_password_set(const struct conf *conf, int argc, char **argv)
 
 /* --- list --- */
 
-static json_t *
-scopes_json(unsigned v)
+json_t *
+password_scopes_json(unsigned v)
 {
 	json_t *j = json_array();
 
@@ -217,7 +224,7 @@ list(struct directory *d, void *arg)
 		for (size_t i = 0; i < n; i++)
 			json_array_append_new(j,
 			    json_pack("{s:s, s:o, s:o, s:o, s:b}", "name",
-				v[i].name, "scopes", scopes_json(v[i].scopes),
+				v[i].name, "scopes", password_scopes_json(v[i].scopes),
 				"created", json_time(v[i].created_s), "used",
 				json_time(v[i].used_s), "opens_sealed",
 				v[i].opens));

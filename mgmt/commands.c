@@ -2,6 +2,8 @@
 /* The table of commands. */
 #include "mgmt/commands.h"
 
+#include "mgmt/api/manage.h"
+
 const struct command commands[] = {
 	{ "domain add",
 	    "[--catch-all ADDRESS]... [--quota SIZE] [--quota-messages N] "
@@ -188,7 +190,12 @@ const struct command commands[] = {
 	    "[--set NAME=VALUE]... [--ready-fd N] [--ready-timeout SECONDS]",
 	    "Start all programs and keep them running", cmd_run, true },
 	{ "http", "[--set NAME=VALUE]... [--listen http=ADDRESS]...",
-	    "Serve the status page; run does so", cmd_http, true },
+	    "Serve the web page, and pass the API on; run does so", cmd_http,
+	    true },
+	{ "manage", "[--set NAME=VALUE]... [--listen http=ADDRESS]...",
+	    "Serve the API of accounts and the system to pneu http; run does "
+	    "so",
+	    cmd_manage, true },
 	{ "config check", "", "Check the configuration file", cmd_config_check,
 	    false },
 	{ "config show", "[--json]",

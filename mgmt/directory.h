@@ -89,6 +89,20 @@ json_t *json_texts(const char *const *v, size_t n);
 /* A time in RFC 3339, or null. */
 json_t *json_time(int64_t s);
 
+/* --- records, as JSON: of the commands and of the API --- */
+
+#define ACCOUNT_ENCRYPTIONS 4
+/* By enum accounts_encryption: "default", "none", "server", "account". */
+extern const char *const account_encryptions[ACCOUNT_ENCRYPTIONS];
+json_t *account_json(const struct accounts_account *v);
+json_t *domain_json(
+    const struct accounts_domain *v, size_t accounts, size_t addresses);
+json_t *address_json(const struct accounts_address *v);
+/* Of a password; 0 is all of them. */
+json_t *password_scopes_json(unsigned v);
+/* "imap" ...; 0: no such scope. */
+unsigned password_scope(struct slice word);
+
 /* --- options that many have --- */
 
 /* Is `argv` only an optional --json and `min` to `max` words (then in

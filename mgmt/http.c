@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `pneu http`: the one address that people and programs use. The web page,
- * the status page, /health and /version are its own; the API of mail is handed
- * on to pneu-mailbox. It is a service as the daemons are, so that it has their
- * limits, their sandbox and their ways to start.
+ * `pneu http`: the one address that people and programs use. The web page, the
+ * status page, /health and /version are its own; the API is handed on, of mail
+ * to pneu-mailbox, all else to pneu manage. It is a service as the daemons are,
+ * so that it has their limits, their sandbox and their ways to start.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 #include "common/base/log.h"
 #include "common/net/http_server.h"
 #include "common/net/service.h"
+#include "mgmt/api/manage.h"
 #include "mgmt/commands.h"
 #include "mgmt/health.h"
 #include "mgmt/http_page.h"
 #include "mgmt/http_pass.h"
+#include "mgmt/service.h"
 #include "mgmt/web.h"
 
+#define API_ROOT "/api/v1"
 #define LINE_MAX ((size_t)4096)
 #define IDLE_MS (10 * 1000)
 
@@ -119,15 +121,18 @@ own(struct http_exchange *x)
 	reply_status(x, 404);
 }
 
-/* --- what pneu-mailbox has --- */
+/* --- what others have --- */
 
 static void
-pass_to_mailbox(struct http_exchange *x)
+pass(struct http_exchange *x)
 {
 	const struct conf *conf = service_conf();
+	struct slice path = slice_from(x->head.path, strlen(API_ROOT));
+	const char *setting =
+	    manage_has_path(path) ? "manage.http" : "mailbox.http";
 	struct net_addr to;
 	size_t n;
-	const char *const *at = conf_list(conf, "mailbox.http", &n);
+	const char *const *at = conf_list(conf, setting, &n);
 
 	if (n == 0 ||
 	    net_addr_parse(&to, at[0], conf_file(conf, "run_dir")) != 0)
@@ -139,8 +144,8 @@ pass_to_mailbox(struct http_exchange *x)
 static void
 handle(struct http_exchange *x)
 {
-	if (slice_starts(x->head.path, "/api/v1/"))
-		pass_to_mailbox(x);
+	if (slice_starts(x->head.path, API_ROOT "/"))
+		pass(x);
 	else
 		own(x);
 	log_info("http", "path=%s status=%d", log_q(x->head.path), x->status);
@@ -195,29 +200,9 @@ static const struct service service = {
 	.without_trace = true,
 };
 
-/* One process will do; what `pneu -c` says and the options are handed on. */
 int
 cmd_http(const struct conf *conf, int argc, char **argv)
 {
-	static char config[] = "-c", workers[] = "--workers=1";
-	char **args = calloc((size_t)argc + 4, sizeof(*args));
-	const char *given = command_conf_path();
-	char *path = given != NULL ? strdup(given) : NULL;
-	int n = 0, status = EX_OSERR;
-
 	(void)conf;
-	if (args != NULL && (given == NULL || path != NULL)) {
-		args[n++] = argv[0];
-		args[n++] = workers;
-		if (path != NULL) {
-			args[n++] = config;
-			args[n++] = path;
-		}
-		for (int i = 1; i < argc; i++)
-			args[n++] = argv[i];
-		status = service_main(&service, n, args);
-	}
-	free(path);
-	free(args);
-	return status;
+	return command_service(&service, argc, argv);
 }

@@ -10,7 +10,7 @@
 #define CONNECT_MS 5000
 #define TICK_MS 2000
 #define WAIT_MS ((int64_t)5 * 60 * 1000) /* a long search says nothing */
-#define BODY_MAX ((uint64_t)256 << 20)	 /* the other has its own limit */
+#define BODY_MAX ((uint64_t)256 << 20)   /* the other has its own limit */
 
 /* What speaks of this connection (RFC 9110 7.6.1), and what only we may say. */
 static bool
@@ -78,8 +78,7 @@ pass_body(struct http_exchange *x, struct conn *to)
 	int rc;
 
 	while ((rc = http_body_read(x, BODY_MAX, &piece)) == 0) {
-		if (x->head.chunked &&
-		    conn_printf(to, "%zx\r\n", piece.n) != 0)
+		if (x->head.chunked && conn_printf(to, "%zx\r\n", piece.n) != 0)
 			return 1;
 		if (conn_write(to, piece) != 0 ||
 		    (x->head.chunked && conn_puts(to, "\r\n") != 0))
@@ -117,6 +116,18 @@ wait_reply(struct conn *from)
 	return rc == 1;
 }
 
+/* Of "HTTP/1.1 200 OK", for the log; 0 where that is not all there yet. */
+static int
+status_of(struct slice head)
+{
+	uint64_t status;
+
+	return slice_starts(head, "HTTP/1.") && head.n >= 12 &&
+		slice_u64(slice(head.p + 9, 3), 599, &status) == 0
+	    ? (int)status
+	    : 0;
+}
+
 /* Returns how many octets came. */
 static uint64_t
 pass_reply(struct http_exchange *x, struct conn *from)
@@ -125,9 +136,10 @@ pass_reply(struct http_exchange *x, struct conn *from)
 	uint64_t total = 0;
 
 	conn_set_deadline(x->c, -1);
-	while (x->rc == 0 && wait_reply(from) &&
-	    conn_peek(from, &piece) == 0) {
+	while (x->rc == 0 && wait_reply(from) && conn_peek(from, &piece) == 0) {
 		x->begun = x->close = true;
+		if (total == 0)
+			x->status = status_of(piece);
 		x->rc = conn_write(x->c, piece);
 		total += piece.n;
 		conn_consume(from, piece.n);
@@ -151,7 +163,11 @@ http_pass(struct http_exchange *x, const struct net_addr *to)
 		if (rc >= 0)
 			got = pass_reply(x, c);
 	} else {
-		log_warning("mailbox not reached", "error=%s", strerror(-rc));
+		char at[128];
+
+		net_addr_text(to, at);
+		log_warning(
+		    "not reached", "at=%s error=\"%s\"", at, strerror(-rc));
 	}
 	conn_free(&c);
 	if (got > 0 || x->rc != 0)

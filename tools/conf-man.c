@@ -38,7 +38,8 @@ static const struct {
 	{ "msa", "pneu-msa", "Submission by the users' mail programs." },
 	{ "qm", "pneu-qm", "The queue, and delivery to other servers." },
 	{ "gateway", "pneu-gateway", "Mail fetched from accounts elsewhere." },
-	{ "mgmt", "pneu", "The command of the admin." },
+	{ "manage", "pneu", "The API of accounts and the system." },
+	{ "mgmt", "pneu", "The web page." },
 };
 
 static const char *const type_names[] = {

@@ -4,6 +4,7 @@
 
 #include "common/auth/accounts_change.h"
 #include "common/auth/notice.h"
+#include "common/auth/outside.h"
 #include "common/base/clock.h"
 
 /* --- domains --- */
@@ -260,7 +261,10 @@ accounts_account_remove(
 	struct name_change ch = { .r = { .kind = KIND_ACCOUNT } };
 	int rc = check_address(&arena, address, &ch.name, err);
 
-	/* Who has the address next is not watched by who had it before. */
+	/* Who has the address next gets neither mail of who had it before, nor
+	 * is he watched by him. */
+	if (rc == 0)
+		rc = outside_remove_all(a, ch.name.address, err);
 	if (rc == 0)
 		rc = notice_remove_all(a, ch.name.address, err);
 	if (rc == 0)

@@ -651,3 +651,22 @@ outside_remove(struct accounts *a, struct slice address, struct buf *err)
 {
 	return accounts_change(a, SLICE_EMPTY, remove_fill, &address, err);
 }
+
+int
+outside_remove_all(struct accounts *a, struct slice account, struct buf *err)
+{
+	struct arena arena = ARENA_INIT_MAX((size_t)64 << 20);
+	struct outside *v = NULL;
+	size_t n = 0;
+	int rc = outside_list(a, &arena, account, &v, &n);
+
+	if (rc == -ENOENT || rc == -EAGAIN) /* no such account; no database */
+		rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		rc = outside_remove(a, slice_str(v[i].address), err);
+		if (rc == -ENOENT)
+			rc = 0;
+	}
+	arena_reset(&arena);
+	return rc;
+}

@@ -83,6 +83,9 @@ int outside_generation(struct accounts *a, uint64_t *out);
 int outside_put(struct accounts *a, const struct outside *o, bool add,
     struct slice secret, struct buf *err);
 int outside_remove(struct accounts *a, struct slice address, struct buf *err);
+/* Those of an account that goes. */
+int
+outside_remove_all(struct accounts *a, struct slice account, struct buf *err);
 
 /* Does mail of the account from this address, in a path's parts, go out through
  * an outside account of its own? 1, 0 or an error. */

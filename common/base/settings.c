@@ -463,6 +463,9 @@ const struct conf_setting conf_settings[] = {
 	    "Whom such a service may write to (mailto: or https:); default: "
 	    "mailto:postmaster@HOSTNAME" },
 
+	{ "manage.http", CONF_LIST, "unix:manage.sock", 0, 0, NULL,
+	    "Where pneu manage serves the HTTP API of accounts, outside "
+	    "accounts and the system; pneu http passes it on from here" },
 	{ "mgmt.http", CONF_LIST, "127.0.0.1:80", 0, 0, NULL,
 	    "Where the HTTP API and the web page are served" },
 	{ "mgmt.https", CONF_LIST, "", 0, 0, NULL,

@@ -10,50 +10,16 @@
 #include "mailbox/api/api_impl.h"
 #include "mailbox/api/api_inbucket.h"
 
-#define DEPTH_MAX 20 /* of JSON */
 #define MEMORY ((size_t)16 << 20) /* of one request */
 
 static struct api_env service_env;
 
 /* --- who asks --- */
 
-/*
- * Who passes requests on to us over a Unix socket (pneu http) is one of us and
- * says for whom (RFC 7239): for="192.0.2.1:1";proto=https. From all others the
- * field is anybody's word.
- */
-static void
-take_forwarded(struct api_call *c, struct slice value)
-{
-	struct net_addr peer;
-	char text[128];
-
-	while (value.n > 0) {
-		struct slice v = slice_trim(slice_split(&value, ';'));
-		struct slice name = slice_split(&v, '=');
-
-		if (v.n >= 2 && v.p[0] == '"' && v.p[v.n - 1] == '"')
-			v = slice(v.p + 1, v.n - 2);
-		if (slice_eq_str_nocase(name, "proto")) {
-			c->is_tls = slice_eq_str_nocase(v, "https");
-		} else if (slice_eq_str_nocase(name, "for") &&
-		    v.n < sizeof(text)) {
-			memcpy(text, v.p, v.n);
-			text[v.n] = '\0';
-			if (net_addr_parse(&peer, text, "") == 0)
-				conn_set_peer(c->x->c, &peer);
-		}
-	}
-}
-
 static void
 know_peer(struct api_call *c)
 {
-	struct slice forwarded = http_head_get(&c->x->head, "Forwarded");
-
-	if (forwarded.p != NULL && net_addr_is_unix(conn_peer(c->x->c)))
-		take_forwarded(c, forwarded);
-	c->is_tls |= conn_is_tls(c->x->c);
+	http_take_forwarded(c->x, &c->is_tls);
 	if (c->is_tls || net_addr_is_loopback(conn_peer(c->x->c)) ||
 	    c->env->plaintext_login)
 		c->is_private = true;
@@ -191,60 +157,6 @@ answer_cors(struct api_call *c)
 
 /* --- the body --- */
 
-static bool
-is_json_type(struct slice type)
-{
-	struct slice t = slice_trim(slice_split(&type, ';'));
-
-	return slice_eq_str_nocase(t, "application/json");
-}
-
-/* The reader of JSON goes down into itself, and our stacks are short. */
-static bool
-is_deep(struct slice text)
-{
-	bool string = false;
-	size_t depth = 0;
-
-	for (size_t i = 0; i < text.n; i++) {
-		char o = text.p[i];
-
-		if (string && o == '\\')
-			i++;
-		else if (o == '"')
-			string = !string;
-		else if (!string && (o == '[' || o == '{') &&
-		    ++depth > DEPTH_MAX)
-			return true;
-		else if (!string && (o == ']' || o == '}') && depth > 0)
-			depth--;
-	}
-	return false;
-}
-
-static int
-parse_body(struct api_call *c, struct slice text)
-{
-	json_error_t e;
-	char detail[JSON_ERROR_TEXT_LENGTH + 64];
-
-	if (text.n == 0) {
-		c->in = json_object();
-		return c->in == NULL ? -ENOMEM : 0;
-	}
-	if (is_deep(text)) {
-		api_problem(c, "bad-json", "nested too deep");
-		return API_REPLIED;
-	}
-	c->in = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &e);
-	if (json_is_object(c->in))
-		return 0;
-	snprintf(detail, sizeof(detail), "line %d, column %d: %s", e.line,
-	    e.column, c->in == NULL ? e.text : "an object is expected");
-	api_problem(c, "bad-json", detail);
-	return API_REPLIED;
-}
-
 int
 api_body_problem(struct api_call *c, int rc)
 {
@@ -260,20 +172,17 @@ api_body_problem(struct api_call *c, int rc)
 int
 api_read_json(struct api_call *c, size_t max)
 {
-	struct buf b = BUF_INIT_MAX(max);
-	int rc;
+	struct buf why = BUF_INIT_MAX(512);
+	int rc = http_json_body(c->x, max, &c->in, &why);
 
-	/* Also keeps forms of other sites out, which cannot send this type
-	 * without asking (CORS). */
-	if (http_head_has_body(&c->x->head) &&
-	    !is_json_type(http_head_get(&c->x->head, "Content-Type"))) {
+	if (rc == -EPROTONOSUPPORT)
 		api_problem(c, "bad-type", NULL);
-		return API_REPLIED;
-	}
-	rc = http_body_all(c->x, max, &b);
-	rc = rc == 0 ? parse_body(c, buf_slice(&b)) : api_body_problem(c, rc);
-	buf_wipe(&b); /* there may be a password in it */
-	return rc;
+	else if (rc == -EINVAL)
+		api_problem(c, "bad-json", buf_str(&why));
+	else if (rc != 0)
+		rc = api_body_problem(c, rc);
+	buf_clear(&why);
+	return rc == -EPROTONOSUPPORT || rc == -EINVAL ? API_REPLIED : rc;
 }
 
 /* --- dispatch --- */
@@ -281,24 +190,11 @@ api_read_json(struct api_call *c, size_t max)
 static void
 reply_no_route(struct api_call *c, unsigned allow)
 {
-	static const struct {
-		unsigned method;
-		const char *name;
-	} names[] = { { HTTP_GET, "GET, HEAD" }, { HTTP_POST, "POST" },
-		{ HTTP_PUT, "PUT" }, { HTTP_PATCH, "PATCH" },
-		{ HTTP_DELETE, "DELETE" } };
-	struct buf b = BUF_INIT_MAX(128);
-
 	if (allow == 0) {
 		api_problem(c, "not-found", NULL);
 		return;
 	}
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if ((allow & names[i].method) != 0)
-			buf_printf(&b, "%s%s", b.n > 0 ? ", " : "",
-			    names[i].name);
-	http_reply_field(c->x, "Allow", buf_slice(&b));
-	buf_clear(&b);
+	http_reply_allow(c->x, allow);
 	api_problem(c, "bad-method", NULL);
 }
 
@@ -361,7 +257,7 @@ refuse(struct http_exchange *x, int status)
 	struct api_call c = { .x = x, .a = &x->a, .env = x->arg };
 	const char *code = "bad-request";
 
-	for (const struct api_problem *p = api_problems; p->code; p++)
+	for (const struct http_problem *p = api_problems; p->code; p++)
 		if (p->status == status) {
 			code = p->code;
 			break;

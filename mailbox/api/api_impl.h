@@ -28,12 +28,12 @@
 
 #include "common/auth/accounts.h"
 #include "common/auth/seal.h"
-#include "common/net/http_server.h"
+#include "common/net/http_json.h"
 #include "mailbox/mails/mails.h"
 
 #define API_ROOT "/api/v1"
 #define API_JSON_MAX ((size_t)1 << 20) /* octets of a JSON body */
-#define API_PARAMS 3		       /* in a path */
+#define API_PARAMS HTTP_PARAMS
 #define API_UIDS_MAX 1000	       /* messages in one change */
 
 struct api_env {
@@ -54,8 +54,12 @@ enum api_scope {
 	API_WRITE = 2,
 	API_SEND = 4,
 	API_TOKENS = 8, /* sessions and tokens of the account */
+	/* Served by pneu manage: settings, passwords, outside accounts, notices;
+	 * and what admins do, which admins alone have. */
+	API_ACCOUNT = 16,
+	API_ADMIN = 32,
 };
-#define API_SCOPES_ALL 15
+#define API_SCOPES_ALL 63
 
 /* --- tokens --- */
 
@@ -129,12 +133,7 @@ struct slice api_openapi(void);
 
 /* --- replies --- */
 
-struct api_problem {
-	const char *code;
-	int status;
-	const char *title;
-};
-extern const struct api_problem api_problems[]; /* ends with a NULL code */
+extern const struct http_problem api_problems[]; /* ends with a NULL code */
 /* RFC 9457; `detail` may be NULL. Returns 0, as what replies does. */
 int api_problem(struct api_call *c, const char *code, const char *detail);
 /* The problem of an error of Mails or Accounts. */

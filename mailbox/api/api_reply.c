@@ -9,10 +9,9 @@
 #include "mailbox/api/api_impl.h"
 
 #define JSON "application/json"
-#define PROBLEM "application/problem+json"
 
 /* Codes are for programs and never change; titles are for people. */
-const struct api_problem api_problems[] = {
+const struct http_problem api_problems[] = {
 	{ "bad-request", 400, "The request cannot be read" },
 	{ "bad-json", 400, "The body is not a JSON object" },
 	{ "bad-value", 422, "A value is missing or is not as it must be" },
@@ -54,34 +53,11 @@ const struct api_problem api_problems[] = {
 	{ 0 },
 };
 
-static const struct api_problem *
-problem_find(const char *code)
-{
-	const struct api_problem *p = api_problems;
-
-	while (p->code != NULL && strcmp(p->code, code) != 0)
-		p++;
-	return p;
-}
-
-static int
-send_json(struct api_call *c, int status, const char *type, json_t *j)
-{
-	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
-
-	json_decref(j);
-	if (text == NULL)
-		http_reply(c->x, 500, "text/plain", SLICE_LIT("Out of memory\n"));
-	else
-		http_reply(c->x, status, type, slice_str(text));
-	free(text);
-	return 0;
-}
-
 int
 api_json(struct api_call *c, int status, json_t *j)
 {
-	return send_json(c, status, JSON, j);
+	http_json_reply(c->x, status, JSON, j);
+	return 0;
 }
 
 int
@@ -94,21 +70,9 @@ api_no_content(struct api_call *c)
 int
 api_problem(struct api_call *c, const char *code, const char *detail)
 {
-	const struct api_problem *p = problem_find(code);
-	json_t *j;
-
-	if (p->status == 401)
-		http_reply_field(c->x, "WWW-Authenticate",
-		    SLICE_LIT("Bearer realm=\"pneu\""));
-	if (p->status == 503)
-		http_reply_field(c->x, "Retry-After", SLICE_LIT("5"));
-	j = json_pack("{s:s+, s:s, s:i, s:s, s:s}", "type",
-	    "urn:pneu:problem:", p->code, "title", p->title, "status",
-	    p->status, "code", p->code, "instance", conn_id(c->x->c));
-	if (detail != NULL)
-		json_object_set_new(j, "detail", api_text(slice_str(detail)));
-	log_debug("problem", "code=%s", p->code);
-	return send_json(c, p->status, PROBLEM, j);
+	http_problem_reply(c->x, api_problems, code,
+	    detail != NULL ? api_text(slice_str(detail)) : NULL);
+	return 0;
 }
 
 int

@@ -8,7 +8,7 @@
 
 const struct api_route api_routes[] = {
 	{ HTTP_POST, "/session", "signIn", 0, true, api_session_post },
-	{ HTTP_GET, "/session", "getSession", API_READ, false,
+	{ HTTP_GET, "/session", "getSession", API_SCOPES_ALL, false,
 	    api_session_get },
 	{ HTTP_DELETE, "/session", "signOut", API_READ, false,
 	    api_session_delete },
@@ -62,39 +62,6 @@ const struct api_route api_routes[] = {
 };
 const size_t api_n_routes = sizeof(api_routes) / sizeof(api_routes[0]) - 1;
 
-/* Does the path fit? A fixed segment must come before a parameter in the
- * table where both could. */
-static bool
-fits(const char *pattern, struct slice path, struct slice param[API_PARAMS])
-{
-	struct slice p = slice_str(pattern);
-	size_t n = 0;
-
-	while (p.n > 0 && path.n > 0) {
-		struct slice want, have;
-
-		if (p.p[0] != '/' || path.p[0] != '/')
-			return false;
-		p = slice_from(p, 1);
-		path = slice_from(path, 1);
-		want = slice_head(p,
-		    slice_find(p, '/') < 0 ? p.n : (size_t)slice_find(p, '/'));
-		have = slice_head(path,
-		    slice_find(path, '/') < 0 ? path.n
-					      : (size_t)slice_find(path, '/'));
-		if (want.n > 0 && want.p[0] == '{') {
-			if (n == API_PARAMS || have.n == 0)
-				return false;
-			param[n++] = have;
-		} else if (!slice_eq(want, have)) {
-			return false;
-		}
-		p = slice_from(p, want.n);
-		path = slice_from(path, have.n);
-	}
-	return p.n == 0 && path.n == 0;
-}
-
 const struct api_route *
 api_route_find(const struct api_route *table, enum http_method method,
     struct slice path, struct arena *a, struct slice param[API_PARAMS],
@@ -108,7 +75,8 @@ api_route_find(const struct api_route *table, enum http_method method,
 	for (const struct api_route *r = table; r->path; r++) {
 		struct slice got[API_PARAMS] = { { 0 } };
 
-		if (!fits(r->path, path, got))
+		/* A fixed segment stands before a parameter where both could. */
+		if (!http_path_fits(r->path, path, got))
 			continue;
 		*allow |= r->method;
 		if (r->method == as && found == NULL) {
@@ -116,14 +84,11 @@ api_route_find(const struct api_route *table, enum http_method method,
 			memcpy(raw, got, sizeof(raw));
 		}
 	}
-	for (size_t i = 0; found != NULL && i < API_PARAMS; i++) {
-		param[i] = raw[i];
-		if (raw[i].n > 0)
-			param[i] = http_percent_decode(a, raw[i], false);
-		if (raw[i].n > 0 && param[i].p == NULL) {
-			found = NULL;
-			*allow = 0;
-		}
+	if (found != NULL && !http_params_decode(a, raw)) {
+		found = NULL;
+		*allow = 0;
 	}
+	if (found != NULL)
+		memcpy(param, raw, sizeof(raw));
 	return found;
 }

@@ -17,6 +17,8 @@ static const struct {
 	{ "write", API_WRITE },
 	{ "send", API_SEND },
 	{ "tokens", API_TOKENS },
+	{ "account", API_ACCOUNT },
+	{ "admin", API_ADMIN },
 };
 #define N_SCOPES (sizeof(scopes) / sizeof(scopes[0]))
 
@@ -58,7 +60,8 @@ scopes_in(struct api_call *c, unsigned most, unsigned *out)
 
 		if (scope == 0) {
 			api_problem(c, "bad-value",
-			    "scopes are read, write, send and tokens");
+			    "scopes are read, write, send, tokens, account "
+			    "and admin");
 			return API_REPLIED;
 		}
 		if ((scope & most) == 0) {
@@ -157,6 +160,27 @@ reply_signed_in(struct api_call *c, const struct api_token *t,
 	return api_json(c, 201, j);
 }
 
+/* What only admins have, others do not get. */
+static int
+leave_out_admin(struct api_call *c, struct api_token *t)
+{
+	struct accounts_account who;
+	int rc;
+
+	if ((t->scopes & API_ADMIN) == 0)
+		return 0;
+	rc = accounts_account_get(
+	    c->env->accounts, c->a, slice_str(t->account), &who);
+	if (rc != 0)
+		return rc == -ENOENT ? -EAGAIN : rc;
+	if (!who.admin)
+		t->scopes &= ~(unsigned)API_ADMIN;
+	if (t->scopes != 0)
+		return 0;
+	api_problem(c, "bad-scope", "More than this account has");
+	return API_REPLIED;
+}
+
 int
 api_session_post(struct api_call *c)
 {
@@ -181,7 +205,8 @@ api_session_post(struct api_call *c)
 	net_addr_text(conn_peer(c->x->c), peer);
 	log_info("login", "account=%s mechanism=API peer=%s tls=%s",
 	    log_qs(t.account), peer, conn_tls_version(c->x->c));
-	rc = api_token_new(c->env, c->a, &t, text);
+	if ((rc = leave_out_admin(c, &t)) == 0)
+		rc = api_token_new(c->env, c->a, &t, text);
 	seal_key_unref(&t.key);
 	if (rc != 0)
 		return rc == -ENOENT ? -EAGAIN : rc;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""mailbox/api/openapi.json, and whether a request and its reply are as it
+"""The two parts of the OpenAPI document, and whether a request and its reply are as it
 says: as much of JSON Schema as the document uses, and no more."""
 import json
 import os
@@ -7,9 +7,18 @@ import re
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-with open(os.path.join(TOP, "mailbox", "api", "openapi.json"),
-          encoding="utf-8") as _f:
-    DOC = json.load(_f)
+
+def load(program):
+    with open(os.path.join(TOP, program, "api", "openapi.json"),
+              encoding="utf-8") as f:
+        return json.load(f)
+
+
+# What pneu-mailbox serves, what pneu manage adds, and both as it serves them.
+MAIL, MANAGE, DOC = load("mailbox"), load("mgmt"), load("mailbox")
+DOC["paths"].update(MANAGE["paths"])
+DOC["components"]["schemas"] = {
+    **MANAGE["components"]["schemas"], **DOC["components"]["schemas"]}
 
 TYPES = {"string": str, "object": dict, "array": list, "boolean": bool,
          "integer": int, "null": type(None)}
@@ -82,8 +91,8 @@ def fault_of_object(schema, value, at):
     return None
 
 
-def operations():
-    for path, item in DOC["paths"].items():
+def operations(doc=DOC):
+    for path, item in doc["paths"].items():
         for method, op in item.items():
             yield method.upper(), path, op
 
@@ -122,7 +131,7 @@ def check_reply(method, path, status, content_type, data):
         return
     response = op["responses"].get(str(status))
     if response is None:
-        assert status in (400, 408, 500, 503, 507), where + ": not described"
+        assert status in (400, 408, 429, 500, 503, 507), where + ": not described"
         response = op["responses"]["default"]
     content = resolve(response).get("content")
     if content is None or method == "HEAD":

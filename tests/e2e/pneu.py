@@ -41,7 +41,13 @@ PROTOCOLS = {
     "gateway": [],
     "mta": [("smtp", "listen")],
     "msa": [("submission", "submission"), ("submissions", "submissions")],
+    "manage": [],
+    "http": [("web", "http")],
 }
+# Those that are commands of pneu; and a protocol's name there, if another.
+COMMANDS = ("manage", "http")
+NAMES = {"web": "http"}
+SECTIONS = {"http": "mgmt"}
 
 # A shell ignores these for what it starts in the background, and that would be
 # inherited by the programs, which are to be interrupted.
@@ -194,7 +200,7 @@ class System:
         for program in self.programs:
             for name, setting in PROTOCOLS[program]:
                 if setting:
-                    conf[program][setting] = ["127.0.0.1:%d" % self.port[name]]
+                    conf[SECTIONS.get(program, program)][setting] = ["127.0.0.1:%d" % self.port[name]]
         if ("mailbox", "lmtp") in self.sockets:
             conf["mailbox"]["lmtp"].append("127.0.0.1:%d" % self.port["lmtp"])
         for name, value in changes.items():
@@ -256,7 +262,8 @@ class System:
         env = dict(os.environ, **self.env)
         if inherited:
             env["LISTEN_FDS"] = str(len(inherited))
-            env["LISTEN_FDNAMES"] = ":".join(n for n, _ in inherited)
+            env["LISTEN_FDNAMES"] = ":".join(
+                NAMES.get(n, n) for n, _ in inherited)
         dup = []
         for i, (_, s) in enumerate(inherited):
             os.dup2(s.fileno(), 100 + i)
@@ -267,7 +274,7 @@ class System:
             with open(self.log_path(program), "ab") as log:
                 self.process[program] = subprocess.Popen(
                     ["bash", "-c", script, "bash",
-                     os.path.join(BUILD, "pneu-" + program), "-c", self.conf],
+                     *self.words(program)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
                     pass_fds=dup)
         finally:
@@ -276,6 +283,11 @@ class System:
         if wait:
             self._wait_ready(program, ready_r)
         ready_r.close()
+
+    def words(self, program):
+        if program in COMMANDS:
+            return [os.path.join(BUILD, "pneu"), "-c", self.conf, program]
+        return [os.path.join(BUILD, "pneu-" + program), "-c", self.conf]
 
     def _ready_socket(self, program):
         path = os.path.join(self.dir, "ready." + program)

@@ -117,7 +117,8 @@ class Sessions(Case):
         status, who = self.api.call("GET", "/session")
         self.assertEqual((status, who["id"]), (200, got["id"]))
         self.assertNotIn("token", who)
-        self.assertEqual(who["scopes"], ["read", "write", "send", "tokens"])
+        self.assertEqual(who["scopes"], [
+            "read", "write", "send", "tokens", "account"])
         self.assertEqual(self.api.call("DELETE", "/session"), (204, None))
         self.problem(self.api.call("GET", "/session"), 401, "bad-token")
 

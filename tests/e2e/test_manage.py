@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: ISC
+"""The rest of the HTTP API, which pneu manage serves through pneu http: own
+settings and passwords, outside accounts, and what admins do. Every reply is
+checked against the OpenAPI document by test_api.Api."""
+import http.client
+import json
+import os
+import unittest
+
+import openapi
+from pneu import PASSWORD, PATIENCE, System
+from test_api import Api
+
+ADMIN, USER = "alice@example.test", "bob@example.test"
+
+
+def world(**more):
+    s = System(programs=("guard", "mailbox", "qm", "msa", "gateway", "manage",
+                         "http"), accounts=("alice", "bob", "carol"),
+               conf={"mailbox": {"http_rate": 0, "http": "unix:api.sock"}},
+               **more)
+    s.pneu("account", "set", "--admin", ADMIN)
+    return s
+
+
+def setUpModule():
+    Case.system = world()
+    unittest.addModuleCleanup(Case.system.close)
+
+
+class Case(unittest.TestCase):
+    system = None  # one for all
+
+    def setUp(self):
+        self.admin, self.user = self.client(ADMIN), self.client(USER)
+
+    def client(self, who, password=PASSWORD, **more):
+        api = Api(self.system.port["web"])
+        api.sign_in(who, password, **more)
+        return api
+
+    def good(self, api, method, path, body=None, status=200):
+        got = api.call(method, path, body)
+        self.assertEqual(got[0], status, got)
+        return got[1]
+
+    def bad(self, api, method, path, body, status, code):
+        got = api.call(method, path, body)
+        self.assertEqual((got[0], got[1]["code"]), (status, code), got)
+        return got[1]
+
+
+class Own(Case):
+    def test_settings(self):
+        got = self.good(self.user, "PATCH", "/account",
+                        {"name": "Bob Builder", "reply_as": True})
+        self.assertEqual((got["name"], got["reply_as"], got["admin"]),
+                         ("Bob Builder", True, False))
+        # What only an admin may change is not known here.
+        for name, value in (("admin", True), ("quota_octets", 0),
+                            ("send_as", ["x@else.test"])):
+            self.bad(self.user, "PATCH", "/account", {name: value}, 422,
+                     "bad-value")
+        self.assertFalse(self.good(self.user, "GET", "/account")["admin"])
+        self.good(self.user, "PATCH", "/account", {"name": "",
+                                                   "reply_as": False})
+
+    def test_password_change(self):
+        carol = self.client("carol@example.test")
+        other = self.client("carol@example.test")
+        self.bad(carol, "POST", "/account/password",
+                 {"current": "wrong", "password": "long enough"}, 403,
+                 "wrong-password")
+        self.bad(carol, "POST", "/account/password",
+                 {"current": PASSWORD, "password": "short"}, 422, "bad-value")
+        self.good(carol, "POST", "/account/password",
+                  {"current": PASSWORD, "password": "long enough"}, 204)
+        for api in (carol, other):
+            self.bad(api, "GET", "/account", None, 401, "bad-token")
+        self.assertEqual(Api(carol.port).call("POST", "/session", {
+            "address": "carol@example.test", "password": PASSWORD})[0], 401)
+        carol = self.client("carol@example.test", "long enough")
+        made = self.good(carol, "POST", "/account/passwords", {
+            "current": "long enough", "name": "phone", "scopes": ["imap"]},
+            201)
+        c = self.system.imap("carol", login=False)
+        c.login("carol@example.test", made["password"])
+        c.logout()
+        carol = self.client("carol@example.test", "long enough")
+        names = {p["name"]: p for p in self.good(
+            carol, "GET", "/account/passwords")["passwords"]}
+        self.assertEqual(names["phone"]["scopes"], ["imap"])
+        self.assertTrue(names["password"]["main"])
+        self.good(carol, "DELETE", "/account/passwords/phone", None, 204)
+        carol = self.client("carol@example.test", "long enough")
+        self.bad(carol, "DELETE", "/account/passwords/phone", None, 404,
+                 "no-such-password")
+        self.bad(carol, "DELETE", "/account/passwords/password", None, 403,
+                 "not-allowed")
+
+
+OUTSIDE = {"address": "bob@elsewhere.test", "password": "Geheimnis7",
+           "protocol": "imap", "host": "127.0.0.1", "port": 9,
+           "security": "none", "paused": True}
+
+
+class Outside(Case):
+    def test_life_of_one(self):
+        u = self.user
+        got = self.good(u, "POST", "/outside", OUTSIDE, 201)
+        self.assertEqual((got["account"], got["has_password"], got["smtp"]),
+                         (USER, True, None))
+        self.assertNotIn("Geheimnis", json.dumps(got))
+        self.bad(u, "POST", "/outside", OUTSIDE, 409, "exists")
+        at = "/outside/bob@elsewhere.test"
+        self.assertEqual(self.good(u, "GET", at)["port"], 9)
+        self.assertEqual([o["address"] for o in self.good(
+            u, "GET", "/outside")["outside"]], ["bob@elsewhere.test"])
+        got = self.good(u, "PATCH", at, {
+            "folders": ["INBOX", "Archiv/ä"], "interval_seconds": 600,
+            "smtp": {"host": "127.0.0.1", "port": 587, "security": "starttls"},
+            "password": "Geheimnis8"})
+        self.assertEqual((got["folders"], got["interval_seconds"]),
+                         (["INBOX", "Archiv/ä"], 600))
+        self.assertEqual(got["smtp"]["security"], "starttls")
+        # The password goes to no other server without being said again.
+        self.bad(u, "PATCH", at, {"host": "evil.test"}, 422, "bad-value")
+        self.bad(u, "PATCH", at, {"smtp": {"host": "evil.test"}}, 422,
+                 "bad-value")
+        self.good(u, "PATCH", at, {"host": "localhost", "password": "x",
+                                   "smtp": None})
+        self.assertIn("bob@elsewhere.test",
+                      self.system.pneu("outside", "list"))
+        self.good(u, "DELETE", at, None, 204)
+        self.bad(u, "GET", at, None, 404, "no-such-outside")
+
+    def test_of_another_is_not_there(self):
+        self.good(self.user, "POST", "/outside", {
+            **OUTSIDE, "address": "mine@elsewhere.test"}, 201)
+        # Also to an admin whose token may not do that.
+        carol = self.client(ADMIN, scopes=["account"])
+        at = "/outside/mine@elsewhere.test"
+        for method, body in (("GET", None), ("PATCH", {"paused": True}),
+                             ("DELETE", None)):
+            self.bad(carol, method, at, body, 404, "no-such-outside")
+        self.assertEqual(self.good(carol, "GET", "/outside?account=" + USER)
+                         ["outside"], [])
+        # An admin sees all of them.
+        self.assertEqual(len(self.good(
+            self.admin, "GET", "/outside?account=" + USER)["outside"]), 1)
+        self.good(self.admin, "DELETE", at, None, 204)
+
+    def test_found_by_the_address_alone(self):
+        got = self.good(self.user, "GET",
+                        "/outside/find?address=someone@gmail.com")
+        self.assertEqual((got["protocol"], got["host"], got["security"]),
+                         ("imap", "imap.gmail.com", "tls"))
+        self.bad(self.user, "GET", "/outside/find?address=nothing", None, 422,
+                 "bad-value")
+
+    def test_goes_with_the_account(self):
+        self.good(self.admin, "POST", "/admin/accounts", {
+            "address": "dora@example.test", "password": "long enough"}, 201)
+        dora = self.client("dora@example.test", "long enough")
+        self.good(dora, "POST", "/outside", {
+            **OUTSIDE, "address": "dora@elsewhere.test"}, 201)
+        self.good(self.admin, "DELETE", "/admin/accounts/dora@example.test",
+                  None, 204)
+        self.assertNotIn("dora", self.system.pneu("outside", "list"))
+        self.bad(dora, "GET", "/outside", None, 401, "bad-token")
+
+
+class Admin(Case):
+    def test_accounts(self):
+        a, at = self.admin, "/admin/accounts/eve@example.test"
+        got = self.good(a, "POST", "/admin/accounts", {
+            "address": "Eve@Example.test", "name": "Eve",
+            "quota_octets": 1 << 30}, 201)
+        self.assertEqual((got["address"], got["passwords"], got["outside"]),
+                         ("eve@example.test", [], 0))
+        made = self.good(a, "POST", at + "/password", {})["password"]
+        eve = self.client("eve@example.test", made)
+        got = self.good(a, "PATCH", at, {
+            "quota_octets": None, "limits": {"messages_per_hour": 5,
+                                             "messages_per_day": False}})
+        self.assertEqual((got["quota_octets"],
+                          got["limits"]["messages_per_hour"]), (0, 5))
+        self.good(a, "PATCH", at, {"disabled": True})
+        self.bad(eve, "GET", "/account", None, 401, "bad-token")
+        self.good(a, "DELETE", at, None, 204)
+        self.bad(a, "GET", at, None, 404, "no-such-account")
+
+    def test_pages_of_accounts(self):
+        a, seen, cursor = self.admin, [], ""
+        while True:
+            got = self.good(a, "GET", "/admin/accounts?limit=2&domain="
+                            "example.test&cursor=" + cursor)
+            seen += [x["address"] for x in got["accounts"]]
+            if got["next"] is None:
+                break
+            cursor = got["next"]
+        self.assertEqual(seen, sorted(seen))
+        self.assertLessEqual({ADMIN, USER}, set(seen))
+        got = self.good(a, "GET", "/admin/accounts?q=BOB")
+        self.assertEqual([x["address"] for x in got["accounts"]], [USER])
+
+    def test_who_was_an_admin(self):
+        self.good(self.admin, "POST", "/admin/accounts", {
+            "address": "root@example.test", "admin": True,
+            "password": "long enough"}, 201)
+        root = self.client("root@example.test", "long enough")
+        self.good(root, "GET", "/admin/domains")
+        # Not by a token without the scope.
+        self.bad(self.client("root@example.test", "long enough",
+                             scopes=["read", "account"]),
+                 "GET", "/admin/domains", None, 403, "bad-scope")
+        for body in ({"admin": False}, {"disabled": True}):
+            self.bad(root, "PATCH", "/admin/accounts/root@example.test", body,
+                     403, "not-allowed")
+        self.good(self.admin, "PATCH", "/admin/accounts/root@example.test",
+                  {"admin": False})
+        self.bad(root, "GET", "/admin/domains", None, 403, "bad-scope")
+
+    def test_domains_and_addresses(self):
+        a = self.admin
+        self.good(a, "POST", "/admin/domains", {"name": "new.test"}, 201)
+        self.bad(a, "POST", "/admin/domains", {"name": "new.test"}, 409,
+                 "exists")
+        got = self.good(a, "PATCH", "/admin/domains/new.test",
+                        {"catch_all": [USER]})
+        self.assertEqual(got["catch_all"], [USER])
+        self.good(a, "POST", "/admin/addresses", {
+            "address": "info@new.test", "targets": [USER, "x@else.test"]},
+            201)
+        self.bad(a, "DELETE", "/admin/domains/new.test", None, 409,
+                 "not-empty")
+        got = self.good(a, "PUT", "/admin/addresses/info@new.test",
+                        {"blocked": True})
+        self.assertEqual((got["blocked"], got["targets"]), (True, []))
+        self.assertEqual(len(self.good(
+            a, "GET", "/admin/addresses?domain=new.test")["addresses"]), 1)
+        self.good(a, "DELETE", "/admin/addresses/info@new.test", None, 204)
+        self.good(a, "DELETE", "/admin/domains/new.test", None, 204)
+
+    def test_why(self):
+        self.system.submit("bob", ["alice"], b"Subject: hi\r\n\r\nbody\r\n")
+        self.system.wait_message("alice", b"body")
+        got = self.good(self.admin, "GET", "/admin/why?about=" + USER)
+        words = json.dumps(got)
+        self.assertIn(ADMIN, words)
+        self.assertGreater(len(got["journeys"]), 0)
+
+
+class Who(Case):
+    def test_the_cookie_needs_the_csrf_value(self):
+        r, data = Api(self.user.port).call("POST", "/session", {
+            "address": USER, "password": PASSWORD, "cookie": True}, raw=True)
+        cookie = {"Cookie": r.getheader("Set-Cookie").split(";")[0]}
+        api = Api(self.user.port)
+        self.assertEqual(api.call("GET", "/account", headers=cookie)[0], 200)
+        got = api.call("PATCH", "/account", {"name": "x"}, cookie)
+        self.assertEqual((got[0], got[1]["code"]), (403, "bad-csrf"))
+        got = api.call("PATCH", "/account", {"name": ""}, {
+            **cookie, "X-CSRF-Token": json.loads(data)["csrf"]})
+        self.assertEqual(got[0], 200)
+
+    def test_one_document_for_both(self):
+        got = self.good(Api(self.user.port), "GET", "/openapi.json")
+        self.assertEqual(set(got["paths"]), set(openapi.DOC["paths"]))
+        self.assertEqual(got, openapi.DOC)
+
+    def test_a_password_from_elsewhere_wants_tls(self):
+        """pneu http says for whom; from elsewhere it is plain HTTP."""
+        c = http.client.HTTPConnection("localhost", timeout=PATIENCE)
+        import socket
+        c.sock = socket.socket(socket.AF_UNIX)
+        c.sock.connect(os.path.join(self.system.dir, "sock", "manage.sock"))
+        c.request("POST", "/api/v1/account/password", json.dumps(
+            {"current": PASSWORD, "password": "long enough"}), {
+            "Content-Type": "application/json",
+            "Forwarded": 'for="192.0.2.7:99";proto=http',
+            "Authorization": "Bearer " + self.user.token})
+        r = c.getresponse()
+        self.assertEqual((r.status, json.loads(r.read())["code"]),
+                         (403, "not-private"))
+        c.close()
+
+    def test_the_log_has_statuses_and_no_secrets(self):
+        self.good(self.user, "POST", "/outside", {
+            **OUTSIDE, "address": "log@elsewhere.test"}, 201)
+        self.good(self.user, "DELETE", "/outside/log@elsewhere.test", None,
+                  204)
+        self.assertIn("path=/api/v1/outside status=201",
+                      self.system.log("http"))
+        for program in ("http", "manage", "mailbox"):
+            text = self.system.log(program)
+            self.assertNotIn("Geheimnis", text)
+            self.assertNotIn(self.user.token, text)
+
+
+class Walk(Case):
+    """Each operation has each problem that the document names."""
+
+    ELSEWHERE = {"not-private", "sealed"}  # above; test_sealed has how
+    BODY = {"changeAccount": {"name": 7}, "changePassword": {},
+            "addPassword": {"name": "x"}, "addOutside": {},
+            "changeOutside": {"port": 0}, "addAccount": {},
+            "changeAnyAccount": {"quota_octets": "x"},
+            "setAnyPassword": {"password": 1}, "addDomain": {},
+            "changeDomain": {"catch_all": "x"}, "addAddress": {},
+            "setAddress": {}}
+    QUERY = {"findOutside": "?address=", "askWhy": "?since=x",
+             "listAccounts": "?limit=0"}
+
+    def special(self, name, code, path):
+        missing = {
+            "no-such-outside": {"address": "none@else.test"},
+            "no-such-account": {"address": "none@example.test"},
+            "no-such-address": {"address": "none@example.test"},
+            "no-such-domain": {"domain": "none.test"},
+            "no-such-password": {"name": "none"}}
+        if code == "bad-value":
+            return path + self.QUERY.get(name, ""), self.BODY.get(name)
+        if name in ("addAccount", "addAddress") and code == "no-such-domain":
+            return path, {"address": "x@none.test", **(
+                {"blocked": True} if name == "addAddress" else {})}
+        if name in ("listAccounts", "listAddresses"):
+            return path + "?domain=none.test", None
+        if code in missing:
+            for k, v in missing[code].items():
+                path = path.replace("{%s}" % k, v)
+            return path, {"blocked": True} if name == "setAddress" else {}
+        return {
+            ("changePassword", "wrong-password"): (
+                path, {"current": "no", "password": "long enough"}),
+            ("addPassword", "wrong-password"): (
+                path, {"current": "no", "name": "x"}),
+            ("addPassword", "exists"): (
+                path, {"current": PASSWORD, "name": "password"}),
+            ("removePassword", "not-allowed"): (
+                "/account/passwords/password", None),
+            ("addOutside", "exists"): (path, OUTSIDE),
+            ("addOutside", "not-found-out"): (
+                path, {"address": "x@nothing.invalid"}),
+            ("findOutside", "not-found-out"): (
+                path + "?address=x@nothing.invalid", None),
+            ("addAccount", "exists"): (path, {"address": USER}),
+            ("changeAnyAccount", "not-allowed"): (
+                "/admin/accounts/" + ADMIN, {"admin": False}),
+            ("removeAccount", "not-allowed"): (
+                "/admin/accounts/" + ADMIN, None),
+            ("addDomain", "exists"): (path, {"name": "example.test"}),
+            ("removeDomain", "not-empty"): (
+                "/admin/domains/example.test", None),
+            ("addAddress", "exists"): (
+                path, {"address": USER, "blocked": True}),
+        }[name, code]
+
+    def general(self, code, scope, method):
+        """(client, body, headers)"""
+        api, headers = self.admin, {"Content-Type": "application/json"}
+        body = None if method in ("GET", "DELETE") else b"{}"
+        if code == "not-signed-in":
+            return Api(api.port), body, headers
+        if code == "bad-token":
+            return Api(api.port, "x" * 43), body, headers
+        if code == "bad-scope":
+            return self.reader, body, headers
+        if code == "bad-csrf":
+            return Api(api.port), body, {**headers, "Cookie": self.cookie}
+        return api, {"bad-json": b"[", "bad-type": b"x=1",
+                     "too-large": b" " * (256 * 1024 + 1)}[code], {
+            "Content-Type": "text/plain" if code == "bad-type"
+            else "application/json"}
+
+    GENERAL = {"not-signed-in", "bad-token", "bad-scope", "bad-csrf",
+               "bad-json", "bad-type", "too-large"}
+
+    def test_every_problem_is_had(self):
+        self.reader = self.client(ADMIN, scopes=["read"])
+        r, _ = Api(self.admin.port).call("POST", "/session", {
+            "address": ADMIN, "password": PASSWORD, "cookie": True}, raw=True)
+        self.cookie = r.getheader("Set-Cookie").split(";")[0]
+        self.good(self.admin, "POST", "/outside", OUTSIDE, 201)
+        had = 0
+        for method, path, op in openapi.operations(openapi.MANAGE):
+            name = op["operationId"]
+            for code, status in openapi.codes(op).items():
+                if code in self.ELSEWHERE or code == "must-confirm":
+                    continue  # test_gateway has a DNS server for that
+                with self.subTest(operation=name, code=code):
+                    if code in self.GENERAL:
+                        scope = op["security"][0]["bearer"][0]
+                        api, body, headers = self.general(code, scope, method)
+                        at = path
+                    else:
+                        at, body = self.special(name, code, path)
+                        api, headers = self.admin, {}
+                        if method in ("GET", "DELETE"):
+                            body = None
+                    at = at.replace("{address}", USER if "admin/acc" in at
+                                    else "bob@elsewhere.test")
+                    at = at.replace("{domain}", "example.test")
+                    at = at.replace("{name}", "x").replace("{id}", "x")
+                    r, data = api.call(method, at, body, headers, raw=True)
+                    self.assertTrue(data, r.status)
+                    got = json.loads(data)
+                    self.assertEqual((r.status, got.get("code")),
+                                     (status, code), got)
+                    had += 1
+        self.assertGreater(had, 100)
+        self.good(self.admin, "DELETE", "/outside/bob@elsewhere.test", None,
+                  204)
+
+
+if __name__ == "__main__":
+    unittest.main()
