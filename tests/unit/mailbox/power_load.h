@@ -166,6 +166,7 @@ small_sizes(void)
 	store_io.blob_small = 1; /* beyond the first chunk, in fact */
 	store_io.segment_max = 8192;
 	store_io.dead_min = 512;
+	store_io.ahead = 8192;
 }
 
 static inline bool
