@@ -716,7 +716,7 @@ turn_wait(struct emb *e)
 {
 	if (e->turn_fd == -1)
 		e->turn_fd = openat(e->dir_fd, "turn.lock",
-		    O_RDWR | O_CREAT | O_CLOEXEC, e->group ? 0660 : 0600);
+		    O_RDONLY | O_CREAT | O_CLOEXEC, e->group ? 0660 : 0600);
 	if (e->turn_fd != -1)
 		(void)flock(e->turn_fd, LOCK_EX);
 }
