@@ -80,7 +80,8 @@ header_put(struct frames_writer *w)
 {
 	char head[FRAMES_HEAD];
 
-	header_make(head, packer_dictionary(w->packer), w->seal != NULL);
+	header_make(head, packer_dictionary(w->packer, PACK_FRAME),
+	    w->seal != NULL);
 	buf_put(&w->packed, head, sizeof(head));
 	w->at = sizeof(head);
 }
@@ -111,8 +112,8 @@ frame_seal(struct frames_writer *w, size_t from, uint64_t octets, bool packed,
 		return;
 	octets |= packed ? 0 : ABOUT_AS_IS;
 	octets |= last ? ABOUT_LAST : 0;
-	a = about_make(
-	    about, w->seal, packer_dictionary(w->packer), number, octets);
+	a = about_make(about, w->seal,
+	    packer_dictionary(w->packer, PACK_FRAME), number, octets);
 	if (aead_seal(w->seal->key, &nonce, a,
 		slice(w->packed.p + from, w->packed.n - from),
 		w->packed.p + from) != 0)
@@ -131,7 +132,7 @@ frame_put(struct frames_writer *w, struct slice plain, bool last)
 	if (w->at == 0)
 		header_put(w);
 	before = w->packed.n;
-	packed = packer_pack(w->packer, plain, &w->packed);
+	packed = packer_pack(w->packer, PACK_FRAME, plain, &w->packed);
 	if (!packed)
 		buf_put_slice(&w->packed, plain);
 	frame_seal(w, before, plain.n, packed, last);
@@ -177,7 +178,8 @@ trailer_put(struct frames_writer *w)
 
 	put_be64(tail, w->size);
 	if (w->seal != NULL) {
-		a = about_make(about, w->seal, packer_dictionary(w->packer),
+		a = about_make(about, w->seal,
+		    packer_dictionary(w->packer, PACK_FRAME),
 		    w->index.n / FRAMES_ENTRY, w->size);
 		if (aead_seal(w->seal->key, &nonce, a, SLICE_EMPTY,
 			tail + n) != 0)

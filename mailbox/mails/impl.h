@@ -140,6 +140,7 @@ struct mails {
 	struct frame_cache *frames;  /* octets.c; NULL: nothing in it yet */
 	struct purger *purger;       /* kept_upkeep.c; NULL: none */
 	struct mails_view *unlocked; /* that have a key: sealing.c */
+	struct opened_keys *opened_keys; /* opened_keys.c; NULL: none yet */
 	bool sealing; /* there may be sealed mail that can be read */
 	bool readonly;
 	bool has_server_key;
@@ -428,6 +429,19 @@ void view_unseal_end(struct mails_view *v);
 /* The account's private key, while a view of it has it, with a reference; or
  * NULL. */
 struct seal_key *unlocked_find(struct mails *m, const char *account);
+/* --- keys of messages that were opened (opened_keys.c) --- */
+
+/* The key of the row's message, if it was opened with k: WRAP_ACCOUNT only. */
+bool opened_keys_find(const struct mails *m, const struct row *r,
+    const struct seal_key *k, unsigned char secret[static SEAL_SECRET_LEN]);
+/* Keep it, while a view has k. */
+void opened_keys_note(struct mails *m, const struct row *r,
+    const struct seal_key *k,
+    const unsigned char secret[static SEAL_SECRET_LEN]);
+/* No view has k any more. */
+void opened_keys_wipe(struct mails *m, const struct seal_key *k);
+void opened_keys_free(struct mails *m);
+
 /* Has a client's view that key? */
 bool unlocked_is(const struct mails *m, const struct seal_key *k);
 

@@ -49,6 +49,7 @@ mails_close(struct mails **out)
 	store_close(&m->s);
 	rooms_free(&m->rooms);
 	octets_cache_free(m);
+	opened_keys_free(m);
 	packer_free(&m->packer);
 	explicit_bzero(m->server_key, sizeof(m->server_key));
 	explicit_bzero(m->names_key, sizeof(m->names_key));

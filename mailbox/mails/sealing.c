@@ -172,6 +172,7 @@ row_unseal(struct box *x, const struct row *r, const struct seal_key *k,
     struct opened *o, const struct frames_seal **out)
 {
 	const char *account;
+	bool known;
 	int rc;
 
 	*out = NULL;
@@ -179,11 +180,16 @@ row_unseal(struct box *x, const struct row *r, const struct seal_key *k,
 		return 0;
 	if (!is_opened(o, r)) {
 		opened_wipe(o);
-		if ((rc = box_account(x, &account)) != 0 ||
-		    (rc = wrap_open(x->m, account, k,
-			 slice(r->blob.octets, sizeof(r->blob.octets)),
-			 &r->wrap, o->seal.key)) != 0)
+		known = r->wrap.kind == WRAP_ACCOUNT &&
+		    opened_keys_find(x->m, r, k, o->seal.key);
+		if (!known &&
+		    ((rc = box_account(x, &account)) != 0 ||
+			(rc = wrap_open(x->m, account, k,
+			     slice(r->blob.octets, sizeof(r->blob.octets)),
+			     &r->wrap, o->seal.key)) != 0))
 			return rc;
+		if (!known && r->wrap.kind == WRAP_ACCOUNT)
+			opened_keys_note(x->m, r, k, o->seal.key);
 		o->wrap = r->wrap;
 		memcpy(o->seal.id, r->blob.octets, FRAMES_ID);
 	}
@@ -197,6 +203,7 @@ void
 mails_view_unlock(struct mails_view *v, struct seal_key *k)
 {
 	struct mails_view **at = &v->m->unlocked;
+	struct seal_key *old;
 
 	if (v->key == NULL && k != NULL) {
 		v->next_unlocked = *at;
@@ -207,8 +214,11 @@ mails_view_unlock(struct mails_view *v, struct seal_key *k)
 		*at = v->next_unlocked;
 	}
 	k = seal_key_ref(k);
-	seal_key_unref(&v->key);
+	old = v->key;
 	v->key = k;
+	if (old != NULL && !unlocked_is(v->m, old))
+		opened_keys_wipe(v->m, old);
+	seal_key_unref(&old);
 	/* What came while nobody was signed in waits to be indexed. */
 	if (k != NULL && v->account != NULL && v->kind == VIEW_LIVE)
 		index_wish(v->x);

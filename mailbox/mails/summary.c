@@ -203,9 +203,9 @@ static bool
 row_packed(struct buf *row, struct packer *p, struct slice plain)
 {
 	buf_put_char(row, KIND_PACKED);
-	buf_put_char(row, (char)packer_dictionary(p));
+	buf_put_char(row, (char)packer_dictionary(p, PACK_SUMMARY));
 	buf_put_be32(row, (uint32_t)plain.n);
-	return packer_pack(p, plain, row);
+	return packer_pack(p, PACK_SUMMARY, plain, row);
 }
 
 static int

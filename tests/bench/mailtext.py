@@ -3,7 +3,7 @@
 """Text mail that looks real: what other servers put on top, prose, quotes,
 HTML. For measuring compression, and for training its dictionary.
 
-usage: mailtext.py DIR COUNT SEED SIZE FILE...   (prose is taken from the files)
+usage: mailtext.py [--strange] DIR COUNT SEED SIZE FILE...   (prose is taken from the files)
 """
 import base64
 import gzip
@@ -232,7 +232,36 @@ def prose_of(files):
     return out
 
 
+def strange(files):
+    """Names of people and hosts, and subjects, that do not repeat: for
+    training on how things are built."""
+    global NAMES, FAMILIES, DOMAINS, TOPICS
+    r = random.Random(7)
+    parts = ("ba be bi bo bra der den dor el fe fi ga gor hal han il ka ke kol "
+             "la lin lu ma mer mi na ne nor o pe pol ra ri ro sa sen ta ter to "
+             "u va ver wi za").split()
+
+    def name():
+        return "".join(r.choice(parts)
+                       for _ in range(r.randint(2, 4))).capitalize()
+
+    NAMES = [name() for _ in range(4000)]
+    FAMILIES = [name() for _ in range(4000)]
+    tops = "com com com com net org de de fr co.uk nl it at ch eu io es pl"
+    DOMAINS = ["%s.%s" % (name().lower(), r.choice(tops.split()))
+               for _ in range(3000)]
+    DOMAINS += ("gmail.com gmail.com gmail.com outlook.com hotmail.com yahoo.com "
+                "icloud.com gmx.de web.de t-online.de").split() * 30
+    lines = [re.sub(r"[`|*#\[\]()]", "", line).strip() for f in files
+             for line in pathlib.Path(f).read_text().split("\n")]
+    lines = [x for x in lines if 15 < len(x) < 60 and x.isascii()]
+    TOPICS = ["Re: " + x if r.random() < .3 else x for x in lines[:2000]]
+
+
 def main():
+    if sys.argv[1] == "--strange":
+        del sys.argv[1]
+        strange(sys.argv[5:])
     folder, count, seed, size = sys.argv[1:5]
     prose = prose_of(sys.argv[5:])
     r = random.Random(int(seed))

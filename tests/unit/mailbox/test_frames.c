@@ -365,7 +365,28 @@ ranges(void)
 }
 MAILS_ON_ALL(ranges)
 
-/* A summary as it was packed before there was a dictionary. */
+/* A summary as it was packed before there was a dictionary, and (`first`) with
+ * the first of them. Its preview differs from the message's, so that one that
+ * is made anew is seen. */
+static void
+old_summary_put(struct buf *old, bool first, const struct buf *plain)
+{
+	struct packer *p = packer_new(1);
+
+	buf_reset(old);
+	buf_put_char(old, first ? 3 : 2);
+	if (first)
+		buf_put_char(old, 1);
+	buf_put_be32(old, (uint32_t)plain->n);
+	CHECK(buf_reserve(old, ZSTD_compressBound(plain->n)));
+	if (first)
+		CHECK(packer_pack(p, PACK_FRAME, buf_slice(plain), old));
+	else
+		old->n += ZSTD_compress(old->p + old->n,
+		    ZSTD_compressBound(plain->n), plain->p, plain->n, 1);
+	packer_free(&p);
+}
+
 static void
 old_summary(void)
 {
@@ -375,6 +396,7 @@ old_summary(void)
 	struct mails_summary s;
 	struct mails_view *v;
 	struct store_batch *b;
+	ssize_t at;
 	const struct slice key = slice("s\0\0\0\1", 5);
 	char part[24];
 
@@ -390,18 +412,20 @@ old_summary(void)
 		      slice_from(buf_slice(&row), 6), plain.p, plain.n),
 	    0);
 	CHECK(row.n < plain.n);
-	buf_put_char(&old, 2);
-	buf_put_be32(&old, (uint32_t)plain.n);
-	CHECK(buf_reserve(&old, ZSTD_compressBound(plain.n)));
-	old.n += ZSTD_compress(old.p + old.n, ZSTD_compressBound(plain.n),
-	    plain.p, plain.n, 1);
-	b = store_batch_new(st, slice_str(part));
-	store_put(b, key, buf_slice(&old));
-	CHECK_INT(test_commit(b), 0);
-	CHECK_INT(mails_summary(v, 1, &a, &s), 0);
-	CHECK(slice_eq_str(s.preview, "as it came"));
-	CHECK(slice_eq_str(s.base_subject, "X") ||
-	    slice_eq_str(s.base_subject, "x"));
+	CHECK_INT(row.p[1], 2);
+	at = slice_find_slice(buf_slice(&plain), SLICE_LIT("as it came"));
+	CHECK(at > 0);
+	memcpy(plain.p + at, "as it CAME", 10);
+	for (int first = 0; first < 2; first++) {
+		old_summary_put(&old, first, &plain);
+		b = store_batch_new(st, slice_str(part));
+		store_put(b, key, buf_slice(&old));
+		CHECK_INT(test_commit(b), 0);
+		CHECK_INT(mails_summary(v, 1, &a, &s), 0);
+		CHECK(slice_eq_str(s.preview, "as it CAME"));
+		CHECK(slice_eq_str(s.base_subject, "X") ||
+		    slice_eq_str(s.base_subject, "x"));
+	}
 	mails_view_close(&v);
 	packer_free(&p);
 	arena_reset(&a);

@@ -164,6 +164,56 @@ cache_is_locked(void **state)
 	all_for(cache_is_locked_body);
 }
 
+/* Keys of messages that were opened are kept for who has the account's, and as
+ * long as a view has it. */
+static bool
+is_known(const struct mails_view *v, uint32_t uid, const struct seal_key *k)
+{
+	unsigned char secret[SEAL_SECRET_LEN];
+	struct row r;
+
+	CHECK_INT(row_get(v->x, uid, &r), 0);
+	CHECK_INT(r.wrap.kind, WRAP_ACCOUNT);
+	return opened_keys_find(mm, &r, k, secret);
+}
+
+static void
+opened_keys_go_body(void)
+{
+	struct mails_view *v, *w;
+
+	open_each_differs();
+	for (int i = 1; i <= 3; i++)
+		CHECK_INT(deliver_to(ALICE, "INBOX", 0, TEXT(1)), i);
+	v = view_of(ALICE, "INBOX");
+	w = view_of(ALICE, "INBOX");
+	CHECK(!is_known(v, 1, test_account_key));
+	for (uint32_t k = 0; k < 2; k++)
+		for (uint32_t i = 1; i <= 3; i++)
+			CHECK_INT(read_rc(v, i, TEXT(1)), 0);
+	for (uint32_t i = 1; i <= 3; i++)
+		CHECK(is_known(v, i, test_account_key));
+	CHECK(!is_known(v, 1, bob_key) && !is_known(v, 1, NULL));
+	/* Not for who has no key, nor another one. */
+	mails_view_unlock(w, NULL);
+	CHECK_INT(read_rc(w, 1, TEXT(1)), -ENOKEY);
+	mails_view_unlock(w, bob_key);
+	CHECK_INT(read_rc(w, 1, TEXT(1)), -EIO);
+	mails_view_unlock(w, test_account_key);
+	mails_view_close(&v);
+	CHECK(is_known(w, 1, test_account_key));
+	mails_view_unlock(w, NULL);
+	CHECK(!is_known(w, 1, test_account_key));
+	mails_view_close(&w);
+}
+
+static void
+opened_keys_go(void **state)
+{
+	(void)state;
+	all_for(opened_keys_go_body);
+}
+
 /* A mode that changes: what is there is read as it is, whatever comes next. */
 static void
 modes_change_body(void)
@@ -665,6 +715,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_to_many),
 		cmocka_unit_test(cache_is_locked),
+		cmocka_unit_test(opened_keys_go),
 		cmocka_unit_test(modes_change),
 		cmocka_unit_test(never_in_the_clear),
 		cmocka_unit_test(cache_is_nobody_elses),
