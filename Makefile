@@ -38,14 +38,14 @@ LDOPT :=
 endif
 
 PKGS := libevent_core libevent_extra libevent_openssl openssl jansson libgsasl \
-        libcurl libzstd zlib libidn2 libpsl libseccomp
+        libcurl expat libzstd zlib libidn2 libpsl libseccomp
 CPPFLAGS += -D_GNU_SOURCE -I.
 CFLAGS   ?= -g
 ALL_CFLAGS = -std=c11 $(CFLAGS) $(OPT) -fPIE -Wall -Wextra -Wshadow \
         -Wconversion -Wno-sign-conversion -Werror -MMD -MP
 LDLIBS   += -Wl,--as-needed -levent_core -levent_extra -levent_openssl \
         -lssl -lcrypto -llmdb -ljansson -lgsasl -lcrypt -lunbound -lcurl \
-        -lzstd -lz -lidn2 -lunistring -lpsl -lseccomp -lpthread
+        -lexpat -lzstd -lz -lidn2 -lunistring -lpsl -lseccomp -lpthread
 ALL_LDFLAGS = $(OPT) $(LDOPT) $(LDFLAGS)
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/auth/scram_salted.h"
 #include "common/base/log.h"
 #include "common/smtp/server.h"
 #include "gateway/relay.h"
@@ -218,6 +219,7 @@ void
 gateway_stop(void)
 {
 	roster_free(&gateway.roster);
+	scram_salted_wipe();
 	gateway_close(&gateway.g);
 }
 

@@ -418,11 +418,16 @@ find(struct directory *d, const struct outside_args *in, struct outside *o)
 {
 	bool pop3 = in->protocol != NULL && strcmp(in->protocol, "pop3") == 0;
 	const char *hint = NULL;
+	struct http_client *http = NULL;
 	struct dns *dns = NULL;
 	int rc = dns_new(&dns, in->conf, &d->err);
 
 	if (rc == 0)
-		rc = outside_find(dns, &d->arena, in->address, pop3, o, &hint);
+		rc = http_client_new(&http, in->conf, &d->err);
+	if (rc == 0)
+		rc = outside_find_online(
+		    dns, http, &d->arena, in->address, pop3, o, &hint);
+	http_client_free(&http);
 	dns_free(&dns);
 	if (rc == -EPERM)
 		return must_confirm(o, in->address);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "common/auth/autoconfig.h"
 #include "common/mail/address.h"
 
 #define APP_PASSWORD                                                           \
@@ -17,6 +18,11 @@ static const struct provider {
 } providers[] = {
 	{ "gmail.com googlemail.com", ".google.com", "imap.gmail.com",
 	    "pop.gmail.com", "smtp.gmail.com", 465, APP_PASSWORD },
+	{ "outlook.com hotmail.com live.com msn.com outlook.de hotmail.de "
+	  "hotmail.co.uk hotmail.fr",
+	    ".mail.protection.outlook.com", "outlook.office365.com",
+	    "outlook.office365.com", "smtp.office365.com", 587,
+	    "it takes no password, but OAuth: --oauth" },
 	{ "yahoo.com yahoo.co.uk yahoo.de yahoo.fr ymail.com aol.com",
 	    ".yahoodns.net", "imap.mail.yahoo.com", "pop.mail.yahoo.com",
 	    "smtp.mail.yahoo.com", 465, APP_PASSWORD },
@@ -156,9 +162,39 @@ by_dns(struct dns *d, struct arena *a, struct slice domain, bool pop3,
 	return rc == 0 && !sure ? -EPERM : rc;
 }
 
+/* What the domain says in a file, whose host its certificate vouches for: also
+ * where DNS says what nobody vouches for (-EPERM). */
+static int
+by_file(struct http_client *h, struct arena *a, struct slice local,
+    struct slice domain, bool pop3, struct outside *o, const char **hint,
+    int rc)
+{
+	struct outside found = *o;
+	bool oauth;
+	int file_rc;
+
+	if (h == NULL || (rc != -ENOENT && rc != -EPERM))
+		return rc;
+	file_rc =
+	    autoconfig_find(h, a, local, domain, pop3, &found, &oauth);
+	if (file_rc != 0)
+		return file_rc == -ECANCELED ? file_rc : rc;
+	*o = found;
+	if (oauth)
+		*hint = "it takes no password, but OAuth: --oauth";
+	return 0;
+}
+
 int
 outside_find(struct dns *d, struct arena *a, const char *address, bool pop3,
     struct outside *o, const char **hint)
+{
+	return outside_find_online(d, NULL, a, address, pop3, o, hint);
+}
+
+int
+outside_find_online(struct dns *d, struct http_client *h, struct arena *a,
+    const char *address, bool pop3, struct outside *o, const char **hint)
 {
 	const struct provider *p = providers;
 	struct slice canonical, local, domain;
@@ -179,6 +215,7 @@ outside_find(struct dns *d, struct arena *a, const char *address, bool pop3,
 		return use_provider(p, pop3, o, hint);
 	/* What the domain says itself comes before what we guess. */
 	rc = by_dns(d, a, domain, pop3, o);
+	rc = by_file(h, a, local, domain, pop3, o, hint, rc);
 	if (rc == -ENOENT && (p = provider_by_mx(d, a, name)) != NULL)
 		rc = use_provider(p, pop3, o, hint);
 	return rc;

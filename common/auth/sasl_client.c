@@ -7,6 +7,7 @@
 
 #include "common/auth/password.h"
 #include "common/auth/sasl.h"
+#include "common/auth/scram_salted.h"
 #include "common/base/log.h"
 #include "common/mail/transfer.h"
 
@@ -25,6 +26,7 @@ struct sasl_client {
 	Gsasl_session *session;
 	unsigned step;
 	bool done, over;
+	unsigned char salted_id[SCRAM_SALTED_ID];
 	struct buf first; /* with a token: the only message; no session */
 	/* The step that runs on the thread pool. */
 	struct slice in;
@@ -301,7 +303,93 @@ error_of(int rc)
 	}
 }
 
-/* One message into gsasl. SCRAM's second is slow: the thread pool does it. */
+/* --- SCRAM's slow step --- */
+
+static int
+digit(char c)
+{
+	return ascii_is_digit(c) ? c - '0' : ascii_lower(c) - 'a' + 10;
+}
+
+static struct slice
+property(const struct sasl_client *s, Gsasl_property p)
+{
+	return slice_str(gsasl_property_fast(s->session, p));
+}
+
+static struct slice
+attribute(struct slice server_first, const char *name)
+{
+	while (server_first.n > 0) {
+		struct slice a = slice_split(&server_first, ',');
+
+		if (slice_starts(a, name))
+			return slice_from(a, 2);
+	}
+	return SLICE_EMPTY;
+}
+
+/* What the rounds gave last time, for gsasl to go on from. */
+static bool
+recall(struct sasl_client *s, struct slice in, bool *may_keep)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char salted[SCRAM_SALTED_MAX];
+	char hex[2 * SCRAM_SALTED_MAX + 1];
+	bool known;
+	size_t n;
+
+	*may_keep = scram_salted_id(s->choice->name, property(s, GSASL_AUTHID),
+	    property(s, GSASL_PASSWORD), attribute(in, "s="),
+	    attribute(in, "i="), s->salted_id);
+	if (!*may_keep || (n = scram_salted_get(s->salted_id, salted)) == 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		hex[2 * i] = digits[salted[i] >> 4];
+		hex[2 * i + 1] = digits[salted[i] & 15];
+	}
+	hex[2 * n] = '\0';
+	known = gsasl_property_set(
+		    s->session, GSASL_SCRAM_SALTED_PASSWORD, hex) == GSASL_OK;
+	OPENSSL_cleanse(hex, sizeof(hex));
+	OPENSSL_cleanse(salted, sizeof(salted));
+	return known;
+}
+
+static void
+keep(struct sasl_client *s)
+{
+	struct slice hex = property(s, GSASL_SCRAM_SALTED_PASSWORD);
+	unsigned char salted[SCRAM_SALTED_MAX];
+	size_t n = hex.n / 2;
+
+	if (n == 0 || n > sizeof(salted) || hex.n % 2 != 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		salted[i] = (unsigned char)(digit(hex.p[2 * i]) << 4 |
+		    digit(hex.p[2 * i + 1]));
+	scram_salted_put(s->salted_id, slice(salted, n));
+	OPENSSL_cleanse(salted, sizeof(salted));
+}
+
+/* Thousands of rounds are for the thread pool, where they are not known. */
+static int
+step_slow(struct sasl_client *s)
+{
+	bool may_keep, known = recall(s, s->in, &may_keep);
+	int rc;
+
+	if (known) {
+		step_work(s);
+		return 0;
+	}
+	rc = co_work(step_work, s);
+	if (rc == 0 && may_keep && error_of(s->rc) >= 0)
+		keep(s);
+	return rc;
+}
+
+/* One message into gsasl. */
 static int
 step(struct sasl_client *s, struct slice in, struct buf *out)
 {
@@ -311,7 +399,7 @@ step(struct sasl_client *s, struct slice in, struct buf *out)
 	s->out = NULL;
 	s->out_n = 0;
 	if (s->choice->scram && s->step == 2)
-		rc = co_work(step_work, s);
+		rc = step_slow(s);
 	else
 		step_work(s);
 	if (rc == 0)
