@@ -349,7 +349,7 @@ run_main(void *arg)
 		r->status = 1;
 	}
 	if (r->mails != NULL)
-		ipfs_hint(r->mails, r->conf);
+		ipfs_hint(r->mails);
 	mails_close(&r->mails);
 	accounts_close(&r->accounts);
 	arena_reset(&r->arena);

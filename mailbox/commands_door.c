@@ -458,7 +458,7 @@ run_main(void *arg)
 		if (door_report_end(&d->report, d->stdout_is_taken) != 0)
 			rc = -EIO;
 		d->status = rc != 0 || d->report.failed > 0;
-		ipfs_hint(d->mails, d->conf);
+		ipfs_hint(d->mails);
 	}
 	mails_close(&d->mails);
 	accounts_close(&d->accounts);

@@ -60,7 +60,9 @@ mailbox_start(const struct conf *conf)
 	if (rc == 0)
 		rc = mails_purge_start(mails);
 	if (rc == 0)
-		rc = ipfs_start(&ipfs, mails, conf);
+		rc = ipfs_start(&ipfs, mails,
+		    &(struct ipfs_conf){ conf_str(conf, "mailbox.ipfs"),
+			conf_file(conf, "run_dir"), 0, 0, 0, 0 });
 	if (rc == 0)
 		rc = start_sessions(conf);
 	if (rc != 0)

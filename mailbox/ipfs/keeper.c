@@ -20,9 +20,10 @@
 #define GATHER_MS 20	     /* what is committed together is told together */
 #define EVERY_MS 60000	     /* between walks; doubles while they find nothing */
 #define EVERY_MAX_MS 3600000
-#define DUTY 20		     /* a walk rests so many times as long as it took */
+#define DUTY 20
 #define AWAY_MS 1000	     /* doubles while the node is away */
 #define AWAY_MAX_MS 60000
+#define BUSY_MS 1000	     /* another process walks */
 #define LEASE SLICE_LIT("ipfs")
 #define LEASE_MS 120000
 #define RENEW_MS 30000
@@ -32,6 +33,7 @@ struct ipfs {
 	struct mails *m;
 	struct store *s;
 	struct ipfs_node node;
+	struct ipfs_conf conf;
 	struct co *co, *stopper;
 	struct co_event event;
 	struct store_watch watch;
@@ -304,7 +306,7 @@ walk(struct ipfs *k)
 	(void)store_lease_release(k->s, LEASE, k->fence);
 	now = clock_mono_ms();
 	k->walk_ms = now;
-	k->rest_until_ms = now + DUTY * (now - begun);
+	k->rest_until_ms = now + k->conf.duty * (now - begun);
 	if (k->changed > 0 || k->every_ms == 0)
 		k->every_ms = EVERY_MS;
 	else if (k->every_ms < EVERY_MAX_MS)
@@ -337,9 +339,9 @@ went_away(struct ipfs *k, int rc)
 	k->away_told = true;
 	k->n = 0; /* the walk finds them */
 	k->wished = true;
-	k->away_ms = k->away_ms == 0 ? AWAY_MS : k->away_ms * 2;
-	if (k->away_ms > AWAY_MAX_MS)
-		k->away_ms = AWAY_MAX_MS;
+	k->away_ms = k->away_ms == 0 ? k->conf.away_ms : k->away_ms * 2;
+	if (k->away_ms > k->conf.away_max_ms)
+		k->away_ms = k->conf.away_max_ms;
 }
 
 /* Wait for something to do, and do it. */
@@ -356,7 +358,7 @@ turn(struct ipfs *k)
 	}
 	rc = k->n > 0 ? hints_do(k) : walk(k);
 	if (rc == -EBUSY) { /* another process walks */
-		k->rest_until_ms = clock_mono_ms() + AWAY_MS;
+		k->rest_until_ms = clock_mono_ms() + BUSY_MS;
 		return 0;
 	}
 	if (rc == 0 && k->away_told) {
@@ -372,7 +374,7 @@ static void
 keeper_main(void *arg)
 {
 	struct ipfs *k = arg;
-	int rc = co_sleep(START_MS);
+	int rc = co_sleep(k->conf.start_ms);
 
 	while (rc != -ECANCELED) {
 		if ((rc = turn(k)) != 0 && rc != -ECANCELED) {
@@ -387,27 +389,36 @@ keeper_main(void *arg)
 }
 
 int
-ipfs_start(struct ipfs **out, struct mails *m, const struct conf *conf)
+ipfs_start(
+    struct ipfs **out, struct mails *m, const struct ipfs_conf *conf)
 {
-	const char *addr = conf_str(conf, "mailbox.ipfs");
 	struct ipfs *k;
 	int rc;
 
 	*out = NULL;
-	if (*addr == '\0')
+	if (*conf->addr == '\0')
 		return 0;
 	if ((k = calloc(1, sizeof(*k))) == NULL)
 		return -ENOMEM;
 	k->m = m;
 	k->s = mails_store(m);
+	k->conf = *conf;
+	if (k->conf.start_ms == 0)
+		k->conf.start_ms = START_MS;
+	if (k->conf.duty == 0)
+		k->conf.duty = DUTY;
+	if (k->conf.away_ms == 0)
+		k->conf.away_ms = AWAY_MS;
+	if (k->conf.away_max_ms == 0)
+		k->conf.away_max_ms = AWAY_MAX_MS;
 	k->wished = true;
 	k->watch = (struct store_watch){ .fn = on_note, .arg = k };
-	rc = ipfs_node_init(&k->node, addr, conf_file(conf, "run_dir"));
+	rc = ipfs_node_init(&k->node, conf->addr, conf->run_dir);
 	if (rc == 0)
 		rc = store_watch(k->s, NOTES, &k->watch);
 	if (rc != 0) {
 		log_error("mailbox.ipfs", "address=%s error=\"%s\"",
-		    log_qs(addr), strerror(-rc));
+		    log_qs(conf->addr), strerror(-rc));
 		free(k);
 		return rc;
 	}
@@ -440,8 +451,7 @@ ipfs_stop(struct ipfs **out)
 }
 
 void
-ipfs_hint(struct mails *m, const struct conf *conf)
+ipfs_hint(struct mails *m)
 {
-	if (*conf_str(conf, "mailbox.ipfs") != '\0')
-		store_notify(mails_store(m), NOTES);
+	store_notify(mails_store(m), NOTES);
 }

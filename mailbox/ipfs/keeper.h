@@ -11,16 +11,24 @@
 #ifndef PNEU_MAILBOX_IPFS_KEEPER_H
 #define PNEU_MAILBOX_IPFS_KEEPER_H
 
-#include "common/base/conf.h"
 #include "mailbox/mails/mails.h"
 
 struct ipfs;
 
-/* By mailbox.ipfs; *out stays NULL where that is not set. 0 or -errno. */
-int ipfs_start(struct ipfs **out, struct mails *m, const struct conf *conf);
+struct ipfs_conf {
+	const char *addr; /* net_addr_parse has it; "": there is no node */
+	const char *run_dir;
+	/* Waits before the first walk, and after a failure, the first and the
+	 * longest; 0: as usual. For tests. */
+	int64_t start_ms, away_ms, away_max_ms;
+	int64_t duty; /* a walk rests so many times as long as it took */
+};
+/* *out stays NULL where there is no node. 0 or -errno, logged. */
+int ipfs_start(
+    struct ipfs **out, struct mails *m, const struct ipfs_conf *conf);
 /* Before mails_close. NULL is fine. */
 void ipfs_stop(struct ipfs **k);
-/* Of a tool: it may have changed something. */
-void ipfs_hint(struct mails *m, const struct conf *conf);
+/* Of a tool: it may have changed something. Does not wait. */
+void ipfs_hint(struct mails *m);
 
 #endif

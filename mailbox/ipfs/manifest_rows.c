@@ -36,6 +36,52 @@ ipfs_manifest_note(struct store *s, const char *account, uint64_t made_ms,
 	return rc;
 }
 
+/* --- restoring --- */
+
+/* No account's name begins so. */
+static bool
+restoring_key(struct buf *key, const char *account)
+{
+	buf_put_char(key, '\001');
+	return buf_put_str(key, account);
+}
+
+int
+ipfs_restoring_get(struct store *s, const char *account, bool *out)
+{
+	struct buf key = BUF_INIT, val = BUF_INIT;
+	int rc = restoring_key(&key, account)
+	    ? store_get(s, IPFS_MANIFESTS, buf_slice(&key), &val)
+	    : -ENOMEM;
+
+	*out = rc == 0;
+	buf_clear(&key);
+	buf_clear(&val);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+int
+ipfs_restoring_set(struct store *s, const char *account, bool is)
+{
+	struct store_batch *b = store_batch_new(s, IPFS_MANIFESTS);
+	struct buf key = BUF_INIT;
+	unsigned attempts = 0;
+	int rc = b == NULL || !restoring_key(&key, account) ? -ENOMEM : 0;
+
+	if (rc == 0) {
+		if (is)
+			store_put(b, buf_slice(&key), SLICE_LIT("1"));
+		else
+			store_del(b, buf_slice(&key));
+		do
+			rc = store_commit_one(s, b);
+		while (try_again(rc, &attempts));
+	}
+	store_batch_free(&b);
+	buf_clear(&key);
+	return rc;
+}
+
 /* --- going --- */
 
 struct found {

@@ -19,4 +19,11 @@ int ipfs_manifest_note(struct store *s, const char *account, uint64_t made_ms,
  */
 int ipfs_manifests_reap(struct mails *m, struct ipfs_node *n);
 
+/*
+ * The account is being restored, and was never touched before that: until it is
+ * whole, what stands in it is of the manifest, or what every new account has.
+ */
+int ipfs_restoring_get(struct store *s, const char *account, bool *out);
+int ipfs_restoring_set(struct store *s, const char *account, bool is);
+
 #endif

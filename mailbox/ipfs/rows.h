@@ -16,7 +16,7 @@
  * And of manifests, partition "im", row <account> NUL <milliseconds when it was
  * made (8)> <number (4)>: the digests of some of its blocks; the number
  * UINT32_MAX has the root's, and is put last: without it the manifest is not
- * whole.
+ * whole. A row 0x01 <account> says that it is being restored.
  */
 #ifndef PNEU_MAILBOX_IPFS_ROWS_H
 #define PNEU_MAILBOX_IPFS_ROWS_H

@@ -12,6 +12,7 @@
 #include "common/base/log.h"
 #include "common/smtp/spool.h"
 #include "mailbox/ipfs/manifest.h"
+#include "mailbox/ipfs/manifest_rows.h"
 #include "mailbox/mails/birth.h"
 #include "mailbox/mails/restore.h"
 
@@ -20,11 +21,12 @@
 
 struct taking {
 	struct ipfs_take *conf;
+	struct store *s;
 	struct arena a; /* names of the mailboxes of the manifest */
 	const char **names;
 	size_t n_names, cap_names;
 	char *from; /* the account, as it was called there */
-	bool untouched; /* the account, when this began */
+	bool untouched; /* the account, before it was restored */
 	/* the mailbox */
 	struct arena box;
 	const char *name;
@@ -327,6 +329,18 @@ name_keep(struct taking *t, struct slice name)
 	return t->names[t->n_names++] != NULL;
 }
 
+/* A mailbox in which nothing ever was. */
+static int
+delete_unused(struct taking *t, struct slice name)
+{
+	struct mails_status s;
+	int rc = mails_status(t->conf->m, t->conf->account, name, &s);
+
+	if (rc == 0 && s.messages == 0 && s.uidnext == 1)
+		rc = mails_delete(t->conf->m, t->conf->account, name);
+	return rc == -ENOENT || rc == -EPERM ? 0 : rc;
+}
+
 /* 0, or why there cannot be such a mailbox. */
 static int
 mailbox_make(struct taking *t, const struct manifest_mailbox *b)
@@ -338,10 +352,8 @@ mailbox_make(struct taking *t, const struct manifest_mailbox *b)
 	int rc = 0;
 
 	/* One that every new account gets, and of which that one had the name. */
-	if (b->uidvalidity == 0 && t->untouched) {
-		rc = mails_delete(m, account, name);
-		rc = rc == -ENOENT || rc == -EPERM ? 0 : rc;
-	}
+	if (b->uidvalidity == 0 && t->untouched)
+		rc = delete_unused(t, name);
 	if (rc == 0 && b->uidvalidity != 0)
 		rc = mails_create(
 		    m, account, name, b->attrs & MAILS_SPECIAL_USES, NULL);
@@ -397,7 +409,12 @@ on_head(void *arg, const struct manifest_head *h)
 		return -ENOMEM;
 	if ((rc = t->conf->who(t->conf->arg, t->from)) != 0)
 		return rc;
-	return mails_is_untouched(t->conf->m, t->conf->account, &t->untouched);
+	rc = mails_is_untouched(t->conf->m, t->conf->account, &t->untouched);
+	if (rc == 0 && t->untouched)
+		return ipfs_restoring_set(t->s, t->conf->account, true);
+	return rc == 0
+	    ? ipfs_restoring_get(t->s, t->conf->account, &t->untouched)
+	    : rc;
 }
 
 static bool
@@ -422,13 +439,15 @@ remove_defaults(struct taking *t)
 	for (size_t i = 0; i < n && rc == 0; i++) {
 		if (is_named(t, infos[i].name))
 			continue;
-		rc = mails_subscribe(t->conf->m, t->conf->account,
-		    slice_str(infos[i].name), false);
+		if (infos[i].attrs & MAILS_SUBSCRIBED)
+			rc = mails_subscribe(t->conf->m, t->conf->account,
+			    slice_str(infos[i].name), false);
 		if (rc == 0 && infos[i].id != 0)
-			rc = mails_delete(t->conf->m, t->conf->account,
-			    slice_str(infos[i].name));
-		rc = rc == -ENOENT || rc == -EPERM ? 0 : rc;
+			rc = delete_unused(t, slice_str(infos[i].name));
 	}
+	/* What failed may come by another run. */
+	if (rc == 0 && t->untouched && t->conf->report->failed == 0)
+		rc = ipfs_restoring_set(t->s, t->conf->account, false);
 	return rc;
 }
 
@@ -498,6 +517,7 @@ ipfs_take(struct ipfs_take *conf, struct ipfs_root *root)
 		rc = -ENOMEM;
 	if (rc == 0) {
 		t->conf = conf;
+		t->s = mails_store(conf->m);
 		t->a = ARENA_INIT_MAX((size_t)8 << 20);
 		t->box = ARENA_INIT_MAX((size_t)64 << 10);
 		rc = take_all(t, key, &body);
