@@ -51,6 +51,7 @@ main(int argc, char **argv)
 		.stop = mailbox_stop,
 		.paths = mailbox_paths,
 		.signs_in = true,
+		.fixed_peer = "mailbox.ipfs",
 	};
 
 	return service_main(&mailbox, argc, argv);

@@ -34,10 +34,14 @@
 #define LL_NET_BIND (1ULL << 0) /* version 4 */
 #define LL_NET_CONNECT (1ULL << 1)
 #define LL_RULE_PATH 1
+#define LL_RULE_PORT 2
 #define LL_QUERY_VERSION 1
 
 struct ll_ruleset {
 	uint64_t fs, net;
+};
+struct ll_port {
+	uint64_t access, port;
 };
 struct ll_path {
 	uint64_t access;
@@ -123,6 +127,19 @@ landlock_allow_all(
 }
 
 static int
+landlock_allow_ports(int ruleset, const uint16_t *ports, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ll_port rule = { LL_NET_CONNECT, ports[i] };
+
+		if (syscall(SYS_landlock_add_rule, ruleset, LL_RULE_PORT, &rule,
+			0) != 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int
 landlock_enter(const struct sandbox *s)
 {
 	const size_t n_system = sizeof(system_paths) / sizeof(system_paths[0]);
@@ -138,7 +155,8 @@ landlock_enter(const struct sandbox *s)
 	if (version >= 3)
 		attr.fs |= LL_TRUNCATE;
 	if (version >= 4 && !s->connects_out)
-		attr.net = LL_NET_CONNECT | LL_NET_BIND;
+		attr.net = s->n_ports > 0 ? LL_NET_CONNECT
+					  : LL_NET_CONNECT | LL_NET_BIND;
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr,
 	    version >= 4 ? sizeof(attr) : sizeof(attr.fs), 0);
 	if (ruleset == -1)
@@ -146,6 +164,8 @@ landlock_enter(const struct sandbox *s)
 	rc = landlock_allow_all(ruleset, system_paths, n_system, attr.fs);
 	if (rc == 0)
 		rc = landlock_allow_all(ruleset, s->paths, s->n, attr.fs);
+	if (rc == 0 && (attr.net & LL_NET_CONNECT) != 0)
+		rc = landlock_allow_ports(ruleset, s->ports, s->n_ports);
 	if (rc == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
 		rc = -errno;
 	close(ruleset);
@@ -242,6 +262,15 @@ allow_if(scmp_filter_ctx f, int nr, struct scmp_arg_cmp cmp)
 	return seccomp_rule_add(f, SCMP_ACT_ALLOW, nr, 1, cmp);
 }
 
+/* Sockets of TCP, no others of that family. */
+static int
+allow_stream(scmp_filter_ctx f, int family)
+{
+	return seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0),
+	    SCMP_A1(SCMP_CMP_MASKED_EQ, (scmp_datum_t)0xff, SOCK_STREAM));
+}
+
 /* Memory that is written is never run: a page is W or X. */
 static int
 add_memory(scmp_filter_ctx f)
@@ -262,11 +291,11 @@ add_memory(scmp_filter_ctx f)
 /* Threads but no processes, sockets of the families that mail needs, and the
  * harmless parts of the two calls that are a hundred. */
 static int
-add_arguments(scmp_filter_ctx f, bool connects_out)
+add_arguments(scmp_filter_ctx f, const struct sandbox *s)
 {
 	static const int families[] = { AF_UNIX, AF_INET, AF_INET6,
 		AF_NETLINK /* glibc's resolver */ };
-	size_t n_families = connects_out ? 4 : 1;
+	size_t n_families = s->connects_out ? 4 : 1;
 	static const unsigned long ioctls[] = { FIONREAD, FIONBIO, FIOCLEX,
 		TCGETS, TIOCGWINSZ };
 	static const int prctls[] = { PR_SET_NAME, PR_GET_NAME,
@@ -280,6 +309,9 @@ add_arguments(scmp_filter_ctx f, bool connects_out)
 	for (size_t i = 0; i < n_families && rc == 0; i++)
 		rc = allow_if(f, SCMP_SYS(socket),
 		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
+	for (size_t i = 1; i < 3 && s->n_ports > 0 && !s->connects_out; i++)
+		if (rc == 0)
+			rc = allow_stream(f, families[i]);
 	if (rc == 0)
 		rc = allow_if(
 		    f, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
@@ -310,7 +342,7 @@ seccomp_enter(const struct sandbox *s)
 	if (rc == 0)
 		rc = ADD(f, SCMP_ACT_ERRNO(ENOSYS), absent);
 	if (rc == 0)
-		rc = add_arguments(f, s->connects_out);
+		rc = add_arguments(f, s);
 #ifdef SANDBOX_SANITIZED
 	if (rc == 0)
 		rc = ADD(f, SCMP_ACT_ALLOW, sanitizer);

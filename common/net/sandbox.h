@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A path that stays reachable, with all below it; relative to nothing. */
 struct service_path {
@@ -25,6 +26,10 @@ struct sandbox {
 	/* May have sockets of the internet (TCP, DNS); else only Unix ones, and
 	 * the connections that it accepts. */
 	bool connects_out;
+	/* Else, where there are some: TCP to these ports only (before Landlock 4
+	 * to all), of whatever address: a kernel tells no more. */
+	const uint16_t *ports;
+	size_t n_ports;
 };
 
 /*

@@ -83,6 +83,9 @@ struct service {
 	 * a setting of the section is a TCP address (mta.guard on another
 	 * machine), they are allowed without this. */
 	bool connects_out;
+	/* Such a setting that is looked at at the start only, so that its port
+	 * alone can be allowed; or NULL. */
+	const char *fixed_peer;
 	/* One process, whatever `workers` says. */
 	bool one_worker;
 	/* It decides nothing about mail (pneu http). */

@@ -217,21 +217,30 @@ allow_tls(struct path_list *l, const struct service *s, const struct conf *conf)
 			conf_map(conf, "tls.names", names[i])));
 }
 
-/* Is a setting of the service's own section the address of a TCP peer? */
+/* Is a setting of the service's own section the address of a TCP peer? *port
+ * is that of its fixed one, which does not count; else 0. */
 static bool
-has_tcp_peer(const struct service *s, const struct conf *conf)
+has_tcp_peer(
+    const struct service *s, const struct conf *conf, uint16_t *port)
 {
 	const struct conf_setting *c;
 	size_t n = strlen(s->name);
 	struct net_addr a;
+	bool any = false;
 
+	*port = 0;
 	for (c = conf_settings; c->name != NULL; c++)
 		if (c->type == CONF_STRING &&
 		    strncmp(c->name, s->name, n) == 0 && c->name[n] == '.' &&
 		    net_addr_parse(&a, conf_str(conf, c->name), "/") == 0 &&
-		    !net_addr_is_unix(&a))
-			return true;
-	return false;
+		    !net_addr_is_unix(&a)) {
+			if (s->fixed_peer != NULL &&
+			    strcmp(c->name, s->fixed_peer) == 0)
+				*port = net_addr_port(&a);
+			else
+				any = true;
+		}
+	return any;
 }
 
 int
@@ -239,6 +248,7 @@ service_enter_sandbox(const struct service *s, const struct conf *conf)
 {
 	struct path_list l = { .arena = ARENA_INIT_MAX(1 << 20) };
 	struct sandbox box;
+	uint16_t port;
 	int rc;
 
 	if (!conf_bool(conf, "sandbox"))
@@ -253,9 +263,10 @@ service_enter_sandbox(const struct service *s, const struct conf *conf)
 		allow_file(&l, conf, conf_file(conf, "auth.oauth_secret_file"));
 	}
 	box = (struct sandbox){ l.paths, l.n,
-		s->connects_out || has_tcp_peer(s, conf) ||
+		has_tcp_peer(s, conf, &port) || s->connects_out ||
 		    (s->signs_in &&
-			*conf_str(conf, "auth.oauth_url") != '\0') };
+			*conf_str(conf, "auth.oauth_url") != '\0'),
+		&port, port != 0 };
 	rc = sandbox_enter(&box);
 	arena_reset(&l.arena);
 	return rc == 0 ? 0 : EX_TEMPFAIL;
