@@ -49,7 +49,7 @@ static int
 failed(struct door *d, const struct ipfs_node *n, int rc)
 {
 	const char *what = rc == -ENOKEY ? "no key that opens it is here"
-	    : rc == -ENOENT		 ? "the node has no such block"
+	    : rc == -ENOENT              ? "the node has no such block"
 	    : rc == -EBADMSG && *n->why == '\0'
 	    ? "it is damaged, or sealed with another key"
 	    : rc == -EDQUOT ? "no more room in the account"
@@ -69,9 +69,9 @@ static int
 do_export(struct door *d)
 {
 	struct ipfs_node node;
-	struct ipfs_give conf = { .m = d->mails,
-		.node = &node,
-		.report = &d->report };
+	struct ipfs_give conf = {
+		.m = d->mails, .node = &node, .report = &d->report
+	};
 	char text[CID_TEXT + 1];
 	struct cid cid;
 	int rc = node_of(d, &node);
@@ -136,15 +136,15 @@ private_key(struct door *d, const struct root *r, struct seal_key **out)
 		    "say ACCOUNT");
 		return -EINVAL;
 	}
-	rc = door_secret(d, "Password or recovery key of the account: ", text,
-	    sizeof(text));
+	rc = door_secret(
+	    d, "Password or recovery key of the account: ", text, sizeof(text));
 	if (rc != 0)
 		return -EINVAL; /* said */
 	secret = slice_str(text);
 	rc = key_of_here(d, account, r, secret, out);
 	if (rc != 0 && r->has_recovery)
-		rc = accounts_recovery_open(slice_str(account), r->public,
-		    r->recovery, secret, out);
+		rc = accounts_recovery_open(
+		    slice_str(account), r->public, r->recovery, secret, out);
 	explicit_bzero(text, sizeof(text));
 	if (rc == 0)
 		return 0;
@@ -319,8 +319,7 @@ status_main(void *arg)
 {
 	struct status_run *r = arg;
 	struct mails_conf conf = { .store = { .engine = "embedded",
-				       .dir = conf_file(
-					   r->conf, "mailbox.dir"),
+				       .dir = conf_file(r->conf, "mailbox.dir"),
 				       .readonly = true } };
 	struct buf err = BUF_INIT;
 	struct ipfs_status s;
@@ -332,7 +331,7 @@ status_main(void *arg)
 	if (rc != 0)
 		fprintf(stderr, "pneu mail ipfs: %s: %s %s\n", conf.store.dir,
 		    strerror(-rc), buf_str(&err));
-	r->status = rc != 0	      ? EX_TEMPFAIL
+	r->status = rc != 0            ? EX_TEMPFAIL
 	    : print_status(r, &s) != 0 ? EX_IOERR
 				       : 0;
 	mails_close(&m);

@@ -6,11 +6,11 @@
 enum {
 	IN_STATUS,
 	IN_FIELDS,
-	IN_BODY,       /* of `left` octets */
-	IN_REST,       /* to the end of the connection */
+	IN_BODY, /* of `left` octets */
+	IN_REST, /* to the end of the connection */
 	IN_CHUNK_SIZE,
 	IN_CHUNK,
-	IN_CHUNK_END,  /* the line ending behind its octets */
+	IN_CHUNK_END, /* the line ending behind its octets */
 	IN_TRAILER,
 	DONE,
 };

@@ -81,8 +81,8 @@ block_open(const unsigned char key[static AEAD_KEY], enum block_kind kind,
 	*plain = SLICE_EMPTY;
 	if (block->n < AEAD_TAG)
 		return -EBADMSG;
-	rc = aead_open(key, &nonce, about_of(kind, about), buf_slice(block),
-	    block->p);
+	rc = aead_open(
+	    key, &nonce, about_of(kind, about), buf_slice(block), block->p);
 	if (rc == 0)
 		*plain = slice(block->p, block->n - AEAD_TAG);
 	return rc;

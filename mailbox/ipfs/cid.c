@@ -15,8 +15,8 @@ static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
 int
 cid_of(struct slice block, struct cid *out)
 {
-	return EVP_Digest(block.p, block.n, out->digest, NULL, EVP_sha256(),
-		   NULL) == 1
+	return EVP_Digest(
+		   block.p, block.n, out->digest, NULL, EVP_sha256(), NULL) == 1
 	    ? 0
 	    : -EIO;
 }

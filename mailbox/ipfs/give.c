@@ -39,11 +39,10 @@ put_block(struct giving *g, uint32_t number, struct cid *cid)
 	int rc = cid_of(buf_slice(&g->block), cid);
 
 	if (rc == 0)
-		rc = ipfs_manifest_note(g->s, g->conf->account, g->made_ms,
-		    number, cid);
+		rc = ipfs_manifest_note(
+		    g->s, g->conf->account, g->made_ms, number, cid);
 	if (rc == 0)
-		rc = ipfs_node_put(
-		    g->conf->node, buf_slice(&g->block), cid);
+		rc = ipfs_node_put(g->conf->node, buf_slice(&g->block), cid);
 	return rc;
 }
 
@@ -103,8 +102,7 @@ static int
 root_make(struct giving *g)
 {
 	enum mails_sealing how;
-	int rc = sealing_of(
-	    g->conf->m, g->conf->account, &how, g->root.public);
+	int rc = sealing_of(g->conf->m, g->conf->account, &how, g->root.public);
 
 	if (rc != 0)
 		return rc;
@@ -119,10 +117,8 @@ root_make(struct giving *g)
 	g->root.kind = ROOT_ACCOUNT;
 	g->root.has_recovery = g->conf->has_recovery;
 	if (g->root.has_recovery)
-		memcpy(
-		    g->root.recovery, g->conf->recovery, SEAL_WRAP_LEN);
-	return seal_to(
-	    g->root.public, g->key, ROOT_CONTEXT, g->root.wrapped);
+		memcpy(g->root.recovery, g->conf->recovery, SEAL_WRAP_LEN);
+	return seal_to(g->root.public, g->key, ROOT_CONTEXT, g->root.wrapped);
 }
 
 /* --- messages --- */
@@ -149,8 +145,8 @@ give_row(struct giving *g, uint32_t uid, const struct row *r)
 	struct door_report *report = g->conf->report;
 	struct ipfs_row row;
 	uint64_t put = 0;
-	int rc = ipfs_blob_put(g->s, g->conf->node, &r->blob, &g->raw, &row,
-	    &put);
+	int rc =
+	    ipfs_blob_put(g->s, g->conf->node, &r->blob, &g->raw, &row, &put);
 
 	if (rc == -ENOENT || rc == -EIO || rc == -E2BIG) {
 		report->failed += rc != -ENOENT; /* else expunged meanwhile */

@@ -14,16 +14,16 @@
 
 #define HINTS 1024
 #define PAGE 256
-#define JOBS 3		     /* blobs at a time; each has a block in memory */
+#define JOBS 3 /* blobs at a time; each has a block in memory */
 #define OCTETS_A_SECOND ((uint64_t)8 << 20)
 #define START_MS 500
-#define GATHER_MS 20	     /* what is committed together is told together */
-#define EVERY_MS 60000	     /* between walks; doubles while they find nothing */
+#define GATHER_MS 20   /* what is committed together is told together */
+#define EVERY_MS 60000 /* between walks; doubles while they find nothing */
 #define EVERY_MAX_MS 3600000
 #define DUTY 20
-#define AWAY_MS 1000	     /* doubles while the node is away */
+#define AWAY_MS 1000 /* doubles while the node is away */
 #define AWAY_MAX_MS 60000
-#define BUSY_MS 1000	     /* another process walks */
+#define BUSY_MS 1000 /* another process walks */
 #define LEASE SLICE_LIT("ipfs")
 #define LEASE_MS 120000
 #define RENEW_MS 30000
@@ -71,8 +71,8 @@ settle(void *arg)
 	struct buf raw = BUF_INIT;
 	struct ipfs_row row;
 
-	j->rc = ipfs_blob_put(
-	    j->k->s, &j->node, &j->id, &raw, &row, &j->octets);
+	j->rc =
+	    ipfs_blob_put(j->k->s, &j->node, &j->id, &raw, &row, &j->octets);
 	if (j->rc == -ENOENT)
 		j->rc = ipfs_blob_leave(j->k->s, &j->node, &j->id);
 	buf_wipe(&raw);
@@ -102,8 +102,7 @@ settle_all(struct ipfs *k, const struct store_blob_id *ids, size_t n)
 	if (jobs == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		jobs[i] =
-		    (struct job){ .k = k, .node = k->node, .id = ids[i] };
+		jobs[i] = (struct job){ .k = k, .node = k->node, .id = ids[i] };
 		if (co_group_spawn(&g, settle, &jobs[i]) != 0)
 			jobs[i].rc = -ENOMEM;
 	}
@@ -114,8 +113,8 @@ settle_all(struct ipfs *k, const struct store_blob_id *ids, size_t n)
 			tell_failure(k, &jobs[i]);
 		} else if (jobs[i].rc != 0 && rc == 0) {
 			rc = jobs[i].rc;
-			memcpy(k->node.why, jobs[i].node.why,
-			    sizeof(k->node.why));
+			memcpy(
+			    k->node.why, jobs[i].node.why, sizeof(k->node.why));
 		}
 	}
 	free(jobs);
@@ -173,14 +172,13 @@ lease_keep(struct ipfs *k)
 	if (clock_mono_ms() - k->renewed_ms < RENEW_MS)
 		return 0;
 	k->renewed_ms = clock_mono_ms();
-	return store_lease_renew(k->s, LEASE, k->fence, LEASE_MS) == 0
-	    ? 0
-	    : -EBUSY;
+	return store_lease_renew(k->s, LEASE, k->fence, LEASE_MS) == 0 ? 0
+								       : -EBUSY;
 }
 
 static int
-page_blob(void *arg, const struct store_blob_id *id, uint64_t size,
-    int64_t written_s)
+page_blob(
+    void *arg, const struct store_blob_id *id, uint64_t size, int64_t written_s)
 {
 	struct ipfs *k = arg;
 
@@ -272,9 +270,9 @@ walk_rows(struct ipfs *k, unsigned char first)
 
 	while (more == 1 && rc == 0) {
 		k->n_page = 0;
-		more = store_scan(k->s, ipfs_part(&id, part),
-		    slice(from, n_from), SLICE_EMPTY, STORE_SCAN_KEYS, page_row,
-		    k);
+		more =
+		    store_scan(k->s, ipfs_part(&id, part), slice(from, n_from),
+			SLICE_EMPTY, STORE_SCAN_KEYS, page_row, k);
 		if (more < 0)
 			return more;
 		if (k->n_page > 0) {
@@ -334,8 +332,8 @@ went_away(struct ipfs *k, int rc)
 {
 	if (!k->away_told)
 		log_warning("ipfs: the node takes nothing", "why=%s",
-		    log_qs(k->node.why[0] != '\0' ? k->node.why
-						  : strerror(-rc)));
+		    log_qs(
+			k->node.why[0] != '\0' ? k->node.why : strerror(-rc)));
 	k->away_told = true;
 	k->n = 0; /* the walk finds them */
 	k->wished = true;
@@ -389,8 +387,7 @@ keeper_main(void *arg)
 }
 
 int
-ipfs_start(
-    struct ipfs **out, struct mails *m, const struct ipfs_conf *conf)
+ipfs_start(struct ipfs **out, struct mails *m, const struct ipfs_conf *conf)
 {
 	struct ipfs *k;
 	int rc;

@@ -24,8 +24,8 @@ struct ipfs_conf {
 	int64_t duty; /* a walk rests so many times as long as it took */
 };
 /* *out stays NULL where there is no node. 0 or -errno, logged. */
-int ipfs_start(
-    struct ipfs **out, struct mails *m, const struct ipfs_conf *conf);
+int
+ipfs_start(struct ipfs **out, struct mails *m, const struct ipfs_conf *conf);
 /* Before mails_close. NULL is fine. */
 void ipfs_stop(struct ipfs **k);
 /* Of a tool: it may have changed something. Does not wait. */

@@ -180,7 +180,8 @@ take_mailbox(struct manifest_reader *r, struct taking *t)
 }
 
 static bool
-message_is_fit(const struct manifest_reader *r, const struct manifest_message *m)
+message_is_fit(
+    const struct manifest_reader *r, const struct manifest_message *m)
 {
 	const struct mails_flags *f = &m->row.flags;
 

@@ -73,8 +73,8 @@ struct manifest_reader {
 	size_t n_keywords;
 	struct manifest_end seen;
 };
-void manifest_reader_init(struct manifest_reader *r,
-    const struct manifest_fns *fns, void *arg);
+void manifest_reader_init(
+    struct manifest_reader *r, const struct manifest_fns *fns, void *arg);
 void manifest_reader_clear(struct manifest_reader *r);
 /* In any pieces. 0; -EBADMSG: no manifest; or what a function says. */
 int manifest_feed(struct manifest_reader *r, struct slice octets);

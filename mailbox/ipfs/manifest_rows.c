@@ -136,9 +136,8 @@ judge(struct reaping *r, size_t i, size_t end)
 	const char *account = arena_strdup(&r->a, r->v[i].account);
 	uint64_t latest = 0, now = (uint64_t)clock_wall_ms();
 	bool gone;
-	int rc = account == NULL
-	    ? -ENOMEM
-	    : mails_is_untouched(r->m, account, &gone);
+	int rc = account == NULL ? -ENOMEM
+				 : mails_is_untouched(r->m, account, &gone);
 
 	if (rc != 0)
 		return rc;

@@ -20,19 +20,17 @@
 struct ipfs_node {
 	struct net_addr addr;
 	int64_t timeout_ms; /* of a request */
-	char why[160];	    /* the last failure */
+	char why[160];      /* the last failure */
 };
 
 /* `addr` as net_addr_parse has it. 0 or -EINVAL. */
-int ipfs_node_init(
-    struct ipfs_node *n, const char *addr, const char *run_dir);
+int ipfs_node_init(struct ipfs_node *n, const char *addr, const char *run_dir);
 
 /* `cid` is that of the block. 0: it is there and pinned. */
-int ipfs_node_put(
-    struct ipfs_node *n, struct slice block, const struct cid *cid);
+int
+ipfs_node_put(struct ipfs_node *n, struct slice block, const struct cid *cid);
 /* Appended to `out`, verified. */
-int ipfs_node_get(
-    struct ipfs_node *n, const struct cid *cid, struct buf *out);
+int ipfs_node_get(struct ipfs_node *n, const struct cid *cid, struct buf *out);
 /* Unpin; fine where it was not pinned. */
 int ipfs_node_let_go(struct ipfs_node *n, const struct cid *cid);
 

@@ -13,8 +13,8 @@ struct putting {
 	struct ipfs_node *n;
 	const struct store_blob_id *id;
 	struct buf plain, block;
-	uint64_t have; /* the number of what is in `block`; UINT64_MAX: none */
-	struct cid cid;	/* of that */
+	uint64_t have;  /* the number of what is in `block`; UINT64_MAX: none */
+	struct cid cid; /* of that */
 };
 
 /* --- a block of the blob --- */
@@ -92,8 +92,7 @@ row_make(struct putting *p, struct buf *raw, struct ipfs_row *row)
 	if (rc == 0 && !ipfs_row_encode(row, raw))
 		rc = -ENOMEM;
 	if (rc == 0)
-		rc = ipfs_row_change(
-		    p->s, p->id, SLICE_EMPTY, buf_slice(raw));
+		rc = ipfs_row_change(p->s, p->id, SLICE_EMPTY, buf_slice(raw));
 	if (rc == 0)
 		rc = ipfs_row_decode(buf_slice(raw), row);
 	buf_clear(&digests);
@@ -141,8 +140,8 @@ row_is_put(struct putting *p, struct buf *raw, struct ipfs_row *row)
 }
 
 static int
-put_attempt(struct putting *p, struct buf *raw, struct ipfs_row *row,
-    uint64_t *octets)
+put_attempt(
+    struct putting *p, struct buf *raw, struct ipfs_row *row, uint64_t *octets)
 {
 	uint64_t size;
 	int rc = ipfs_row_get(p->s, p->id, raw, row);
@@ -169,9 +168,7 @@ ipfs_blob_put(struct store *s, struct ipfs_node *n,
     const struct store_blob_id *id, struct buf *raw, struct ipfs_row *row,
     uint64_t *octets)
 {
-	struct putting p = {
-		.s = s, .n = n, .id = id, .have = UINT64_MAX
-	};
+	struct putting p = { .s = s, .n = n, .id = id, .have = UINT64_MAX };
 	unsigned attempts = 0;
 	int rc;
 
@@ -199,8 +196,7 @@ leave_attempt(
 		/* The key goes first, and for good. */
 		row.state = IPFS_LEAVING;
 		rc = ipfs_row_encode(&row, &new)
-		    ? ipfs_row_change(
-			  s, id, buf_slice(&raw), buf_slice(&new))
+		    ? ipfs_row_change(s, id, buf_slice(&raw), buf_slice(&new))
 		    : -ENOMEM;
 		if (rc == 0)
 			rc = ipfs_row_get(s, id, &raw, &row);

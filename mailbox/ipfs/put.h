@@ -16,7 +16,7 @@ int ipfs_blob_put(struct store *s, struct ipfs_node *n,
     uint64_t *octets);
 /* The blob has gone: forget its key, unpin its blocks, forget the row. 0, also
  * where there is no row. */
-int ipfs_blob_leave(struct store *s, struct ipfs_node *n,
-    const struct store_blob_id *id);
+int ipfs_blob_leave(
+    struct store *s, struct ipfs_node *n, const struct store_blob_id *id);
 
 #endif

@@ -37,8 +37,7 @@ root_encode(const struct root *r, const unsigned char key[static AEAD_KEY],
 	buf_put_char(&plain, body->is_inline ? 0 : 1);
 	buf_put_be64(&plain, body->octets);
 	if (!body->is_inline)
-		buf_put_be32(&plain,
-		    (uint32_t)(body->digests.n / CID_DIGEST));
+		buf_put_be32(&plain, (uint32_t)(body->digests.n / CID_DIGEST));
 	buf_put_slice(
 	    &plain, body->is_inline ? body->octets_here : body->digests);
 	n = padded_octets(plain.n);
@@ -68,9 +67,9 @@ root_decode(struct slice block, struct root *out, size_t *sealed)
 		return -EBADMSG;
 	out->kind = (enum root_kind)block.p[MAGIC_N];
 	*sealed = MAGIC_N + 1 +
-	    (out->kind == ROOT_SERVER ? SEAL_WRAP_LEN
-				      : SEAL_PUBLIC_LEN + SEAL_BOX_LEN + 1 +
-			    SEAL_WRAP_LEN);
+	    (out->kind == ROOT_SERVER
+		    ? SEAL_WRAP_LEN
+		    : SEAL_PUBLIC_LEN + SEAL_BOX_LEN + 1 + SEAL_WRAP_LEN);
 	if (block.n < *sealed + AEAD_TAG || block.n > IPFS_BLOCK_MAX ||
 	    (out->kind != ROOT_SERVER && out->kind != ROOT_ACCOUNT))
 		return -EBADMSG;
@@ -122,8 +121,8 @@ root_open(struct buf *block, size_t sealed,
 
 	if (in.n < AEAD_TAG)
 		return -EBADMSG;
-	rc = aead_open(key, &nonce, slice(block->p, sealed), in,
-	    block->p + sealed);
+	rc = aead_open(
+	    key, &nonce, slice(block->p, sealed), in, block->p + sealed);
 	return rc == 0
 	    ? body_decode(slice(block->p + sealed, in.n - AEAD_TAG), out)
 	    : rc;

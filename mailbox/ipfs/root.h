@@ -34,7 +34,7 @@ struct root {
 #define ROOT_LEAVES_MAX (ROOT_ROOM / CID_DIGEST)
 
 struct root_body {
-	uint64_t octets;     /* of the manifest */
+	uint64_t octets; /* of the manifest */
 	bool is_inline;
 	struct slice octets_here, digests; /* one of both */
 };

@@ -50,8 +50,8 @@ ipfs_row_cid(const struct ipfs_row *r, size_t i)
 }
 
 #define IPFS_PART 3
-struct slice ipfs_part(
-    const struct store_blob_id *id, char room[static IPFS_PART + 1]);
+struct slice
+ipfs_part(const struct store_blob_id *id, char room[static IPFS_PART + 1]);
 static inline struct slice
 ipfs_key(const struct store_blob_id *id)
 {

@@ -12,12 +12,12 @@ struct counting {
 	struct store_blob_id page[PAGE];
 	size_t n;
 	uint64_t rows, of_blobs; /* those whose blob is there */
-	bool broken; /* a row is damaged */
+	bool broken;             /* a row is damaged */
 };
 
 static int
-on_blob(void *arg, const struct store_blob_id *id, uint64_t size,
-    int64_t written_s)
+on_blob(
+    void *arg, const struct store_blob_id *id, uint64_t size, int64_t written_s)
 {
 	struct counting *c = arg;
 

@@ -25,7 +25,7 @@ struct taking {
 	struct arena a; /* names of the mailboxes of the manifest */
 	const char **names;
 	size_t n_names, cap_names;
-	char *from; /* the account, as it was called there */
+	char *from;     /* the account, as it was called there */
 	bool untouched; /* the account, before it was restored */
 	/* the mailbox */
 	struct arena box;
@@ -43,8 +43,7 @@ struct taking {
 /* --- the root --- */
 
 int
-ipfs_root_get(
-    struct ipfs_node *n, const struct cid *cid, struct ipfs_root *out)
+ipfs_root_get(struct ipfs_node *n, const struct cid *cid, struct ipfs_root *out)
 {
 	int rc;
 
@@ -67,8 +66,7 @@ open_key(const struct ipfs_take *c, const struct root *r,
 	if (r->kind == ROOT_SERVER)
 		return c->server_key == NULL
 		    ? -ENOKEY
-		    : seal_unwrap(
-			  c->server_key, r->wrapped, ROOT_CONTEXT, key);
+		    : seal_unwrap(c->server_key, r->wrapped, ROOT_CONTEXT, key);
 	return c->key == NULL
 	    ? -ENOKEY
 	    : seal_open(c->key, r->wrapped, ROOT_CONTEXT, key);
@@ -155,8 +153,8 @@ octets_framed(struct taking *t, const struct manifest_message *m,
 	if (rc == 0 && f.size != m->row.size)
 		rc = -EBADMSG;
 	for (uint64_t i = 0; rc == 0 && i < f.count; i++)
-		if ((rc = frames_read(
-			 &f, t->conf->m->packer, i, t->plain)) == 0)
+		if ((rc = frames_read(&f, t->conf->m->packer, i, t->plain)) ==
+		    0)
 			rc = mails_message_write(
 			    msg, slice(t->plain, frames_octets(&f, i)));
 	return rc;
@@ -178,8 +176,9 @@ octets(struct taking *t, const struct manifest_message *m,
 	if (rc == 0)
 		rc = fetch_blob(t, m);
 	if (rc == 0)
-		rc = m->row.framed ? octets_framed(t, m, sealed ? &seal : NULL, msg)
-				   : octets_as_is(t, m, msg);
+		rc = m->row.framed
+		    ? octets_framed(t, m, sealed ? &seal : NULL, msg)
+		    : octets_as_is(t, m, msg);
 	spool_free(&t->spool);
 	explicit_bzero(&seal, sizeof(seal));
 	return rc == 0 ? mails_message_end(msg) : rc;
@@ -250,15 +249,16 @@ judge(struct taking *t, const struct manifest_message *m, int rc)
 {
 	struct door_report *r = t->conf->report;
 	const char *what = rc == -ENOENT ? "the node has not all of its blocks"
-	    : rc == -EBADMSG		 ? "damaged, or not what it is to be"
-	    : rc == -EIO		 ? "damaged"
+	    : rc == -EBADMSG             ? "damaged, or not what it is to be"
+	    : rc == -EIO                 ? "damaged"
 					 : NULL;
 
 	if (rc == -ENOKEY) {
 		r->failed++;
 		if (!t->told_no_key)
 			door_warn(r,
-			    "%s, UID %u and others: what they are sealed with is "
+			    "%s, UID %u and others: what they are sealed with "
+			    "is "
 			    "not here; see --key and --password-file",
 			    log_qs(t->name), (unsigned)m->uid);
 		t->told_no_key = true;
@@ -285,8 +285,8 @@ on_message(void *arg, const struct manifest_message *m)
 		t->conf->report->failed++;
 		return 0;
 	}
-	rc = mails_key_get(t->conf->m, t->conf->account, slice_str(t->name),
-	    key, &uid, &note);
+	rc = mails_key_get(
+	    t->conf->m, t->conf->account, slice_str(t->name), key, &uid, &note);
 	buf_clear(&note);
 	if (rc == 0)
 		t->conf->report->known++;
@@ -304,8 +304,8 @@ mailbox_end(struct taking *t)
 	int rc = 0;
 
 	if (t->exists && t->same)
-		rc = mails_restore_end(t->conf->m, t->conf->account,
-		    slice_str(t->name), &t->was);
+		rc = mails_restore_end(
+		    t->conf->m, t->conf->account, slice_str(t->name), &t->was);
 	t->exists = t->same = false;
 	arena_reset(&t->box);
 	return rc;
@@ -389,8 +389,8 @@ on_mailbox(void *arg, const struct manifest_mailbox *b)
 	}
 	if (rc != 0 || b->uidvalidity == 0)
 		return rc;
-	t->was = (struct mails_restored){ b->uidvalidity, b->uidnext,
-		b->modseq };
+	t->was =
+	    (struct mails_restored){ b->uidvalidity, b->uidnext, b->modseq };
 	memset(t->keywords, 0, sizeof(t->keywords));
 	for (size_t i = 0; i < b->n_keywords; i++)
 		t->keywords[i] = arena_strdup(&t->box, b->keywords[i]);
@@ -465,8 +465,7 @@ leaves(struct taking *t, const unsigned char *key, const struct root_body *b,
 	int rc = 0;
 
 	for (uint64_t i = 0; rc == 0 && i < b->digests.n / CID_DIGEST; i++) {
-		memcpy(
-		    cid.digest, b->digests.p + i * CID_DIGEST, CID_DIGEST);
+		memcpy(cid.digest, b->digests.p + i * CID_DIGEST, CID_DIGEST);
 		buf_reset(&leaf);
 		rc = ipfs_node_get(t->conf->node, &cid, &leaf);
 		if (rc == 0)

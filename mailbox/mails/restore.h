@@ -16,8 +16,8 @@ struct mails_restored {
  * Before its messages: where nothing ever was in the mailbox, which exists, it
  * becomes that one. *same: it is, now or by an earlier call.
  */
-int mails_restore_begin(struct mails *m, const char *account,
-    struct slice name, const struct mails_restored *was, bool *same);
+int mails_restore_begin(struct mails *m, const char *account, struct slice name,
+    const struct mails_restored *was, bool *same);
 /* After them: no UID is given that was given. */
 int mails_restore_end(struct mails *m, const char *account, struct slice name,
     const struct mails_restored *was);

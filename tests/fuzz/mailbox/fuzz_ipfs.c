@@ -124,8 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const tries[])(struct slice) = { try_cid, try_answer,
-		try_manifest, try_row };
+	static void (*const tries[])(
+	    struct slice) = { try_cid, try_answer, try_manifest, try_row };
 	struct slice in = slice((const char *)data, size);
 
 	if (size > 0)

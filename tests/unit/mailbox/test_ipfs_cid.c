@@ -22,7 +22,8 @@ static const struct {
 	    "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e" },
 	{ "beep boop",
 	    "bafkreieq5jui4j25lacwomsqgjeswwl3y5zcdrresptwgmfylxo2depppq" },
-	{ "foo", "bafkreibme22gw2h7y2h7tg2fhqotaqjucnbc24deqo72b6mkl2egezxhvy" },
+	{ "foo",
+	    "bafkreibme22gw2h7y2h7tg2fhqotaqjucnbc24deqo72b6mkl2egezxhvy" },
 };
 
 static void
@@ -69,8 +70,7 @@ cid_refuses(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		assert_int_equal(
-		    cid_parse(slice_str(refused[i]), &c), -EINVAL);
+		assert_int_equal(cid_parse(slice_str(refused[i]), &c), -EINVAL);
 }
 
 /* --- blocks --- */
@@ -181,8 +181,8 @@ static const struct {
 	{ OK "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", -EPROTO, 200,
 	    "a" },
 	/* too much */
-	{ OK "Content-Length: 100\r\n\r\n0123456789012345678901234567890", -E2BIG,
-	    200, NULL },
+	{ OK "Content-Length: 100\r\n\r\n0123456789012345678901234567890",
+	    -E2BIG, 200, NULL },
 };
 
 static void

@@ -70,8 +70,8 @@ node_add(struct conn *c, struct slice body)
 
 	CHECK(end > 0 && from > 0);
 	/* "\r\n--boundary--\r\n" */
-	block = slice(body.p + from + 4,
-	    body.n - (size_t)from - 4 - ((size_t)end + 6));
+	block = slice(
+	    body.p + from + 4, body.n - (size_t)from - 4 - ((size_t)end + 6));
 	CHECK(block.n > 0 && block.n <= IPFS_BLOCK_MAX);
 	CHECK_INT(cid_of(block, &cid), 0);
 	if ((i = node_find(&cid)) == node.n) {
@@ -82,8 +82,8 @@ node_add(struct conn *c, struct slice body)
 	node.pinned[i] = true;
 	cid_text(&cid, text);
 	if (!is_bad())
-		(void)conn_printf(c,
-		    "HTTP/1.1 200 OK\r\n\r\n{\"Hash\": \"%s\"}\n", text);
+		(void)conn_printf(
+		    c, "HTTP/1.1 200 OK\r\n\r\n{\"Hash\": \"%s\"}\n", text);
 }
 
 static void
@@ -94,8 +94,8 @@ node_of_cid(struct conn *c, struct slice line)
 	size_t i;
 
 	CHECK_INT(
-	    cid_parse(slice_head(slice_from(line, (size_t)at + 4), CID_TEXT),
-		&cid),
+	    cid_parse(
+		slice_head(slice_from(line, (size_t)at + 4), CID_TEXT), &cid),
 	    0);
 	i = node_find(&cid);
 	if (slice_starts(line, "POST /api/v0/pin/rm?") && i < node.n &&
@@ -108,8 +108,8 @@ node_of_cid(struct conn *c, struct slice line)
 		(void)conn_puts(c, "HTTP/1.1 200 OK\r\n\r\n");
 		(void)conn_write(c, buf_slice(&node.blocks[i]));
 	} else {
-		(void)conn_puts(c,
-		    "HTTP/1.1 500 x\r\n\r\n{\"Message\": \"not pinned\"}");
+		(void)conn_puts(
+		    c, "HTTP/1.1 500 x\r\n\r\n{\"Message\": \"not pinned\"}");
 	}
 }
 
@@ -126,11 +126,11 @@ node_serve(void *arg)
 	rc = conn_read_line(c, 1024, &line, NULL);
 	if (rc == 0)
 		first = slice_strdup(line);
-	while (rc == 0 &&
-	    (rc = conn_read_line(c, 1024, &line, NULL)) == 0 && line.n > 0)
+	while (rc == 0 && (rc = conn_read_line(c, 1024, &line, NULL)) == 0 &&
+	    line.n > 0)
 		if (slice_starts(line, "Content-Length: "))
-			CHECK_INT(slice_u64(slice_from(line, 16), 1 << 20, &n),
-			    0);
+			CHECK_INT(
+			    slice_u64(slice_from(line, 16), 1 << 20, &n), 0);
 	body = malloc((size_t)n + 1);
 	if (rc == 0)
 		rc = conn_read_exact(c, body, (size_t)n);
@@ -172,7 +172,8 @@ node_begin(void)
 	snprintf(node.addr, sizeof(node.addr), "unix:%s", node.path);
 	(void)unlink(node.path);
 	CHECK_INT(net_addr_parse(&a, node.addr, "/"), 0);
-	node.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	node.fd =
+	    socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	CHECK_INT(bind(node.fd, (struct sockaddr *)&a.sa, a.len), 0);
 	CHECK_INT(listen(node.fd, 64), 0);
 	node.co = co_spawn(node_main, NULL);
@@ -241,7 +242,8 @@ deliver_some(unsigned n)
 
 	for (unsigned i = 0; i < n; i++) {
 		snprintf(text, sizeof(text),
-		    "Subject: number %u\r\n\r\nText %u\r\n", i, random_below(9));
+		    "Subject: number %u\r\n\r\nText %u\r\n", i,
+		    random_below(9));
 		CHECK(deliver_to(ALICE, "INBOX", 0, text) > 0);
 	}
 }
@@ -269,8 +271,7 @@ copy_some(void)
 	uint32_t seqs[] = { 1, 2 };
 
 	CHECK_INT(
-	    mails_copy(v, seqs, 2, SLICE_LIT("Archive"), NULL, &a, &copied),
-	    0);
+	    mails_copy(v, seqs, 2, SLICE_LIT("Archive"), NULL, &a, &copied), 0);
 	mails_view_close(&v);
 	arena_reset(&a);
 }

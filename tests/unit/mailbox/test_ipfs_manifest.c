@@ -86,15 +86,16 @@ make_message(struct buf *out, uint32_t uid, enum wrap_kind kind, size_t blocks)
 static void
 make(struct buf *out)
 {
-	struct manifest_head h = { 1790000000, SLICE_LIT("alice@example.test") };
+	struct manifest_head h = { 1790000000,
+		SLICE_LIT("alice@example.test") };
 	struct manifest_mailbox b = { .attrs = MAILS_SUBSCRIBED,
 		.uidvalidity = 7,
 		.uidnext = 100,
 		.modseq = 1ULL << 40,
 		.name = SLICE_LIT("INBOX"),
 		.n_keywords = 3,
-		.keywords = { SLICE_LIT("$Forwarded"), SLICE_LIT("a"),
-		    SLICE_LIT("b") } };
+		.keywords = {
+		    SLICE_LIT("$Forwarded"), SLICE_LIT("a"), SLICE_LIT("b") } };
 	struct manifest_mailbox name = { .attrs =
 					     MAILS_SUBSCRIBED | MAILS_NOSELECT,
 		.name = SLICE_LIT("gone/\xc3\xa9") };
@@ -146,8 +147,7 @@ cut_or_longer_is_none(void **state)
 	(void)state;
 	make(&m);
 	for (size_t n = 0; n < m.n; n++)
-		assert_int_equal(
-		    read_by(slice(m.p, n), 64, &end), -EBADMSG);
+		assert_int_equal(read_by(slice(m.p, n), 64, &end), -EBADMSG);
 	buf_put_char(&m, '\0');
 	assert_int_equal(read_by(buf_slice(&m), 64, &end), -EBADMSG);
 	buf_clear(&m);
@@ -197,24 +197,25 @@ refuses(void **state)
 
 	(void)state;
 	assert_int_equal(with('H', 0, 1), 0);
-	assert_int_equal(with('H', 0, 2), -EBADMSG);  /* version */
+	assert_int_equal(with('H', 0, 2), -EBADMSG);    /* version */
 	assert_int_equal(with('H', 9, '\0'), -EBADMSG); /* account */
 	assert_int_equal(with('B', 0, 0x80), -EBADMSG); /* attributes */
-	assert_int_equal(with('B', 7, 0), -EBADMSG);  /* UIDVALIDITY 0 */
-	assert_int_equal(with('B', 11, 99), -EBADMSG); /* UIDNEXT: 99 is there */
-	assert_int_equal(with('B', 21, 200), -EBADMSG); /* name too long */
+	assert_int_equal(with('B', 7, 0), -EBADMSG);    /* UIDVALIDITY 0 */
+	assert_int_equal(
+	    with('B', 11, 99), -EBADMSG); /* UIDNEXT: 99 is there */
+	assert_int_equal(with('B', 21, 200), -EBADMSG);  /* name too long */
 	assert_int_equal(with('B', 22, '\0'), -EBADMSG); /* in the name */
-	assert_int_equal(with('B', 27, 0), -EBADMSG); /* an empty keyword */
-	assert_int_equal(with('B', 27, 250), -EBADMSG); /* longer than it is */
-	assert_int_equal(with('M', 3, 0), -EBADMSG); /* UID 0 */
-	assert_int_equal(with('M', 3, 2), -EBADMSG); /* UID twice */
-	assert_int_equal(with('M', 7, 0x20), -EBADMSG); /* a flag */
-	assert_int_equal(with('M', 15, 8), -EBADMSG); /* a fourth keyword */
-	assert_int_equal(with('M', 56, 2), -EBADMSG); /* framed */
-	assert_int_equal(with('M', 57, 4), -EBADMSG); /* enum wrap_kind */
-	assert_int_equal(with('M', 57, 1), -EBADMSG); /* then octets miss */
+	assert_int_equal(with('B', 27, 0), -EBADMSG);    /* an empty keyword */
+	assert_int_equal(with('B', 27, 250), -EBADMSG);  /* longer than it is */
+	assert_int_equal(with('M', 3, 0), -EBADMSG);     /* UID 0 */
+	assert_int_equal(with('M', 3, 2), -EBADMSG);     /* UID twice */
+	assert_int_equal(with('M', 7, 0x20), -EBADMSG);  /* a flag */
+	assert_int_equal(with('M', 15, 8), -EBADMSG);    /* a fourth keyword */
+	assert_int_equal(with('M', 56, 2), -EBADMSG);    /* framed */
+	assert_int_equal(with('M', 57, 4), -EBADMSG);    /* enum wrap_kind */
+	assert_int_equal(with('M', 57, 1), -EBADMSG);    /* then octets miss */
 	assert_int_equal(with('M', 94, 1), -EBADMSG); /* octets of the blob */
-	assert_int_equal(with('Z', 3, 2), -EBADMSG); /* mailboxes */
+	assert_int_equal(with('Z', 3, 2), -EBADMSG);  /* mailboxes */
 	assert_int_equal(with('Z', 11, 3), -EBADMSG); /* messages */
 	make(&m);
 	m.p[0] = 'M';
@@ -279,12 +280,10 @@ root_round_trip(void **state)
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
 		root_of(kinds[i % 2], i / 2, &block);
-		assert_int_equal(
-		    root_reads(buf_slice(&block), key, &r, &b), 0);
+		assert_int_equal(root_reads(buf_slice(&block), key, &r, &b), 0);
 		assert_int_equal(r.kind, kinds[i % 2]);
 		assert_int_equal(b.is_inline, i / 2);
-		assert_int_equal(
-		    b.octets, i / 2 ? 5 : 2 * BLOCK_OCTETS + 1);
+		assert_int_equal(b.octets, i / 2 ? 5 : 2 * BLOCK_OCTETS + 1);
 		assert_int_equal(r.has_recovery, r.kind == ROOT_ACCOUNT);
 		assert_int_equal(
 		    root_reads(buf_slice(&block), other, &r, &b), -EBADMSG);
