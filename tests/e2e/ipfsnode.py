@@ -164,14 +164,15 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Scripted:
-    def __init__(self):
+    def __init__(self, up=True):
         self.lock = threading.Lock()
         self.blocks, self.pinned = {}, set()
         self.requests, self.complaints = [], []
         self.fault = None  # name, query -> None, "drop" or octets to answer
         self.server = None
         (self.port,) = free_ports(1)
-        self.up()
+        if up:
+            self.up()
 
     @property
     def address(self):
@@ -201,7 +202,7 @@ class Scripted:
 
 
 class Real:
-    def __init__(self):
+    def __init__(self, up=True):
         self.process = None
         if not os.path.exists(HOME + "/node_modules/.bin/jsipfs"):
             raise unittest.SkipTest("no IPFS node in %s: tools/deps peers "
@@ -209,7 +210,8 @@ class Real:
         self.dir = tempfile.mkdtemp(prefix="pneu-ipfs-", dir="/tmp")
         (self.port,) = free_ports(1)
         try:
-            self.up()
+            if up:
+                self.up()
         except BaseException:
             self.close()
             raise

@@ -73,8 +73,8 @@ class Base:
         self.addCleanup(s.__exit__, None, None, None)
         return s
 
-    def make_node(self):
-        node = self.node_class()
+    def make_node(self, up=True):
+        node = self.node_class(up)
         self.nodes.append(node)
         self.addCleanup(node.close)
         return node
@@ -153,8 +153,7 @@ class Base:
 
     def test_killed_between(self):
         """The node, and mailbox; what is pinned is what is known."""
-        node = self.make_node()
-        node.down()
+        node = self.make_node(up=False)
         s = self.start(node)
         for i in range(10):
             s.send("x@else.test", ["alice"], message(i, 50000))

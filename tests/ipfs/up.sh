@@ -29,6 +29,12 @@ if (!Promise.withResolvers) Promise.withResolvers = function () {
 	const promise = new this((a, b) => { resolve = a; reject = b; });
 	return { promise, resolve, reject };
 };
+if (!globalThis.CustomEvent) globalThis.CustomEvent = class extends Event {
+	constructor(type, init) { super(type, init); this.detail = init?.detail ?? null; }
+};
+if (!Array.prototype.toSorted) Array.prototype.toSorted = function (by) {
+	return [...this].sort(by);
+};
 EOF
 export NODE_OPTIONS="--require $IPFS_PATH/poly.cjs"
 exec "$jsipfs" daemon --offline --enable-preload=false
