@@ -22,7 +22,7 @@
 #define EVERY_MAX_MS 3600000
 #define DUTY 20
 #define AWAY_MS 1000 /* doubles while the node is away */
-#define AWAY_MAX_MS 60000
+#define AWAY_MAX_MS 15000
 #define BUSY_MS 1000 /* another process walks */
 #define LEASE SLICE_LIT("ipfs")
 #define LEASE_MS 120000
