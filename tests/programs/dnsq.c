@@ -118,7 +118,7 @@ enter_sandbox(void)
 {
 	struct service_path anchors = { conf_file(conf, "dns.trust_anchor"),
 		false };
-	struct sandbox box = { &anchors, 1, true };
+	struct sandbox box = { &anchors, 1, true, NULL, 0 };
 
 	return conf_bool(conf, "sandbox") ? sandbox_enter(&box) : 0;
 }
