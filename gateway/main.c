@@ -27,6 +27,7 @@ main(int argc, char **argv)
 		.stop = gateway_stop,
 		.paths = gateway_paths,
 		.connects_out = true,
+		.asks_for_tokens = true,
 		.tls_on_tcp = true,
 		.one_worker = true,
 	};

@@ -93,6 +93,8 @@ struct service {
 	/* Signs people in: reaches the files of accounts.key and
 	 * auth.oauth_secret_file, and the server of auth.oauth_url. */
 	bool signs_in;
+	/* Reaches the files of gateway.oauth_secrets. */
+	bool asks_for_tokens;
 	/* No certificate is loaded and service_tls() is NULL: for those who
 	 * may not read the key. With the second (guard, qm) only where all of
 	 * the protocols' settings name Unix sockets. */

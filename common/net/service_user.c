@@ -199,22 +199,29 @@ service_uses_tls(const struct service *s, const struct conf *conf)
 	return !s->tls_on_tcp && !s->tls_if_served;
 }
 
+/* The files that a map names. */
+static void
+allow_map(struct path_list *l, const struct conf *conf, const char *name)
+{
+	size_t n;
+	const char *const *keys = conf_map_keys(conf, name, &n);
+
+	for (size_t i = 0; i < n; i++)
+		allow_file(l, conf,
+		    conf_resolve(
+			conf, &l->arena, conf_map(conf, name, keys[i])));
+}
+
 static void
 allow_tls(struct path_list *l, const struct service *s, const struct conf *conf)
 {
-	size_t n;
-	const char *const *names = conf_map_keys(conf, "tls.names", &n);
-
 	allow_file(l, conf, conf_file(conf, "tls.ca"));
 	if (!service_uses_tls(s, conf))
 		return;
 	allow_file(l, conf, conf_file(conf, "tls.certificate"));
 	allow_file(l, conf, conf_file(conf, "tls.key"));
 	allow_file(l, conf, conf_file(conf, "tls.client_ca"));
-	for (size_t i = 0; i < n; i++)
-		allow_file(l, conf,
-		    conf_resolve(conf, &l->arena,
-			conf_map(conf, "tls.names", names[i])));
+	allow_map(l, conf, "tls.names");
 }
 
 /* Is a setting of the service's own section the address of a TCP peer? *port
@@ -262,6 +269,8 @@ service_enter_sandbox(const struct service *s, const struct conf *conf)
 		allow_file(&l, conf, conf_file(conf, "accounts.key"));
 		allow_file(&l, conf, conf_file(conf, "auth.oauth_secret_file"));
 	}
+	if (s->asks_for_tokens)
+		allow_map(&l, conf, "gateway.oauth_secrets");
 	box = (struct sandbox){ l.paths, l.n,
 		has_tcp_peer(s, conf, &port) || s->connects_out ||
 		    (s->signs_in &&

@@ -55,7 +55,13 @@ class AtPneu(Case):
             conf={"tls": {"ca": certificate()[0]},
                   "auth": cls.server.settings()})
         cls.addClassCleanup(cls.old.close)
+        secret = tempfile.NamedTemporaryFile("w", suffix=".secret")
+        cls.addClassCleanup(secret.close)
+        secret.write("s3cret\n")
+        secret.flush()
         cls.s = system(programs=("guard", "mailbox", "qm", "msa", "gateway"),
+                       gateway={"oauth_clients": {"google": "pneu"},
+                                "oauth_secrets": {"google": secret.name}},
                        conf={"qm": {"retry_first": "1s", "retry_max": "1s",
                                     "smtp_port": 1}})
         cls.addClassCleanup(cls.s.close)
@@ -92,6 +98,21 @@ class AtPneu(Case):
                 show = self.show(self.s, address)
                 self.assertEqual(show["sign_in"], "oauth")
                 self.assertTrue(show["oauth"]["has_client_secret"])
+
+    def test_client_of_the_settings(self):
+        """Whose secret is in a file, which the sandbox lets it read."""
+        n = self.append("settings")
+        options = self.server.options()
+        at = options.index("--client-id")
+        del options[at:at + 2]
+        self.s.pneu("outside", "add", "--protocol", "imap", "--host",
+                    "localhost", "--port", str(self.old.port["imap"]),
+                    "--security", "starttls", "--user", USER, "--into", "conf",
+                    *options, "--oauth-provider", "google", "conf@out.test",
+                    self.s.address("alice"))
+        self.addCleanup(self.s.pneu, "outside", "remove", "conf@out.test")
+        self.give(self.s, "conf@out.test", self.server.new_refresh(USER))
+        self.wait(self.s, "conf@out.test", messages=n)
 
     def test_a_token_that_is_refused(self):
         for protocol in ("imap", "pop3"):
