@@ -347,6 +347,7 @@ static int
 turn(struct ipfs *k)
 {
 	int64_t wait = until_walk(k);
+	char node[128];
 	int rc = 0;
 
 	if (k->n == 0 && wait > 0) {
@@ -360,7 +361,8 @@ turn(struct ipfs *k)
 		return 0;
 	}
 	if (rc == 0 && k->away_told) {
-		log_info("ipfs: the node is back", NULL);
+		net_addr_text(&k->node.addr, node);
+		log_info("ipfs: the node is back", "node=%s", node);
 		k->away_told = false;
 	}
 	if (rc == 0)
@@ -400,6 +402,7 @@ ipfs_start(struct ipfs **out, struct mails *m, const struct ipfs_conf *conf)
 	k->m = m;
 	k->s = mails_store(m);
 	k->conf = *conf;
+	k->conf.addr = k->conf.run_dir = NULL; /* go with a reload */
 	if (k->conf.start_ms == 0)
 		k->conf.start_ms = START_MS;
 	if (k->conf.duty == 0)
