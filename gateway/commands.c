@@ -146,6 +146,9 @@ outside_json(struct run *r, const struct outside *o)
 		    j, "sign_in", json_string(outside_sign_ins[o->sign_in]));
 	if (j != NULL && o->sign_in == OUTSIDE_OAUTH)
 		json_object_set_new(j, "oauth", oauth_json(&o->oauth));
+	if (j != NULL && o->protocol == OUTSIDE_GMAIL)
+		json_object_set_new(
+		    j, "labels", json_string(outside_label_words[o->labels]));
 	if (j != NULL)
 		json_object_set_new(j, "smtp", smtp_json(&o->smtp));
 	if (j != NULL)
@@ -211,6 +214,8 @@ line(const char *name, const char *value)
 static void
 show_folders(const struct outside *o)
 {
+	if (o->protocol == OUTSIDE_GMAIL)
+		line("labels", outside_label_words[o->labels]);
 	line("into",
 	    *o->into != '\0'                  ? o->into
 		: o->protocol == OUTSIDE_POP3 ? "INBOX"

@@ -263,7 +263,8 @@ fetch_prepare(struct fetch *f, const char *address)
 		    f, FETCH_RETRY, "accounts: %s", strerror(-rc));
 	end = f->o.sign_in == OUTSIDE_OAUTH ? get_token(f, NULL)
 					    : get_password(f);
-	if (end != FETCH_OK)
+	/* Of Gmail, http_stream knows it by itself. */
+	if (end != FETCH_OK || f->o.protocol == OUTSIDE_GMAIL)
 		return end;
 	rc = gateway_addresses(
 	    f->g, &f->a, &f->o.server, &f->addrs, &f->n_addrs);
@@ -283,6 +284,7 @@ fetch_run(struct fetch *f, const char *address)
 
 	f->messages = f->octets = f->refused = 0;
 	f->more = f->can_idle = false;
+	f->not_before_s = 0;
 	f->why.max = 1000;
 	buf_reset(&f->why);
 	if (f->imap == NULL) {
@@ -292,7 +294,14 @@ fetch_run(struct fetch *f, const char *address)
 	}
 	if (end != FETCH_OK)
 		return end;
-	return f->o.protocol == OUTSIDE_IMAP ? fetch_imap(f) : fetch_pop3(f);
+	switch (f->o.protocol) {
+	case OUTSIDE_GMAIL:
+		return fetch_gmail(f);
+	case OUTSIDE_IMAP:
+		return fetch_imap(f);
+	default:
+		return fetch_pop3(f);
+	}
 }
 
 int

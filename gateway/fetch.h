@@ -21,6 +21,7 @@ struct gateway {
 	struct dns *dns;
 	struct tls_client *tls;
 	struct http_client *http;
+	struct http_client *api; /* Gmail; many requests at a time */
 	struct tokens *tokens;
 	const struct conf *conf; /* as it is now */
 	struct smtp_pool *mailbox;
@@ -55,6 +56,7 @@ struct fetch {
 	uint64_t messages, octets; /* put in */
 	uint64_t refused;          /* not taken, for good */
 	bool more;                 /* there is more: look again at once */
+	int64_t not_before_s;      /* from now; the server wants to rest */
 	bool renewed;              /* by fetch_renew */
 	bool can_idle; /* fetch_idle may be called, and then fetch_run again */
 	struct imap_session *imap; /* kept for that; NULL: none */
@@ -110,6 +112,7 @@ int fetch_deposit(struct fetch *f, const struct fetch_message *m);
 
 enum fetch_end fetch_pop3(struct fetch *f);
 enum fetch_end fetch_imap(struct fetch *f);
+enum fetch_end fetch_gmail(struct fetch *f);
 int
 imap_session_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms);
 void imap_session_free(struct imap_session **s);

@@ -105,6 +105,7 @@ gateway_session(struct conn *c, const struct service_protocol *p)
 /* --- from start to end --- */
 
 #define MAILBOX_CONNECTIONS 32
+#define API_CONNECTIONS 128
 
 int
 gateway_open(
@@ -124,11 +125,13 @@ gateway_open(
 	    (rc = tls_client_new(&g->tls, conf, TLS_VERIFY_NAMES, err)) != 0 ||
 	    (rc = dns_new(&g->dns, conf, err)) != 0 ||
 	    (rc = http_client_new(&g->http, conf, err)) != 0 ||
+	    (rc = http_client_new(&g->api, conf, err)) != 0 ||
 	    (!readonly && (rc = tokens_new(&g->tokens, g)) != 0) ||
 	    (rc = smtp_pool_new(&g->mailbox, conf_str(conf, "gateway.mailbox"),
 		 conf_file(conf, "run_dir"), &client, MAILBOX_CONNECTIONS)) !=
 		0)
 		return rc;
+	http_client_limit(g->api, API_CONNECTIONS, API_CONNECTIONS);
 	rc = state_open(&g->state, conf, readonly, err);
 	if (rc == -ENOENT && readonly) {
 		buf_reset(err);
@@ -141,6 +144,7 @@ void
 gateway_close(struct gateway *g)
 {
 	tokens_free(&g->tokens);
+	http_client_free(&g->api);
 	http_client_free(&g->http);
 	smtp_pool_free(&g->mailbox);
 	state_close(&g->state);

@@ -8,8 +8,9 @@
 #include "common/base/log.h"
 #include "common/mail/address.h"
 
-#define LOOK_MS 1000       /* for accounts that have changed */
-#define SOON_MS 50         /* a host has no room now */
+#define NOT_BEFORE_MAX_S INT64_C(86400) /* as a server says */
+#define LOOK_MS 1000                    /* for accounts that have changed */
+#define SOON_MS 50                      /* a host has no room now */
 #define IDLE_GOOD_MS 60000 /* a wait for news that was worth while */
 
 struct host {
@@ -348,6 +349,7 @@ static int64_t
 wait_after(struct job *j, const struct fetch *f, enum fetch_end end)
 {
 	const struct roster_conf *c = &j->roster->conf;
+	int64_t wait_ms;
 
 	if (end == FETCH_OK) {
 		j->fails = 0;
@@ -358,8 +360,12 @@ wait_after(struct job *j, const struct fetch *f, enum fetch_end end)
 			  chance());
 	}
 	j->fails++;
-	return backoff_retry(
+	wait_ms = backoff_retry(
 	    end == FETCH_LOGIN ? &c->login : &c->retry, j->fails, chance());
+	if (f->not_before_s > NOT_BEFORE_MAX_S)
+		return NOT_BEFORE_MAX_S * 1000;
+	return wait_ms < f->not_before_s * 1000 ? f->not_before_s * 1000
+						: wait_ms;
 }
 
 static void
@@ -625,7 +631,7 @@ print_all(const struct outside *o)
 	for (size_t i = 0; i < o->n_folders; i++)
 		h = hash(h + 1, slice_str(o->folders[i]));
 	h = hash(h + 1, slice_str(o->account));
-	return h ^ (uint64_t)o->interval_s << 20 ^
+	return h ^ (uint64_t)o->interval_s << 20 ^ (uint64_t)o->labels << 50 ^
 	    (uint64_t)o->delete_days << 1 ^ o->paused;
 }
 

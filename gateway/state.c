@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "gateway/state.h"
+#include "gateway/state_impl.h"
 
 #include <jansson.h>
 #include <openssl/evp.h>
@@ -8,10 +8,6 @@
 #define KEY_LEN (1 + STATE_ID)
 #define ERROR_MAX 500
 #define ATTEMPTS 20
-
-struct state {
-	struct store *store;
-};
 
 const char *const state_kinds[] = { "new", "ok", "retry", "login" };
 
@@ -58,9 +54,8 @@ state_close(struct state **out)
 	free(s);
 }
 
-/* "p<address>" */
-static int
-part_of(const char *address, struct buf *out)
+int
+state_part(const char *address, struct buf *out)
 {
 	*out = BUF_INIT_MAX(STORE_KEY_MAX - KEY_LEN);
 	buf_put_char(out, 'p');
@@ -72,7 +67,7 @@ int
 state_drop(struct state *s, const char *address)
 {
 	struct buf part;
-	int rc = part_of(address, &part);
+	int rc = state_part(address, &part);
 
 	if (rc == 0)
 		rc = store_partition_drop(s->store, buf_slice(&part));
@@ -102,9 +97,8 @@ state_addresses(
 	return store_partitions(s->store, SLICE_LIT("p"), one_address, &a);
 }
 
-/* One batch, again while others write too: what is put depends on nothing. */
-static int
-commit(struct state *s, struct store_batch *b)
+int
+state_commit(struct state *s, struct store_batch *b)
 {
 	int rc = -EAGAIN;
 
@@ -116,31 +110,32 @@ commit(struct state *s, struct store_batch *b)
 	return rc;
 }
 
-static int
-put_row(
+int
+state_row_put(
     struct state *s, const char *address, struct slice key, struct slice val)
 {
 	struct store_batch *b = NULL;
 	struct buf part;
-	int rc = part_of(address, &part);
+	int rc = state_part(address, &part);
 
 	if (rc == 0 &&
 	    (b = store_batch_new(s->store, buf_slice(&part))) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0) {
 		store_put(b, key, val);
-		rc = commit(s, b);
+		rc = state_commit(s, b);
 	}
 	store_batch_free(&b);
 	buf_clear(&part);
 	return rc;
 }
 
-static int
-get_row(struct state *s, const char *address, struct slice key, struct buf *val)
+int
+state_row_get(
+    struct state *s, const char *address, struct slice key, struct buf *val)
 {
 	struct buf part;
-	int rc = part_of(address, &part);
+	int rc = state_part(address, &part);
 
 	if (rc == 0)
 		rc = store_get(s->store, buf_slice(&part), key, val);
@@ -182,7 +177,7 @@ state_status_get(struct state *s, struct arena *a, const char *address,
 {
 	struct buf val = BUF_INIT;
 	json_t *o = NULL;
-	int rc = get_row(s, address, SLICE_LIT("s"), &val);
+	int rc = state_row_get(s, address, SLICE_LIT("s"), &val);
 
 	*out = (struct state_status){ .kind = STATE_NEW, .error = "" };
 	if (rc == 0) {
@@ -214,7 +209,7 @@ state_status_put(
 	    "refused", (json_int_t)st->refused);
 	dump = o == NULL ? NULL : json_dumps(o, JSON_COMPACT);
 	if (dump != NULL)
-		rc = put_row(s, address, SLICE_LIT("s"), slice_str(dump));
+		rc = state_row_put(s, address, SLICE_LIT("s"), slice_str(dump));
 	free(dump);
 	json_decref(o);
 	return rc;
@@ -227,7 +222,7 @@ state_token_get(struct state *s, const char *address,
     const unsigned char base[static STATE_ID], struct buf *sealed)
 {
 	struct buf val = BUF_INIT;
-	int rc = get_row(s, address, SLICE_LIT("t"), &val);
+	int rc = state_row_get(s, address, SLICE_LIT("t"), &val);
 
 	if (rc == 0 &&
 	    (val.n <= STATE_ID || memcmp(val.p, base, STATE_ID) != 0))
@@ -248,7 +243,7 @@ state_token_put(struct state *s, const char *address,
 
 	buf_put(&val, base, STATE_ID);
 	if (buf_put_slice(&val, sealed))
-		rc = put_row(s, address, SLICE_LIT("t"), buf_slice(&val));
+		rc = state_row_put(s, address, SLICE_LIT("t"), buf_slice(&val));
 	buf_clear(&val);
 	return rc;
 }
@@ -286,7 +281,7 @@ state_seen_load(
 {
 	struct loading l = { 0 };
 	struct buf part;
-	int rc = part_of(address, &part);
+	int rc = state_part(address, &part);
 
 	if (rc == 0)
 		rc = store_scan(s->store, buf_slice(&part), SLICE_LIT("u"),
@@ -309,7 +304,7 @@ seen_change(struct state *s, const char *address, const struct state_seen *v,
 	char key[KEY_LEN] = "u", val[8];
 	struct store_batch *b;
 	struct buf part;
-	int rc = part_of(address, &part);
+	int rc = state_part(address, &part);
 
 	for (size_t i = 0; i < n && rc == 0;) {
 		b = store_batch_new(s->store, buf_slice(&part));
@@ -322,7 +317,7 @@ seen_change(struct state *s, const char *address, const struct state_seen *v,
 				store_put(
 				    b, slice(key, KEY_LEN), slice(val, 8));
 		}
-		rc = b == NULL ? -ENOMEM : commit(s, b);
+		rc = b == NULL ? -ENOMEM : state_commit(s, b);
 		store_batch_free(&b);
 	}
 	buf_clear(&part);
@@ -359,7 +354,7 @@ state_folder_get(struct state *s, const char *address, struct slice name,
 {
 	struct buf val = BUF_INIT;
 	char room[KEY_LEN];
-	int rc = get_row(s, address, folder_key(name, room), &val);
+	int rc = state_row_get(s, address, folder_key(name, room), &val);
 
 	*out = (struct state_folder){ 0 };
 	if (rc == 0 && val.n == 16)
@@ -380,7 +375,7 @@ state_folder_put(struct state *s, const char *address, struct slice name,
 	put_be32(val + 4, f->uidnext);
 	put_be32(val + 8, f->stuck_uid);
 	put_be32(val + 12, f->stuck_times);
-	return put_row(
+	return state_row_put(
 	    s, address, folder_key(name, room), slice(val, sizeof(val)));
 }
 

@@ -20,7 +20,7 @@
 struct outside_args {
 	const struct conf *conf;
 	const char *address, *account;
-	const char *protocol, *host, *security, *user, *into;
+	const char *protocol, *host, *security, *user, *into, *labels;
 	const char *smtp_host, *smtp_security;
 	const char *provider, *client, *client_secret_file, *scope;
 	const char *auth_url, *token_url, *device_url;
@@ -37,6 +37,7 @@ struct outside_args {
 enum {
 	OPT_FOLDERS_ALL = 256,
 	OPT_KEEP,
+	OPT_LABELS,
 	OPT_SMTP,
 	OPT_SMTP_PORT,
 	OPT_SMTP_SECURITY,
@@ -70,6 +71,7 @@ static const struct option outside_options[] = {
 	{ "into", required_argument, NULL, 'i' },
 	{ "folder", required_argument, NULL, 'f' },
 	{ "all-folders", no_argument, NULL, OPT_FOLDERS_ALL },
+	{ "labels", required_argument, NULL, OPT_LABELS },
 	{ "interval", required_argument, NULL, 't' },
 	{ "delete-after", required_argument, NULL, 'd' },
 	{ "keep", no_argument, NULL, OPT_KEEP },
@@ -177,6 +179,9 @@ option(struct outside_args *in, int c, const char *value)
 	case OPT_SMTP_SECURITY:
 		in->smtp_security = value;
 		return true;
+	case OPT_LABELS:
+		in->labels = value;
+		return true;
 	case OPT_KEEP:
 		in->delete_days = -1;
 		return in->has_delete = true;
@@ -225,6 +230,7 @@ usual_port(enum outside_protocol p, enum outside_security s)
 	static const uint16_t ports[OUTSIDE_PROTOCOLS][2] = {
 		[OUTSIDE_POP3] = { 995, 110 },
 		[OUTSIDE_IMAP] = { 993, 143 },
+		[OUTSIDE_GMAIL] = { 443, 443 },
 	};
 
 	return ports[p][s == OUTSIDE_TLS ? 0 : 1];
@@ -262,7 +268,7 @@ apply_oauth(const struct outside_args *in, struct outside *o)
 		o->sign_in = OUTSIDE_PASSWORD;
 		return true;
 	}
-	if (!in->oauth)
+	if (!in->oauth && o->protocol != OUTSIDE_GMAIL)
 		return true;
 	o->sign_in = OUTSIDE_OAUTH;
 	if (in->provider != NULL) {
@@ -323,8 +329,8 @@ apply(const struct outside_args *in, struct outside *o)
 	bool moved;
 
 	if ((in->protocol != NULL &&
-		!word("protocol (pop3, imap)", in->protocol, outside_protocols,
-		    OUTSIDE_PROTOCOLS, &protocol)) ||
+		!word("protocol (pop3, imap, gmail)", in->protocol,
+		    outside_protocols, OUTSIDE_PROTOCOLS, &protocol)) ||
 	    (in->security != NULL &&
 		!word("security (tls, starttls, none)", in->security,
 		    outside_securities, OUTSIDE_SECURITIES, &security)))
@@ -355,7 +361,23 @@ apply(const struct outside_args *in, struct outside *o)
 		o->delete_days = in->delete_days;
 	if (!apply_oauth(in, o))
 		return false;
-	if (o->protocol == OUTSIDE_IMAP && o->delete_days >= 0) {
+	if (in->labels != NULL) {
+		int labels;
+
+		if (!word("way for labels (keywords, folders)", in->labels,
+			outside_label_words, OUTSIDE_LABELS, &labels))
+			return false;
+		if (o->protocol != OUTSIDE_GMAIL) {
+			complain("--labels is for gmail");
+			return false;
+		}
+		o->labels = (enum outside_labels)labels;
+	}
+	if (o->protocol == OUTSIDE_GMAIL && o->n_folders > 0) {
+		complain("--folder is for imap");
+		return false;
+	}
+	if (o->protocol != OUTSIDE_POP3 && o->delete_days >= 0) {
 		complain("--delete-after is for pop3");
 		return false;
 	}
@@ -412,6 +434,32 @@ must_confirm(const struct outside *o, const char *address)
 	return 1;
 }
 
+static void
+tell_found(struct directory *d, const struct outside *o, const char *hint)
+{
+	fprintf(stderr, "found: %s\n",
+	    server_text(&d->arena, outside_protocols[o->protocol], &o->server));
+	if (*o->smtp.host != '\0')
+		fprintf(stderr, "       %s\n",
+		    server_text(&d->arena, "smtp", &o->smtp));
+	if (hint != NULL)
+		fprintf(stderr, "note: %s\n", hint);
+}
+
+/* Asked for; or it is Gmail, there is a client to log in as, and nothing else was
+ * asked for. */
+static bool
+wants_gmail(const struct outside_args *in, const struct outside *o)
+{
+	const char *client =
+	    conf_map(in->conf, "gateway.oauth_clients", "google");
+
+	if (in->protocol != NULL)
+		return strcmp(in->protocol, "gmail") == 0;
+	return outside_is_gmail(o) && !in->password && client != NULL &&
+	    *client != '\0';
+}
+
 /* Where it is, from the address alone. 0, or the exit status, told. */
 static int
 find(struct directory *d, const struct outside_args *in, struct outside *o)
@@ -420,8 +468,14 @@ find(struct directory *d, const struct outside_args *in, struct outside *o)
 	const char *hint = NULL;
 	struct http_client *http = NULL;
 	struct dns *dns = NULL;
-	int rc = dns_new(&dns, in->conf, &d->err);
+	int rc;
 
+	if (in->protocol != NULL && wants_gmail(in, o)) {
+		outside_use_gmail(o);
+		tell_found(d, o, NULL);
+		return 0;
+	}
+	rc = dns_new(&dns, in->conf, &d->err);
 	if (rc == 0)
 		rc = http_client_new(&http, in->conf, &d->err);
 	if (rc == 0)
@@ -439,13 +493,11 @@ find(struct directory *d, const struct outside_args *in, struct outside *o)
 					: "DNS gives no answer");
 		return rc == -EAGAIN ? EX_TEMPFAIL : 1;
 	}
-	fprintf(stderr, "found: %s\n",
-	    server_text(&d->arena, outside_protocols[o->protocol], &o->server));
-	if (*o->smtp.host != '\0')
-		fprintf(stderr, "       %s\n",
-		    server_text(&d->arena, "smtp", &o->smtp));
-	if (hint != NULL)
-		fprintf(stderr, "note: %s\n", hint);
+	if (wants_gmail(in, o)) {
+		outside_use_gmail(o);
+		hint = NULL;
+	}
+	tell_found(d, o, hint);
 	return 0;
 }
 
@@ -468,7 +520,7 @@ add(struct directory *d, void *arg)
 	if (in->host == NULL && (status = find(d, in, &o)) != 0)
 		return status;
 	if (in->host != NULL && in->protocol == NULL) {
-		complain("say how it is spoken to: --protocol pop3|imap");
+		complain("say how it is spoken to: --protocol pop3|imap|gmail");
 		return EX_USAGE;
 	}
 	if (!apply(in, &o))

@@ -77,7 +77,7 @@ const struct command commands[] = {
 	    "Remove a password: what uses it can no longer sign in",
 	    cmd_password_remove, false },
 	{ "outside add",
-	    "[--protocol pop3|imap] [--host HOST] [--port N] "
+	    "[--protocol pop3|imap|gmail] [--host HOST] [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--into MAILBOX] "
 	    "[--folder NAME]... [--interval TIME] [--smtp-host HOST] "
 	    "[--smtp-port N] [--smtp-security tls|starttls|none] "
@@ -97,7 +97,7 @@ const struct command commands[] = {
 	{ "outside show", "[--json] ADDRESS", "Show an outside account",
 	    cmd_outside, true },
 	{ "outside set",
-	    "[--protocol pop3|imap] [--host HOST] [--port N] "
+	    "[--protocol pop3|imap|gmail] [--host HOST] [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--password] "
 	    "[--into MAILBOX] [--folder NAME]... [--all-folders] "
 	    "[--interval TIME|default] [--smtp-host HOST|none] "

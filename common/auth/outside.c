@@ -19,7 +19,8 @@
 #define TEXT_MAX 255
 #define OAUTH_TEXT_MAX 1000 /* scopes are long */
 
-const char *const outside_protocols[] = { "pop3", "imap" };
+const char *const outside_protocols[] = { "pop3", "imap", "gmail" };
+const char *const outside_label_words[] = { "keywords", "folders" };
 const char *const outside_securities[] = { "tls", "starttls", "none" };
 const char *const outside_sign_ins[] = { "password", "oauth" };
 
@@ -173,6 +174,10 @@ decode_fields(struct arena *arena, const json_t *o, struct outside *out)
 		.user = text(arena, o, "user"),
 		.into = text(arena, o, "into"),
 		.interval_s = number(o, "interval", 0),
+		.labels = word(o, "labels", outside_label_words,
+			      OUTSIDE_LABELS) == OUTSIDE_LABELS_FOLDERS
+		    ? OUTSIDE_LABELS_FOLDERS
+		    : OUTSIDE_LABELS_KEYWORDS,
 		.delete_days = number(o, "delete_days", -1),
 		.paused = json_is_true(json_object_get(o, "paused")),
 		.created_s = number(o, "created", 0) };
@@ -285,6 +290,10 @@ encode(struct slice old, const struct outside *o, struct slice sealed,
 		rc = -ENOMEM;
 	if (rc == 0 && sealed.n == 0)
 		json_object_del(j, "sealed");
+	if (rc == 0 && o->protocol == OUTSIDE_GMAIL &&
+	    json_object_set_new(
+		j, "labels", json_string(outside_label_words[o->labels])) != 0)
+		rc = -ENOMEM;
 	if (rc == 0)
 		rc = encode_smtp(j, &o->smtp);
 	if (rc == 0)
@@ -338,7 +347,8 @@ outside_sends(struct accounts *a, struct slice account, struct slice local,
 	if (rc == 0)
 		rc = outside_get(a, &arena, slice_str(address), &o);
 	if (rc == 0)
-		rc = *o.smtp.host != '\0' && slice_eq_str(account, o.account);
+		rc = (*o.smtp.host != '\0' || o.protocol == OUTSIDE_GMAIL) &&
+		    slice_eq_str(account, o.account);
 	arena_reset(&arena);
 	return rc == -ENOENT || rc == -EINVAL ? 0 : rc;
 }
@@ -499,6 +509,10 @@ check(struct change *c, const struct outside *o)
 	if (!is_host(o->server.host) || o->server.port == 0)
 		return change_fail(
 		    c, -EINVAL, "the server is a host's name and a port");
+	if (o->protocol == OUTSIDE_GMAIL &&
+	    (o->sign_in != OUTSIDE_OAUTH || o->server.security != OUTSIDE_TLS))
+		return change_fail(
+		    c, -EINVAL, "gmail signs in by OAuth, over TLS");
 	if ((rc = check_text(
 		 "host", slice_str(o->server.host), TEXT_MAX, c->err)) != 0 ||
 	    (rc = check_text("user", slice_str(o->user), TEXT_MAX, c->err)) !=

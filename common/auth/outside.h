@@ -15,7 +15,19 @@
 #define OUTSIDE_FOLDERS_MAX 200
 #define OUTSIDE_SECRET_MAX ((size_t)8192) /* octets: tokens are long */
 
-enum outside_protocol { OUTSIDE_POP3, OUTSIDE_IMAP, OUTSIDE_PROTOCOLS };
+enum outside_protocol {
+	OUTSIDE_POP3,
+	OUTSIDE_IMAP,
+	OUTSIDE_GMAIL, /* its HTTP API */
+	OUTSIDE_PROTOCOLS
+};
+/* What Gmail's labels are here, besides its own. */
+enum outside_labels {
+	OUTSIDE_LABELS_KEYWORDS,
+	OUTSIDE_LABELS_FOLDERS,
+	OUTSIDE_LABELS
+};
+extern const char *const outside_label_words[OUTSIDE_LABELS];
 enum outside_security {
 	OUTSIDE_TLS,
 	OUTSIDE_STARTTLS,
@@ -23,7 +35,7 @@ enum outside_security {
 	OUTSIDE_SECURITIES
 };
 enum outside_sign_in { OUTSIDE_PASSWORD, OUTSIDE_OAUTH, OUTSIDE_SIGN_INS };
-/* "pop3", "imap"; "tls", "starttls", "none"; "password", "oauth". */
+/* "pop3", "imap", "gmail"; "tls", "starttls", "none"; "password", "oauth". */
 extern const char *const outside_protocols[OUTSIDE_PROTOCOLS];
 extern const char *const outside_securities[OUTSIDE_SECURITIES];
 extern const char *const outside_sign_ins[OUTSIDE_SIGN_INS];
@@ -59,7 +71,8 @@ struct outside {
 	const char *into;
 	const char *const *folders; /* IMAP: only these; none: all */
 	size_t n_folders;
-	int64_t interval_s;  /* between two looks; 0: as the setting says */
+	int64_t interval_s; /* between two looks; 0: as the setting says */
+	enum outside_labels labels;
 	int64_t delete_days; /* at the origin, after so many; -1: never */
 	bool paused;
 	int64_t created_s;

@@ -2,6 +2,7 @@
 #include "common/auth/outside_find.h"
 
 #include <errno.h>
+#include <strings.h>
 
 #include "common/auth/autoconfig.h"
 #include "common/mail/address.h"
@@ -219,4 +220,20 @@ outside_find_online(struct dns *d, struct http_client *h, struct arena *a,
 	if (rc == -ENOENT && (p = provider_by_mx(d, a, name)) != NULL)
 		rc = use_provider(p, pop3, o, hint);
 	return rc;
+}
+
+bool
+outside_is_gmail(const struct outside *o)
+{
+	return strcasecmp(o->server.host, "imap.gmail.com") == 0 ||
+	    strcasecmp(o->server.host, "pop.gmail.com") == 0;
+}
+
+void
+outside_use_gmail(struct outside *o)
+{
+	o->protocol = OUTSIDE_GMAIL;
+	o->server =
+	    (struct outside_server){ "gmail.googleapis.com", 443, OUTSIDE_TLS };
+	o->smtp = (struct outside_server){ "smtp.gmail.com", 465, OUTSIDE_TLS };
 }

@@ -26,4 +26,9 @@ int outside_find(struct dns *d, struct arena *a, const char *address, bool pop3,
 int outside_find_online(struct dns *d, struct http_client *h, struct arena *a,
     const char *address, bool pop3, struct outside *o, const char **hint);
 
+/* Is what was found Gmail, by IMAP or POP3? */
+bool outside_is_gmail(const struct outside *o);
+/* Then by its API; sending by SMTP stays possible (gateway/relay.h). */
+void outside_use_gmail(struct outside *o);
+
 #endif

@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-#include "common/net/http_client.h"
+#include "common/net/http_client_impl.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/base/co.h"
 #include "common/base/log.h"
 
 #define CONNECTIONS 8
-
-struct http_client {
-	struct dns *dns;
-	CURLM *multi;
-	struct event *timer;
-	char *ca; /* NULL: the system's */
-};
-struct fetch {
-	CURL *easy;
-	struct curl_slist *resolve;
-	struct co_event done;
-	CURLcode result;
-	struct buf *body;
-	char error[CURL_ERROR_SIZE];
-};
 
 /* --- the loop --- */
 
@@ -36,12 +19,13 @@ collect(struct http_client *h)
 	int left;
 
 	while ((m = curl_multi_info_read(h->multi, &left)) != NULL) {
-		struct fetch *f = NULL;
+		struct http_transfer *f = NULL;
 
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &f);
 		f->result = m->data.result;
+		f->ended = true;
 		co_event_set(&f->done);
 	}
 }
@@ -160,12 +144,19 @@ http_client_free(struct http_client **h)
 	free(c);
 }
 
+void
+http_client_limit(struct http_client *h, long total, long per_host)
+{
+	curl_multi_setopt(h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, total);
+	curl_multi_setopt(h->multi, CURLMOPT_MAX_HOST_CONNECTIONS, per_host);
+}
+
 /* --- one request --- */
 
 static size_t
 on_body(char *p, size_t one, size_t n, void *arg)
 {
-	struct fetch *f = arg;
+	struct http_transfer *f = arg;
 
 	/* Anything but n ends the request. */
 	return buf_put(f->body, p, one * n) ? n : 0;
@@ -186,8 +177,8 @@ put_address(struct buf *list, const struct net_addr *a)
 
 /* Ask our resolver, and tell libcurl. 0, -EAGAIN, -ECANCELED, -ENOMEM. */
 static int
-resolve(
-    struct http_client *h, struct fetch *f, const char *host, const char *port)
+resolve(struct http_client *h, struct http_transfer *f, const char *host,
+    const char *port)
 {
 	struct arena arena = ARENA_INIT_MAX((size_t)64 << 10);
 	struct buf list = BUF_INIT, entry = BUF_INIT;
@@ -217,8 +208,9 @@ resolve(
 	return rc;
 }
 
-static int
-resolve_url(struct http_client *h, struct fetch *f, const char *url)
+int
+http_client_resolve(
+    struct http_client *h, struct http_transfer *f, const char *url)
 {
 	CURLU *u = curl_url();
 	char *host = NULL, *port = NULL, *name = NULL;
@@ -243,7 +235,8 @@ resolve_url(struct http_client *h, struct fetch *f, const char *url)
 }
 
 static bool
-prepare(struct http_client *h, struct fetch *f, const struct http_request *r)
+prepare(struct http_client *h, struct http_transfer *f,
+    const struct http_request *r)
 {
 	CURL *e = f->easy;
 	bool ok = true;
@@ -277,8 +270,8 @@ prepare(struct http_client *h, struct fetch *f, const struct http_request *r)
 }
 
 static int
-run(struct http_client *h, struct fetch *f, const struct http_request *r,
-    int *status)
+run(struct http_client *h, struct http_transfer *f,
+    const struct http_request *r, int *status)
 {
 	long code = 0;
 	int rc;
@@ -311,13 +304,13 @@ http_fetch(struct http_client *h, const struct http_request *r, int *status,
     struct buf *body)
 {
 	struct buf own = BUF_INIT_MAX(r->max);
-	struct fetch *f = calloc(1, sizeof(*f));
+	struct http_transfer *f = calloc(1, sizeof(*f));
 	int rc = -ENOMEM;
 
 	if (f == NULL)
 		return rc;
 	f->body = &own;
-	if ((rc = resolve_url(h, f, r->url)) == 0) {
+	if ((rc = http_client_resolve(h, f, r->url)) == 0) {
 		f->easy = curl_easy_init();
 		rc = f->easy == NULL ? -ENOMEM : run(h, f, r, status);
 	}

@@ -2,7 +2,7 @@
 #include "mailbox/door/maildir.h"
 
 #include "common/imap/level.h"
-#include "mailbox/imap/imap_utf7.h"
+#include "common/imap/utf7.h"
 
 /* --- file names --- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "mailbox/imap/imap_commands.h"
 #include "mailbox/imap/imap_status.h"
-#include "mailbox/imap/imap_utf7.h"
+#include "common/imap/utf7.h"
 
 enum item {
 	MESSAGES,

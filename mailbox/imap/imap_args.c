@@ -4,7 +4,7 @@
 
 #include "mailbox/imap/imap_session.h"
 #include "mailbox/imap/imap_set.h"
-#include "mailbox/imap/imap_utf7.h"
+#include "common/imap/utf7.h"
 #include "mailbox/quota.h"
 
 #define FLAGS_MAX 256 /* in one list */

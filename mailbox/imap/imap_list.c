@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "mailbox/imap/imap_utf7.h"
+#include "common/imap/utf7.h"
 
 /* --- wildcards --- */
 

@@ -10,7 +10,7 @@
 #include "mailbox/mails/envelope_read.h"
 #include "mailbox/imap/imap_list.h"
 #include "mailbox/imap/imap_set.h"
-#include "mailbox/imap/imap_utf7.h"
+#include "common/imap/utf7.h"
 
 /* --- sets --- */
 

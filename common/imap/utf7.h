@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Modified UTF-7, the form of mailbox names in IMAP4rev1 (RFC 3501 5.1.3). */
-#ifndef PNEU_MAILBOX_IMAP_UTF7_H
-#define PNEU_MAILBOX_IMAP_UTF7_H
+#ifndef PNEU_IMAP_UTF7_H
+#define PNEU_IMAP_UTF7_H
 
 #include "common/base/buf.h"
 #include "common/base/slice.h"

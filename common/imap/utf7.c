@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "mailbox/imap/imap_utf7.h"
+#include "common/imap/utf7.h"
 
 #include <errno.h>
 

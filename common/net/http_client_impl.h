@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/* What the two kinds of request have in common: http_client.c, http_stream.c. */
+#ifndef PNEU_NET_HTTP_CLIENT_IMPL_H
+#define PNEU_NET_HTTP_CLIENT_IMPL_H
+
+#include <curl/curl.h>
+
+#include "common/base/co.h"
+#include "common/net/http_client.h"
+
+struct http_client {
+	struct dns *dns;
+	CURLM *multi;
+	struct event *timer;
+	char *ca; /* NULL: the system's */
+};
+
+/* A request under way; CURLINFO_PRIVATE of its handle. */
+struct http_transfer {
+	CURL *easy;
+	struct curl_slist *resolve;
+	struct co_event done;
+	bool ended;
+	CURLcode result; /* when ended */
+	struct buf *body;
+	char error[CURL_ERROR_SIZE];
+};
+
+/* Ask our resolver, and tell libcurl, by f->resolve. 0, -EINVAL, -EAGAIN,
+ * -ECANCELED, -ENOMEM. */
+int http_client_resolve(
+    struct http_client *h, struct http_transfer *f, const char *url);
+
+#endif
