@@ -395,7 +395,7 @@ state_push_get(struct state *s, const char *address, struct slice trace,
 {
 	struct buf val = BUF_INIT;
 	char room[KEY_LEN];
-	int rc = get_row(s, address, push_key(trace, room), &val);
+	int rc = state_row_get(s, address, push_key(trace, room), &val);
 
 	*out = (struct state_push){ 0 };
 	if (rc == 0 && val.n == 9)
@@ -413,7 +413,7 @@ state_push_put(struct state *s, const char *address, struct slice trace,
 
 	put_be64(val, (uint64_t)p->since_s);
 	val[8] = p->sent ? 1 : 0;
-	return put_row(
+	return state_row_put(
 	    s, address, push_key(trace, room), slice(val, sizeof(val)));
 }
 
@@ -423,14 +423,14 @@ state_push_del(struct state *s, const char *address, struct slice trace)
 	struct store_batch *b = NULL;
 	char room[KEY_LEN];
 	struct buf part;
-	int rc = part_of(address, &part);
+	int rc = state_part(address, &part);
 
 	if (rc == 0 &&
 	    (b = store_batch_new(s->store, buf_slice(&part))) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0) {
 		store_del(b, push_key(trace, room));
-		rc = commit(s, b);
+		rc = state_commit(s, b);
 	}
 	store_batch_free(&b);
 	buf_clear(&part);
