@@ -19,55 +19,6 @@
 #define RETRIED_MAX 20
 #define TRIES_MAX 10 /* then it is passed over */
 
-/* --- ends --- */
-
-/* What a call that failed makes of the look. */
-static enum fetch_end
-gmail_failed(struct gmail_session *s, int rc)
-{
-	struct fetch *f = s->f;
-	const char *host = f->o.server.host, *said = buf_str(&s->g.said);
-	const char *colon = *said == '\0' ? "" : ": ";
-
-	switch (rc) {
-	case -EACCES:
-		if (f->why.n > 0)
-			return s->renew_end;
-		/* One that is new is not taken either. */
-		return fetch_fail(f,
-		    s->renew_end == FETCH_OK ? FETCH_LOGIN : s->renew_end,
-		    "%s does not take our token%s%s", host, colon, said);
-	case -EPERM:
-		return fetch_fail(f, FETCH_LOGIN, "%s does not let us%s%s",
-		    host, colon, said);
-	case -EHOSTUNREACH:
-		return fetch_fail(f, FETCH_HOST, "%s port %u: %s", host,
-		    f->o.server.port, *said == '\0' ? strerror(-rc) : said);
-	case -ECANCELED:
-		return fetch_fail(f, FETCH_RETRY, "stopped");
-	case -EBUSY:
-		f->not_before_s = s->g.retry_after_s;
-		break;
-	}
-	return fetch_fail_broken(f, rc, said);
-}
-
-/* Only one asks for a token; the others have what it gets. */
-static int
-renew(void *arg, const char *refused)
-{
-	struct gmail_session *s = arg;
-	int rc = co_mutex_lock(&s->renewing, -1);
-
-	if (rc != 0)
-		return rc;
-	if (strcmp(refused, buf_str(&s->f->secret)) == 0)
-		s->renew_end = fetch_renew(s->f, FETCH_LOGIN);
-	rc = s->renew_end == FETCH_OK ? 0 : -EACCES;
-	co_mutex_unlock(&s->renewing);
-	return rc;
-}
-
 static int
 our_state(struct gmail_session *s, int rc)
 {
@@ -115,7 +66,8 @@ load_names(struct gmail_session *s)
 
 	if (co_mutex_lock(&s->naming, -1) != 0)
 		return -ECANCELED;
-	if (!s->has_names && (rc = gmail_get(&s->g, "labels", &answer)) == 0) {
+	if (!s->has_names &&
+	    (rc = gmail_get(&s->login.g, "labels", &answer)) == 0) {
 		keep_names(s, answer);
 		s->has_names = true;
 	}
@@ -237,7 +189,8 @@ set_aside(struct gmail_session *s, struct gmail_failed *fail, int rc)
 
 	log_warning(last ? "message passed over" : "message not given",
 	    "id=%s tries=%u reason=\"%s\"", fail->id, fail->tries,
-	    log_qs(s->g.said.n > 0 ? buf_str(&s->g.said) : strerror(-rc)));
+	    log_qs(s->login.g.said.n > 0 ? buf_str(&s->login.g.said)
+					 : strerror(-rc)));
 	if (last) {
 		f->refused++;
 		memcpy(row.id, fail->id, sizeof(row.id));
@@ -274,7 +227,7 @@ get_and_deliver(
 		fetch_fail(f, FETCH_RETRY, "our spool: %s", strerror(-rc));
 		return rc;
 	}
-	rc = gmail_get_raw(&s->g, fail->id, &scan);
+	rc = gmail_get_raw(&s->login.g, fail->id, &scan);
 	if (rc == -ENOSPC || rc == -EIO)
 		fetch_fail(f, FETCH_RETRY, "our spool: %s", strerror(-rc));
 	if (rc == 0)
@@ -407,7 +360,7 @@ static int
 list_begin(struct gmail_session *s)
 {
 	json_t *answer = NULL;
-	int rc = gmail_get(&s->g, "profile", &answer);
+	int rc = gmail_get(&s->login.g, "profile", &answer);
 
 	if (rc == 0)
 		rc = history_id(answer, "historyId", &s->pos.history);
@@ -428,7 +381,8 @@ list_page(struct gmail_session *s, json_t **out)
 	buf_put_str(&path, "messages?includeSpamTrash=true&maxResults=" PAGE);
 	if (s->pos.page.n > 0)
 		http_form_put(&path, "pageToken", buf_slice(&s->pos.page));
-	rc = path.failed ? -ENOMEM : gmail_get(&s->g, buf_str(&path), out);
+	rc =
+	    path.failed ? -ENOMEM : gmail_get(&s->login.g, buf_str(&path), out);
 	buf_clear(&path);
 	return rc;
 }
@@ -554,7 +508,7 @@ history_page(struct gmail_session *s, bool *more)
 	    "&historyTypes=messageAdded&historyTypes=messageDeleted"
 	    "&historyTypes=labelAdded&historyTypes=labelRemoved",
 	    (unsigned long long)s->pos.history);
-	rc = gmail_get(&s->g, path, &answer);
+	rc = gmail_get(&s->login.g, path, &answer);
 	if (rc == 0)
 		rc = history_read(answer, &c);
 	*more = json_object_get(answer, "nextPageToken") != NULL &&
@@ -627,7 +581,7 @@ probe(struct gmail_session *s)
 {
 	json_t *answer = NULL;
 	uint64_t history;
-	int rc = gmail_get(&s->g, "profile", &answer);
+	int rc = gmail_get(&s->login.g, "profile", &answer);
 
 	if (rc == 0)
 		rc = history_id(answer, "historyId", &history);
@@ -639,7 +593,6 @@ enum fetch_end
 fetch_gmail(struct fetch *f)
 {
 	struct gmail_session *s = calloc(1, sizeof(*s));
-	struct buf base = BUF_INIT_MAX(600);
 	struct buf text = BUF_INIT_MAX(600);
 	unsigned char id[STATE_ID];
 	enum fetch_end end = FETCH_OK;
@@ -648,23 +601,18 @@ fetch_gmail(struct fetch *f)
 	if (s == NULL)
 		return fetch_fail(f, FETCH_RETRY, "out of memory");
 	s->f = f;
-	buf_printf(&base, "https://%s:%u", f->o.server.host, f->o.server.port);
 	buf_printf(&text, "gmail %s", f->o.address);
 	state_id(buf_slice(&text), id);
 	s->source = get_be64(id);
-	gmail_init(&s->g, f->g->api, buf_str(&base), &f->secret);
-	s->g.renew = renew;
-	s->g.arg = s;
-	s->renew_end = FETCH_OK;
+	gmail_login_init(&s->login, f);
 	rc = f->probe ? probe(s) : look(s);
 	if (rc != 0)
-		end = gmail_failed(s, rc);
+		end = gmail_login_failed(&s->login, rc);
 	forget(s);
 	json_decref(s->names);
 	buf_clear(&s->pos.page);
-	gmail_clear(&s->g);
+	gmail_login_clear(&s->login);
 	free(s);
 	buf_clear(&text);
-	buf_clear(&base);
 	return end;
 }

@@ -3,18 +3,16 @@
 #ifndef PNEU_GATEWAY_FETCH_GMAIL_H
 #define PNEU_GATEWAY_FETCH_GMAIL_H
 
-#include "gateway/fetch.h"
-#include "gateway/gmail_client.h"
 #include "gateway/gmail_labels.h"
+#include "gateway/gmail_login.h"
 #include "gateway/state_gmail.h"
 
 struct gmail_session {
 	struct fetch *f;
-	struct gmail g;
+	struct gmail_login login;
 	uint64_t source; /* of fetch_message */
 	struct gmail_position pos;
-	enum fetch_end renew_end; /* of the last token */
-	struct co_mutex renewing, naming;
+	struct co_mutex naming;
 	json_t *names; /* id to name, of the user's labels */
 	bool has_names;
 	/* to be taken: */

@@ -393,7 +393,7 @@ gmail_send(struct gmail *g, struct slice head, struct spool *body,
 
 int
 gmail_insert(struct gmail *g, const char *const *labels, bool now,
-    struct spool *body, char id[static GMAIL_ID_MAX + 1])
+    struct slice before, struct spool *body, char id[static GMAIL_ID_MAX + 1])
 {
 	struct buf head = BUF_INIT, tail = BUF_INIT, type = BUF_INIT;
 	const char *path = now
@@ -415,6 +415,7 @@ gmail_insert(struct gmail *g, const char *const *labels, bool now,
 	    "%s\r\n--pneu_%s\r\nContent-Type: message/rfc822\r\n\r\n",
 	    boundary, dump != NULL ? dump : "", boundary);
 	buf_printf(&tail, "\r\n--pneu_%s--\r\n", boundary);
+	buf_put_slice(&head, before);
 	if (dump != NULL && !head.failed && !tail.failed && !type.failed)
 		rc = upload(g, path, buf_str(&type), buf_slice(&head), body,
 		    buf_slice(&tail), id);
@@ -427,14 +428,14 @@ gmail_insert(struct gmail *g, const char *const *labels, bool now,
 }
 
 int
-gmail_find(
-    struct gmail *g, struct slice message_id, char id[static GMAIL_ID_MAX + 1])
+gmail_find(struct gmail *g, struct slice message_id, bool sent,
+    char id[static GMAIL_ID_MAX + 1])
 {
 	struct buf q = BUF_INIT_MAX(2000), path = BUF_INIT_MAX(7000);
 	json_t *answer = NULL;
 	int rc;
 
-	buf_put_str(&q, "rfc822msgid:");
+	buf_put_str(&q, sent ? "in:sent rfc822msgid:" : "rfc822msgid:");
 	buf_put_slice(&q, message_id);
 	buf_put_str(&path, "messages?");
 	http_form_put(&path, "includeSpamTrash", SLICE_LIT("true"));

@@ -54,14 +54,14 @@ int gmail_send(struct gmail *g, struct slice head, struct spool *body,
 /*
  * Put a message in as if it had come by SMTP, without being scanned or sorted;
  * `labels`: ids ("INBOX", "UNREAD"), ends with NULL. Its date there is that of the
- * Date field, or with `now` the time of day. Tried once: whether it is there
+ * Date field, or with `now` the time of day; `head` goes before it. Tried once: whether it is there
  * after an error that is none of the server's is not known (gmail_find).
  */
 int gmail_insert(struct gmail *g, const char *const *labels, bool now,
-    struct spool *body, char id[static GMAIL_ID_MAX + 1]);
-/* A message with this Message-ID (without brackets), wherever it is. 0, or
- * -ENOENT. */
-int gmail_find(
-    struct gmail *g, struct slice message_id, char id[static GMAIL_ID_MAX + 1]);
+    struct slice head, struct spool *body, char id[static GMAIL_ID_MAX + 1]);
+/* A message with this Message-ID (without brackets): `sent`, among those that its
+ * user has sent, else wherever it is. 0, or -ENOENT. */
+int gmail_find(struct gmail *g, struct slice message_id, bool sent,
+    char id[static GMAIL_ID_MAX + 1]);
 
 #endif

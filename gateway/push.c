@@ -7,6 +7,8 @@
 #include "common/base/log.h"
 #include "common/imap/client.h"
 #include "common/mail/header.h"
+#include "common/mail/message_id.h"
+#include "gateway/gmail_login.h"
 
 #define PATIENCE_S (24 * 3600) /* then it goes to the mailbox here */
 #define HEADER_SEEN ((size_t)64 << 10)
@@ -198,6 +200,73 @@ by_imap(struct push *p)
 	return reply;
 }
 
+/* --- Gmail --- */
+
+/* As look_for. */
+static int
+find_there(struct push *p, struct gmail *g, bool *found)
+{
+	char there[GMAIL_ID_MAX + 1];
+	struct slice head, id;
+	int rc = spool_head(p->body, HEADER_SEEN, &head);
+
+	*found = false;
+	if (rc != 0)
+		return rc;
+	id = header_value(&p->f.a, head, "Message-ID");
+	if (id.n > 0)
+		id = message_id_first(&p->f.a, id);
+	if (id.p == NULL || id.n == 0)
+		return 0;
+	rc = gmail_find(g, id, false, there);
+	*found = rc == 0;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+/* As if it had come there by SMTP, but for their filters. */
+static int
+insert(struct push *p, struct gmail *g)
+{
+	static const char *const labels[] = { "INBOX", "UNREAD", NULL };
+	const struct smtp_mail *m = smtp_session_mail(p->s);
+	struct buf header = BUF_INIT;
+	char id[GMAIL_ID_MAX + 1];
+	int rc = note_sent(p);
+
+	buf_printf(&header, "Return-Path: <%.*s>\r\n", (int)m->from.text.n,
+	    m->from.text.p);
+	if (rc == 0)
+		rc = header.failed ? -ENOMEM
+				   : gmail_insert(g, labels, true,
+					 buf_slice(&header), p->body, id);
+	buf_clear(&header);
+	return rc;
+}
+
+static struct smtp_reply
+by_gmail(struct push *p)
+{
+	struct gmail_login l;
+	enum fetch_end end = FETCH_OK;
+	bool found = false;
+	int rc = 0;
+
+	gmail_login_init(&l, &p->f);
+	if (p->state.sent)
+		rc = find_there(p, &l.g, &found);
+	if (rc == 0 && !found)
+		rc = insert(p, &l.g);
+	if (rc != 0)
+		end = gmail_login_failed(&l, rc);
+	gmail_login_clear(&l);
+	if (rc == 0)
+		return done(p, found ? "found" : "inserted");
+	/* What it does not like, it will not like later. */
+	return end == FETCH_LOGIN || rc == -EINVAL || rc == -E2BIG
+	    ? stays_here(p, buf_str(&p->f.why))
+	    : later(p, buf_str(&p->f.why));
+}
+
 /* --- all --- */
 
 static struct smtp_reply
@@ -220,6 +289,8 @@ put_in(struct push *p)
 		return stays_here(p, buf_str(&p->f.why));
 	if (end != FETCH_OK)
 		return later(p, buf_str(&p->f.why));
+	if (p->f.o.protocol == OUTSIDE_GMAIL)
+		return by_gmail(p);
 	if (p->f.o.protocol != OUTSIDE_IMAP)
 		return stays_here(p, "nothing can be put in there");
 	return by_imap(p);

@@ -6,6 +6,10 @@
 
 #include "common/auth/sasl.h"
 #include "common/base/log.h"
+#include "common/mail/header.h"
+#include "common/mail/message_id.h"
+#include "gateway/gmail_login.h"
+#include "gateway/gmail_envelope.h"
 #include "gateway/push.h"
 
 /* One message on its way. */
@@ -64,7 +68,9 @@ find_account(struct relay *r)
 	struct slice from = smtp_session_mail(r->s)->from.text;
 	int rc = outside_get(r->g->accounts, &r->a, from, &r->o);
 
-	if (rc == -ENOENT || (rc == 0 && *r->o.smtp.host == '\0'))
+	if (rc == -ENOENT ||
+	    (rc == 0 && *r->o.smtp.host == '\0' &&
+		r->o.protocol != OUTSIDE_GMAIL))
 		return fail(r, 550, "5.7.1", log_q(from),
 		    "no outside account that sends");
 	if (rc != 0)
@@ -218,6 +224,119 @@ exchange(struct relay *r, struct spool *body)
 	return 0;
 }
 
+/* --- Gmail's API --- */
+
+#define BY_SMTP 1
+#define HEADER_SEEN ((size_t)64 << 10)
+
+static int
+renew(void *arg, const char *refused)
+{
+	return find_secret(arg, refused);
+}
+
+/* The answer was lost: has it gone out? */
+static bool
+has_gone(struct relay *r, struct gmail *g, struct spool *body)
+{
+	char there[GMAIL_ID_MAX + 1];
+	struct slice head, id;
+
+	if (spool_head(body, HEADER_SEEN, &head) != 0)
+		return false;
+	id = header_value(&r->a, head, "Message-ID");
+	id = id.n == 0 ? id : message_id_first(&r->a, id);
+	return id.p != NULL && id.n > 0 && gmail_find(g, id, true, there) == 0;
+}
+
+static int
+sent_or_not(struct relay *r, int rc, const char *said)
+{
+	const char *host = r->o.server.host;
+
+	switch (rc) {
+	case 0:
+		r->all = SMTP_REPLY(250, "2.0.0", "sent by Gmail's API");
+		return 0;
+	case -EINVAL:
+		return fail(r, 550, "5.6.0", host, said);
+	case -E2BIG:
+		return fail(r, 552, "5.3.4", host, said);
+	case -EACCES:
+		/* A reason of ours is there already. */
+		return r->all.code != 0 ? -EIO
+					: fail(r, 451, "4.7.8", host, said);
+	case -EPERM:
+		return fail(r, 451, "4.7.8", host, said);
+	case -EBUSY:
+		return fail(r, 451, "4.3.2", host, said);
+	case -EHOSTUNREACH:
+		return fail(r, 451, "4.4.1", host, said);
+	case -ECONNRESET:
+		return fail(r, 451, "4.4.2", host, said);
+	default:
+		return fail(r, 451, "4.3.0", host,
+		    *said != '\0' ? said : strerror(-rc));
+	}
+}
+
+static int
+send_api(struct relay *r, struct slice bcc, struct spool *body)
+{
+	struct buf base = BUF_INIT_MAX(600);
+	char id[GMAIL_ID_MAX + 1];
+	struct gmail g;
+	int rc;
+
+	gmail_base_put(&base, &r->o.server);
+	gmail_init(&g, r->g->api, buf_str(&base), &r->secret);
+	g.renew = renew;
+	g.arg = r;
+	r->all = (struct smtp_reply){ 0 };
+	rc = gmail_send(&g, bcc, body, id);
+	if (rc == -ECONNRESET && has_gone(r, &g, body))
+		rc = 0;
+	rc = sent_or_not(r, rc, buf_str(&g.said));
+	gmail_clear(&g);
+	buf_clear(&base);
+	return rc;
+}
+
+/*
+ * Gmail sends to whom the header names, and nobody else. Who is of the envelope
+ * only goes into a Bcc, which Gmail takes out; where the header names others, who
+ * are not to get it from us, only SMTP can do it. BY_SMTP, 0, or it has failed.
+ */
+static int
+by_api(struct relay *r, struct spool *body)
+{
+	struct buf bcc = BUF_INIT_MAX((size_t)1 << 20);
+	struct slice head, *to;
+	bool others = true;
+	int rc;
+
+	if (r->o.protocol != OUTSIDE_GMAIL)
+		return BY_SMTP;
+	to = arena_array(&r->a, r->n + 1, sizeof(*to));
+	rc = to == NULL ? -ENOMEM : spool_head(body, HEADER_SEEN, &head);
+	for (size_t i = 0; rc == 0 && i < r->n; i++)
+		to[i] = r->rcpts[i].address;
+	if (rc == 0)
+		rc = gmail_envelope(&r->a, head, to, r->n, &bcc, &others);
+	if (rc != 0)
+		rc = fail(r, 451, "4.3.0", "gateway", strerror(-rc));
+	else if (!others)
+		rc = send_api(r, buf_slice(&bcc), body);
+	else if (*r->o.smtp.host != '\0')
+		rc = BY_SMTP;
+	else
+		rc = fail(r, 550, "5.3.3", r->o.server.host,
+		    "its header names others than are to get it from here, and "
+		    "there is no server for SMTP");
+	buf_clear(&bcc);
+	return rc;
+}
+
 static void
 tell(const struct relay *r, const struct smtp_reply *replies)
 {
@@ -225,7 +344,8 @@ tell(const struct relay *r, const struct smtp_reply *replies)
 		log_info("sent outside",
 		    "from=<%s> to=<%s> relay=%s code=%d reply=\"%s\"",
 		    log_q(smtp_session_mail(r->s)->from.text),
-		    log_q(r->rcpts[i].address), log_qs(r->o.smtp.host),
+		    log_q(r->rcpts[i].address),
+		    log_qs(r->c != NULL ? r->o.smtp.host : r->o.server.host),
 		    replies[i].code, log_q(replies[i].text));
 }
 
@@ -240,10 +360,13 @@ relay_all(struct smtp_session *s, struct spool *body,
 	int rc = recipients(&r);
 
 	if (rc == 0 && (rc = find_account(&r)) == 0 &&
-	    (rc = find_secret(&r, NULL)) == 0 && (rc = open_server(&r)) == 0)
+	    (rc = find_secret(&r, NULL)) == 0)
+		rc = by_api(&r, body);
+	if (rc == BY_SMTP && (rc = open_server(&r)) == 0)
 		rc = exchange(&r, body);
 	for (size_t i = 0; i < n; i++)
-		replies[i] = rc == 0 ? kept(s, r.rcpts[i].reply) : r.all;
+		replies[i] =
+		    rc == 0 && r.c != NULL ? kept(s, r.rcpts[i].reply) : r.all;
 	tell(&r, replies);
 	smtp_client_free(&r.c);
 	buf_wipe(&r.secret);

@@ -79,7 +79,7 @@ const struct command commands[] = {
 	{ "outside add",
 	    "[--protocol pop3|imap|gmail] [--host HOST] [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--into MAILBOX] "
-	    "[--folder NAME]... [--interval TIME] [--smtp-host HOST] "
+	    "[--folder NAME]... [--labels keywords|folders] [--interval TIME] [--smtp-host HOST] "
 	    "[--smtp-port N] [--smtp-security tls|starttls|none] "
 	    "[--delete-after DAYS|--keep] [--pause] "
 	    "[--oauth] [--oauth-provider NAME] [--client-id ID] "
@@ -100,7 +100,7 @@ const struct command commands[] = {
 	    "[--protocol pop3|imap|gmail] [--host HOST] [--port N] "
 	    "[--security tls|starttls|none] [--user USER] [--password] "
 	    "[--into MAILBOX] [--folder NAME]... [--all-folders] "
-	    "[--interval TIME|default] [--smtp-host HOST|none] "
+	    "[--labels keywords|folders] [--interval TIME|default] [--smtp-host HOST|none] "
 	    "[--smtp-port N] [--smtp-security tls|starttls|none] "
 	    "[--delete-after DAYS|--keep] "
 	    "[--oauth] [--oauth-provider NAME] [--client-id ID] "

@@ -215,11 +215,12 @@ class GmailServer:
             self.known_label(label)
             found = [m for m in found if label in m.labels]
         if "q" in query:
-            word = re.fullmatch(r"rfc822msgid:(\S+)", query["q"][0])
+            word = re.fullmatch(r"(in:sent )?rfc822msgid:(\S+)",
+                                query["q"][0])
             if word is None:
                 raise Refused(400, "q is not known here", True)
-            found = [m for m in found if b"<" + word[1].encode() + b">" in
-                     m.raw]
+            found = [m for m in found if b"<" + word[2].encode() + b">" in
+                     m.raw and (not word[1] or "SENT" in m.labels)]
         part, more = self.page(found, query,
                                self.number(query, "maxResults", 100, 500))
         out = {"resultSizeEstimate": len(found), **more}
