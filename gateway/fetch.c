@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/net/http_url.h"
 
 #define SOURCE_MAX ((size_t)1700) /* of a command line's 2048 */
 #define FLAGS_MAX ((size_t)400)
@@ -182,15 +183,21 @@ fetch_deposit(struct fetch *f, const struct fetch_message *m)
 /* RFC 6761 6.3: nobody is asked what localhost is. */
 int
 gateway_addresses(struct gateway *g, struct arena *a,
-    const struct outside_server *s, struct net_addr **out, size_t *n)
+    const struct outside *o, const struct outside_server *s, struct net_addr **out, size_t *n)
 {
 	const char *host =
 	    strcasecmp(s->host, "localhost") == 0 ? "127.0.0.1" : s->host;
 	int rc = dns_addresses(g->dns, a, host, out, n, NULL);
+	size_t kept = 0;
 
-	for (size_t i = 0; rc == 0 && i < *n; i++)
-		net_addr_set_port(&(*out)[i], s->port);
-	return rc == 0 && *n == 0 ? -ENODATA : rc;
+	for (size_t i = 0; rc == 0 && i < *n; i++) {
+		if (o->public_only && !net_addr_is_global(&(*out)[i]))
+			continue;
+		(*out)[kept] = (*out)[i];
+		net_addr_set_port(&(*out)[kept++], s->port);
+	}
+	*n = rc == 0 ? kept : *n;
+	return rc == 0 && kept == 0 ? -ENODATA : rc;
 }
 
 static enum fetch_end
@@ -267,7 +274,7 @@ fetch_prepare(struct fetch *f, const char *address)
 	if (end != FETCH_OK || f->o.protocol == OUTSIDE_GMAIL)
 		return end;
 	rc = gateway_addresses(
-	    f->g, &f->a, &f->o.server, &f->addrs, &f->n_addrs);
+	    f->g, &f->a, &f->o, &f->o.server, &f->addrs, &f->n_addrs);
 	if (rc == -ENOENT || rc == -ENODATA)
 		return fetch_fail(
 		    f, FETCH_HOST, "%s: no such host", f->o.server.host);

@@ -31,7 +31,7 @@ struct gateway {
 /* The addresses of a server, in the arena, with its port; at least one. Waits. 0,
  * -ENOENT, -ENODATA, -EAGAIN. */
 int gateway_addresses(struct gateway *g, struct arena *a,
-    const struct outside_server *s, struct net_addr **out, size_t *n);
+    const struct outside *o, const struct outside_server *s, struct net_addr **out, size_t *n);
 
 struct imap_client;
 

@@ -11,6 +11,7 @@
 #include "common/auth/scram_salted.h"
 #include "common/base/log.h"
 #include "common/smtp/server.h"
+#include "gateway/ask.h"
 #include "gateway/relay.h"
 #include "gateway/roster.h"
 
@@ -74,8 +75,11 @@ on_command(struct smtp_session *s, struct slice verb, struct slice args,
 {
 	bool only_test = false;
 
-	if (!slice_eq_str_nocase(verb, "XFETCH") ||
-	    !net_addr_is_unix(conn_peer(smtp_session_conn(s))))
+	if (!net_addr_is_unix(conn_peer(smtp_session_conn(s))))
+		return -ENOSYS;
+	if (ask_command(&gateway.g, gateway.roster, s, verb, args, reply))
+		return 0;
+	if (!slice_eq_str_nocase(verb, "XFETCH"))
 		return -ENOSYS;
 	if (slice_ends_nocase(args, "> TEST")) {
 		args = slice_head(args, args.n - 5);

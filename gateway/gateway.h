@@ -8,6 +8,8 @@
  *                      250 and how many messages came, 450 (it is paused), 451
  *                      (why it did not work), 550 (there is no such account)
  *   XFETCH <address> TEST   only sign in there
+ *
+ * and those of ask.h, for the API.
  */
 #ifndef PNEU_GATEWAY_GATEWAY_H
 #define PNEU_GATEWAY_GATEWAY_H

@@ -108,7 +108,7 @@ static int
 find_server(struct relay *r, struct net_addr **out, size_t *n)
 {
 	const char *host = r->o.smtp.host;
-	int rc = gateway_addresses(r->g, &r->a, &r->o.smtp, out, n);
+	int rc = gateway_addresses(r->g, &r->a, &r->o, &r->o.smtp, out, n);
 
 	return rc == 0 ? 0 : fail(r, 451, "4.4.3", host, "no address");
 }

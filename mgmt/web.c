@@ -24,6 +24,13 @@ FILE_OF_PAGE(css, "app.css");
 FILE_OF_PAGE(icon, "icon.svg");
 FILE_OF_PAGE(clip, "clip.svg");
 FILE_OF_PAGE(app, "app.js");
+FILE_OF_PAGE(account, "account.js");
+FILE_OF_PAGE(admin, "admin.js");
+FILE_OF_PAGE(forms, "forms.js");
+FILE_OF_PAGE(notices, "notices.js");
+FILE_OF_PAGE(outside, "outside.js");
+FILE_OF_PAGE(system, "system.js");
+FILE_OF_PAGE(worker, "worker.js");
 FILE_OF_PAGE(api, "api.js");
 FILE_OF_PAGE(compose, "compose.js");
 FILE_OF_PAGE(dom, "dom.js");
@@ -40,7 +47,17 @@ static const struct {
 	{ "/web/app.css", "text/css; charset=utf-8", web_css, web_css_end },
 	{ "/web/icon.svg", "image/svg+xml", web_icon, web_icon_end },
 	{ "/web/clip.svg", "image/svg+xml", web_clip, web_clip_end },
+	/* Where a login at a provider comes back to. */
+	{ "/login", "text/html; charset=utf-8", web_index, web_index_end },
+	/* At the root: what it may look after is below where it is. */
+	{ "/worker.js", JS, web_worker, web_worker_end },
 	{ "/web/app.js", JS, web_app, web_app_end },
+	{ "/web/account.js", JS, web_account, web_account_end },
+	{ "/web/admin.js", JS, web_admin, web_admin_end },
+	{ "/web/forms.js", JS, web_forms, web_forms_end },
+	{ "/web/notices.js", JS, web_notices, web_notices_end },
+	{ "/web/outside.js", JS, web_outside, web_outside_end },
+	{ "/web/system.js", JS, web_system, web_system_end },
 	{ "/web/api.js", JS, web_api, web_api_end },
 	{ "/web/compose.js", JS, web_compose, web_compose_end },
 	{ "/web/dom.js", JS, web_dom, web_dom_end },

@@ -16,6 +16,7 @@
 #include "qm/check.h"
 #include "qm/qm_service.h"
 #include "qm/queue/queue.h"
+#include "qm/queue_json.h"
 
 #define CHUNK ((size_t)64 << 10)
 
@@ -66,34 +67,6 @@ span(char out[static 16], int64_t ms)
 		snprintf(out, 16, "%lldh", (long long)(s / 3600));
 	else
 		snprintf(out, 16, "%lldd", (long long)(s / 86400));
-}
-
-static json_t *
-json_slice(struct slice s)
-{
-	json_t *j = json_stringn(s.p, s.n);
-
-	/* What a server said need not be UTF-8. */
-	return j != NULL ? j : json_string(log_q(s));
-}
-
-static json_t *
-json_time(int64_t ms)
-{
-	struct buf b = BUF_INIT;
-	json_t *j;
-
-	iso(&b, ms);
-	j = json_string(buf_str(&b));
-	buf_clear(&b);
-	return j;
-}
-
-/* When its sender wants it to go, or null. */
-static json_t *
-json_release(int64_t ms)
-{
-	return ms == 0 ? json_null() : json_time(ms);
 }
 
 static int
@@ -169,9 +142,9 @@ waiting_json(const struct queue_message *m)
 		if (m->rcpts[i]->state == QUEUE_PENDING)
 			json_array_append_new(all,
 			    json_pack("{s:o, s:s, s:o}", "address",
-				json_slice(m->rcpts[i]->address), "status",
+				queue_json_text(m->rcpts[i]->address), "status",
 				m->rcpts[i]->status, "reply",
-				json_slice(m->rcpts[i]->diagnostic)));
+				queue_json_text(m->rcpts[i]->diagnostic)));
 	return all;
 }
 
@@ -181,13 +154,13 @@ entry_json(const struct entry *e, const struct queue_message *m)
 	bool held = (e->info.flags & QUEUE_HELD) != 0;
 
 	return json_pack("{s:s, s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o, s:o}",
-	    "id", e->info.id, "from", json_slice(slice_str(e->from)), "octets",
+	    "id", e->info.id, "from", queue_json_text(slice_str(e->from)), "octets",
 	    (json_int_t)e->info.size, "recipients",
 	    (json_int_t)e->info.recipients, "attempts",
 	    (json_int_t)e->info.attempts, "held", held, "arrived",
-	    json_time(e->info.arrival_ms), "next_attempt",
-	    held ? json_null() : json_time(e->info.due_ms), "release",
-	    json_release(e->info.release_ms), "waiting", waiting_json(m));
+	    queue_json_time(e->info.arrival_ms), "next_attempt",
+	    held ? json_null() : queue_json_time(e->info.due_ms), "release",
+	    queue_json_release(e->info.release_ms), "waiting", waiting_json(m));
 }
 
 static void
@@ -287,46 +260,10 @@ cmd_list(struct run *r)
 
 /* --- show --- */
 
-static const char *
-state_word(const struct queue_rcpt *r)
-{
-	static const char *const words[] = { "waiting", "failed", "delivered",
-		"relayed", "expanded", "done" };
-
-	return r->state == QUEUE_PENDING && r->status[0] != '\0'
-	    ? "deferred"
-	    : words[r->state];
-}
-
-static json_t *
-rcpt_json(const struct queue_rcpt *r)
-{
-	return json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "address",
-	    json_slice(r->address), "state", state_word(r), "status", r->status,
-	    "reply", json_slice(r->diagnostic), "relay", json_slice(r->remote),
-	    "attempted",
-	    r->attempted_s == 0 ? json_null()
-				: json_time(r->attempted_s * 1000));
-}
-
 static int
 show_json(const struct queue_message *m)
 {
-	bool held = (m->flags & QUEUE_HELD) != 0;
-	json_t *rcpts = json_array();
-
-	for (size_t i = 0; i < m->n_rcpts; i++)
-		json_array_append_new(rcpts, rcpt_json(m->rcpts[i]));
-	return print_json(json_pack(
-	    "{s:s, s:o, s:o, s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:b, s:o, s:o}",
-	    "id", m->id, "trace", json_slice(m->trace), "from",
-	    json_slice(m->from), "envelope_id", json_slice(m->envid), "octets",
-	    (json_int_t)m->size, "attempts", (json_int_t)m->attempts, "held",
-	    held, "arrived", json_time(m->arrival_ms), "next_attempt",
-	    held ? json_null() : json_time(m->due_ms), "release",
-	    json_release(m->wishes.release_ms), "requiretls",
-	    m->wishes.requiretls, "deliver_by", json_release(m->wishes.by_ms),
-	    "recipients", rcpts));
+	return print_json(queue_message_json(m, SIZE_MAX, false));
 }
 
 static void
@@ -355,7 +292,7 @@ show_text(const struct queue_message *m)
 	for (size_t i = 0; i < m->n_rcpts; i++) {
 		const struct queue_rcpt *r = m->rcpts[i];
 
-		printf("%-9s <%s>\n", state_word(r), log_q(r->address));
+		printf("%-9s <%s>\n", queue_state_word(r), log_q(r->address));
 		if (r->diagnostic.n > 0)
 			printf("          %s%s%s\n", log_q(r->diagnostic),
 			    r->remote.n > 0 ? " -- " : "", log_q(r->remote));

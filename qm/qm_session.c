@@ -14,6 +14,7 @@
 #include "common/mail/header.h"
 #include "common/smtp/server.h"
 #include "qm/qm_session.h"
+#include "qm/queue_ask.h"
 #include "qm/tell.h"
 #include "qm/verdict.h"
 
@@ -378,7 +379,15 @@ on_message(struct smtp_session *s, struct spool *body,
 	return 0;
 }
 
+static int
+on_command(struct smtp_session *s, struct slice verb, struct slice args,
+    struct smtp_reply *reply)
+{
+	return queue_ask(qm_of(s)->queue, s, verb, args, reply);
+}
+
 static const struct smtp_handler handler = {
+	.command = on_command,
 	.connect = on_connect,
 	.rcpt = on_rcpt,
 	.verify = on_verify,

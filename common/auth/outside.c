@@ -202,6 +202,8 @@ decode(struct arena *arena, struct slice address, struct slice row,
 		rc = decode_oauth(arena, o, out);
 	if (rc == 0)
 		rc = decode_folders(arena, o, out);
+	if (rc == 0)
+		out->public_only = json_is_true(json_object_get(o, "public_only"));
 	if (rc == 0 && (out->address = arena_strdup(arena, address)) == NULL)
 		rc = -ENOMEM;
 	json_decref(o);
@@ -298,6 +300,11 @@ encode(struct slice old, const struct outside *o, struct slice sealed,
 		rc = encode_smtp(j, &o->smtp);
 	if (rc == 0)
 		rc = encode_oauth(j, o);
+	if (rc == 0 && o->public_only &&
+	    json_object_set_new(j, "public_only", json_true()) != 0)
+		rc = -ENOMEM;
+	else if (rc == 0 && !o->public_only)
+		json_object_del(j, "public_only");
 	if (rc == 0 && (dump = json_dumps(j, JSON_COMPACT)) == NULL)
 		rc = -ENOMEM;
 	if (rc == 0 && strlen(dump) > STORE_VALUE_MAX)

@@ -75,6 +75,10 @@ struct outside {
 	enum outside_labels labels;
 	int64_t delete_days; /* at the origin, after so many; -1: never */
 	bool paused;
+	/* Only if its servers have addresses that the whole world can have: they
+	 * were named by a user, who shall not reach this machine and its
+	 * neighbours through us. */
+	bool public_only;
 	int64_t created_s;
 };
 

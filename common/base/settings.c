@@ -466,6 +466,13 @@ const struct conf_setting conf_settings[] = {
 	{ "manage.http", CONF_LIST, "unix:manage.sock", 0, 0, NULL,
 	    "Where pneu manage serves the HTTP API of accounts, outside "
 	    "accounts and the system; pneu http passes it on from here" },
+	{ "manage.outside_private", CONF_BOOL, "false", 0, 0, NULL,
+	    "Outside accounts that users add by the API may be at this machine "
+	    "and in private networks" },
+	{ "manage.url", CONF_STRING, "", 0, 0, NULL,
+	    "Where people reach the web page (https://mail.example.org): logins "
+	    "at providers come back to /login there; default: only on this "
+	    "machine" },
 	{ "mgmt.http", CONF_LIST, "127.0.0.1:80", 0, 0, NULL,
 	    "Where the HTTP API and the web page are served" },
 	{ "mgmt.https", CONF_LIST, "", 0, 0, NULL,

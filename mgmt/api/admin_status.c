@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "mgmt/api/manage_impl.h"
+#include "mgmt/api/stats.h"
 #include "mgmt/directory.h"
 #include "mgmt/health.h"
 #include "mgmt/why.h"
@@ -17,14 +18,23 @@
 int
 admin_status_get(struct manage_call *c)
 {
-	const struct health *h = health_now(c->env->conf);
+	struct slice v = SLICE_EMPTY;
+	const struct health *h;
+	uint64_t minutes = 60;
 	json_t *j;
 
-	if (h == NULL)
+	if (!http_head_query(&c->x->head, "minutes", &v) ||
+	    (v.p != NULL &&
+		(slice_u64(v, 1440, &minutes) != 0 || minutes < 10)))
+		return manage_problem(c, "bad-value", "minutes is 10 to 1440");
+	if ((h = health_now(c->env->conf)) == NULL)
 		return manage_problem(c, "try-later", NULL);
 	j = health_json(h);
 	json_object_set_new(j, "version", json_string(PNEU_VERSION));
 	json_object_set_new(j, "hostname", json_string(service_hostname()));
+	/* Some 72 points are what a graph can show. */
+	json_object_set_new(
+	    j, "stats", stats_json((int)minutes, (int)(minutes + 71) / 72));
 	return manage_json(c, 200, j);
 }
 

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "mgmt/api/manage_impl.h"
+#include "mgmt/api/stats.h"
 #include "mgmt/commands.h"
 #include "mgmt/health.h"
 #include "mgmt/service.h"
@@ -22,6 +23,7 @@
 static struct {
 	struct accounts *accounts;
 	struct dns *dns;
+	struct http_client *http;
 } opened;
 
 /* --- who asks --- */
@@ -249,7 +251,8 @@ static void
 session(struct conn *c, const struct service_protocol *p)
 {
 	/* Its configuration lives as long as sessions that began under it. */
-	struct manage_env env = { service_conf(), opened.accounts, opened.dns };
+	struct manage_env env = { service_conf(), opened.accounts, opened.dns,
+		opened.http };
 
 	(void)p;
 	http_serve(c, &server, &env);
@@ -266,7 +269,11 @@ start(const struct conf *conf)
 	if (rc == 0)
 		rc = dns_new(&opened.dns, conf, &err);
 	if (rc == 0)
+		rc = http_client_new(&opened.http, conf, &err);
+	if (rc == 0)
 		rc = health_open();
+	if (rc == 0)
+		rc = stats_start(conf);
 	if (rc != 0)
 		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
 		    log_q(buf_slice(&err)));
@@ -277,7 +284,10 @@ start(const struct conf *conf)
 static void
 stop(void)
 {
+	stats_stop();
+	logins_free();
 	health_close();
+	http_client_free(&opened.http);
 	dns_free(&opened.dns);
 	accounts_close(&opened.accounts);
 }

@@ -8,13 +8,16 @@
  *   manage_ask.c      HTTP to pneu-mailbox: whose a token is
  *   own.c             /account: settings, passwords
  *   outside_api.c     /outside
+ *   logins.c          /outside/{address}/login
+ *   notices_api.c     /notices
+ *   stats.c           counts of each minute, for graphs
  *   admin_*.c         /admin
  */
 #ifndef PNEU_MGMT_API_MANAGE_IMPL_H
 #define PNEU_MGMT_API_MANAGE_IMPL_H
 
-#include "common/auth/accounts.h"
-#include "common/net/dns.h"
+#include "common/auth/outside.h"
+#include "common/net/http_client.h"
 #include "common/net/http_json.h"
 #include "common/net/service.h"
 
@@ -27,6 +30,7 @@ struct manage_env {
 	const struct conf *conf; /* lives as long as the session */
 	struct accounts *accounts;
 	struct dns *dns;
+	struct http_client *http;
 };
 
 struct manage_route;
@@ -75,6 +79,8 @@ int manage_no_content(struct manage_call *c);
 
 /* Nothing but these names, NULL-terminated. */
 void manage_only(struct manage_call *c, const char *const *names);
+/* Nothing at all; 0 or MANAGE_REPLIED. */
+int manage_empty(struct manage_call *c);
 /* NULL: not there. `max` octets. */
 const char *manage_str(struct manage_call *c, const char *name, size_t max);
 /* The same, and it must be there. */
@@ -107,6 +113,11 @@ struct seal_key;
 int manage_check_password(
     struct manage_call *c, const char *password, struct seal_key **key);
 
+/* The outside account of the path, if it is the caller's. */
+int outside_api_of(struct manage_call *c, struct outside *o);
+/* Logins under way are given up. */
+void logins_free(void);
+
 /* --- handlers --- */
 
 int manage_openapi_get(struct manage_call *c);
@@ -122,6 +133,28 @@ int outside_api_add(struct manage_call *c);
 int outside_api_get(struct manage_call *c);
 int outside_api_patch(struct manage_call *c);
 int outside_api_delete(struct manage_call *c);
+int outside_api_test(struct manage_call *c);
+int outside_api_fetch(struct manage_call *c);
+int outside_login_post(struct manage_call *c);
+int outside_login_get(struct manage_call *c);
+int outside_login_back(struct manage_call *c);
+int admin_queue_get(struct manage_call *c);
+int admin_queued_get(struct manage_call *c);
+int admin_queued_delete(struct manage_call *c);
+int admin_queued_retry(struct manage_call *c);
+int admin_queued_hold(struct manage_call *c);
+int admin_queued_release(struct manage_call *c);
+int notices_api_list(struct manage_call *c);
+int notices_api_add(struct manage_call *c);
+int notices_api_get(struct manage_call *c);
+int notices_api_patch(struct manage_call *c);
+int notices_api_delete(struct manage_call *c);
+int notices_api_test(struct manage_call *c);
+int notices_api_dead(struct manage_call *c);
+int notices_api_retry(struct manage_call *c);
+int notices_api_replay(struct manage_call *c);
+int notices_api_events(struct manage_call *c);
+int notices_api_key(struct manage_call *c);
 int admin_accounts_get(struct manage_call *c);
 int admin_accounts_post(struct manage_call *c);
 int admin_account_get(struct manage_call *c);

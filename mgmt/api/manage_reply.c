@@ -22,12 +22,15 @@ const struct http_problem manage_problems[] = {
 	{ "no-such-address", 404, "There is no such alias or blocked address" },
 	{ "no-such-domain", 404, "There is no such domain" },
 	{ "no-such-outside", 404, "There is no such outside account" },
+	{ "no-such-notice", 404, "There is no such subscription" },
+	{ "no-such-queued", 404, "There is no such message in the queue" },
 	{ "no-such-password", 404, "There is no password of that name" },
 	{ "not-found-out", 404, "The servers of that address cannot be found" },
 	{ "bad-method", 405, "The path does not know this method" },
 	{ "timeout", 408, "The request took too long" },
 	{ "exists", 409, "There is one already" },
 	{ "not-empty", 409, "It is not empty" },
+	{ "login-failed", 409, "That login is not possible, or has failed" },
 	{ "must-confirm", 409,
 	    "DNS names a server of another domain, for which "
 	    "nothing vouches: say it yourself" },
@@ -132,6 +135,15 @@ manage_only(struct manage_call *c, const char *const *names)
 			return;
 		}
 	}
+}
+
+int
+manage_empty(struct manage_call *c)
+{
+	static const char *const names[] = { NULL };
+
+	manage_only(c, names);
+	return c->failed ? MANAGE_REPLIED : 0;
 }
 
 static json_t *

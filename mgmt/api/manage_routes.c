@@ -7,6 +7,8 @@
 #define OUTSIDE "/outside/{address}"
 #define ACCOUNT "/admin/accounts/{address}"
 #define DOMAIN_ "/admin/domains/{domain}"
+#define NOTICE "/notices/{id}"
+#define QUEUED "/admin/queue/{id}"
 #define ADDRESS "/admin/addresses/{address}"
 
 /* clang-format off */
@@ -25,9 +27,33 @@ const struct manage_route manage_routes[] = {
 	{ HTTP_GET, "/outside", "listOutside", MANAGE_ACCOUNT, false, outside_api_list },
 	{ HTTP_POST, "/outside", "addOutside", MANAGE_ACCOUNT, true, outside_api_add },
 	{ HTTP_GET, "/outside/find", "findOutside", MANAGE_ACCOUNT, false, outside_api_find },
+	{ HTTP_POST, "/outside/login", "finishLogin", MANAGE_ACCOUNT, true, outside_login_back },
+	{ HTTP_POST, OUTSIDE "/test", "testOutside", MANAGE_ACCOUNT, true, outside_api_test },
+	{ HTTP_POST, OUTSIDE "/fetch", "fetchOutside", MANAGE_ACCOUNT, true, outside_api_fetch },
+	{ HTTP_POST, OUTSIDE "/login", "logIn", MANAGE_ACCOUNT, true, outside_login_post },
+	{ HTTP_GET, OUTSIDE "/login", "getLogin", MANAGE_ACCOUNT, false, outside_login_get },
 	{ HTTP_GET, OUTSIDE, "getOutside", MANAGE_ACCOUNT, false, outside_api_get },
 	{ HTTP_PATCH, OUTSIDE, "changeOutside", MANAGE_ACCOUNT, true, outside_api_patch },
 	{ HTTP_DELETE, OUTSIDE, "removeOutside", MANAGE_ACCOUNT, false, outside_api_delete },
+	{ HTTP_GET, "/notices", "listNotices", MANAGE_ACCOUNT, false, notices_api_list },
+	{ HTTP_POST, "/notices", "addNotice", MANAGE_ACCOUNT, true, notices_api_add },
+	{ HTTP_GET, "/notices/key", "getPushKey", MANAGE_ACCOUNT, false, notices_api_key },
+	{ HTTP_GET, "/notices/events", "getNoticeEvents", MANAGE_ACCOUNT, false,
+	    notices_api_events },
+	{ HTTP_GET, NOTICE, "getNotice", MANAGE_ACCOUNT, false, notices_api_get },
+	{ HTTP_PATCH, NOTICE, "changeNotice", MANAGE_ACCOUNT, true, notices_api_patch },
+	{ HTTP_DELETE, NOTICE, "removeNotice", MANAGE_ACCOUNT, false, notices_api_delete },
+	{ HTTP_POST, NOTICE "/test", "testNotice", MANAGE_ACCOUNT, true, notices_api_test },
+	{ HTTP_GET, NOTICE "/dead", "listDeadNotices", MANAGE_ACCOUNT, false, notices_api_dead },
+	{ HTTP_POST, NOTICE "/retry", "retryNotices", MANAGE_ACCOUNT, true, notices_api_retry },
+	{ HTTP_POST, NOTICE "/replay", "replayNotices", MANAGE_ACCOUNT, true, notices_api_replay },
+	{ HTTP_GET, "/admin/queue", "listQueue", MANAGE_ADMIN, false, admin_queue_get },
+	{ HTTP_GET, QUEUED, "getQueued", MANAGE_ADMIN, false, admin_queued_get },
+	{ HTTP_DELETE, QUEUED, "removeQueued", MANAGE_ADMIN, false, admin_queued_delete },
+	{ HTTP_POST, QUEUED "/retry", "retryQueued", MANAGE_ADMIN, true, admin_queued_retry },
+	{ HTTP_POST, QUEUED "/hold", "holdQueued", MANAGE_ADMIN, true, admin_queued_hold },
+	{ HTTP_POST, QUEUED "/release", "releaseQueued", MANAGE_ADMIN, true,
+	    admin_queued_release },
 	{ HTTP_GET, "/admin/accounts", "listAccounts", MANAGE_ADMIN, false, admin_accounts_get },
 	{ HTTP_POST, "/admin/accounts", "addAccount", MANAGE_ADMIN, true, admin_accounts_post },
 	{ HTTP_GET, ACCOUNT, "getAnyAccount", MANAGE_ADMIN, false, admin_account_get },

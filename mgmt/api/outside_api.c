@@ -5,11 +5,15 @@
 
 #include "common/auth/oauth_provider.h"
 #include "common/auth/outside_find.h"
+#include "common/auth/program_ask.h"
 #include "common/base/log.h"
 #include "mgmt/api/manage_impl.h"
 #include "mgmt/directory.h"
 
 #define TEXT_MAX 255
+#define STATE_MS 5000
+#define TEST_MS 90000
+#define FETCH_MS 100000
 #define INTERVAL_MIN_S 10
 #define INTERVAL_MAX_S (7 * 24 * 3600)
 #define DAYS_MAX 36500
@@ -23,12 +27,28 @@ server_json(const struct outside_server *s)
 		  (int)s->port, "security", outside_securities[s->security]);
 }
 
+/* How it stands is the gateway's to know; NULL where it does not answer. */
+static json_t *
+status_json(struct manage_call *c, const struct outside *o)
+{
+	char line[400];
+	json_t *j = NULL;
+
+	snprintf(line, sizeof(line), "XSTATE <%s>", o->address);
+	if (program_ask(
+		c->env->conf, "gateway.lmtp", line, STATE_MS, &j, &c->err) != 0)
+		j = json_null();
+	buf_reset(&c->err);
+	return j;
+}
+
 /* The record; never the password. */
 static json_t *
-record_json(const struct outside *o)
+record_json(struct manage_call *c, const struct outside *o)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:b, s:s, s:o, "
-			 "s:I, s:o, s:b, s:o, s:o, s:s, s:s}",
+	json_t *j = json_pack(
+	    "{s:s, s:s, s:s, s:s, s:i, s:s, s:s, s:b, s:s, s:o, "
+	    "s:I, s:o, s:b, s:o, s:o, s:s, s:s}",
 	    "address", o->address, "account", o->account, "protocol",
 	    outside_protocols[o->protocol], "host", o->server.host, "port",
 	    (int)o->server.port, "security",
@@ -41,12 +61,15 @@ record_json(const struct outside *o)
 	    "paused", o->paused, "smtp", server_json(&o->smtp), "created",
 	    json_time(o->created_s), "sign_in", outside_sign_ins[o->sign_in],
 	    "oauth_provider", o->oauth.provider);
+
+	json_object_set_new(j, "status", status_json(c, o));
+	return j;
 }
 
 static int
 reply(struct manage_call *c, int status, const struct outside *o)
 {
-	return manage_json(c, status, record_json(o));
+	return manage_json(c, status, record_json(c, o));
 }
 
 /* Of whom: an admin may name another account. */
@@ -61,8 +84,8 @@ owner(struct manage_call *c)
 }
 
 /* The one of the path. */
-static int
-get(struct manage_call *c, struct outside *o)
+int
+outside_api_of(struct manage_call *c, struct outside *o)
 {
 	int rc = outside_get(c->env->accounts, c->a, c->param[0], o);
 
@@ -85,7 +108,7 @@ outside_api_list(struct manage_call *c)
 		return manage_errno(c, rc, "no-such-account");
 	list = json_array();
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, record_json(&v[i]));
+		json_array_append_new(list, record_json(c, &v[i]));
 	return manage_json(c, 200, json_pack("{s:o}", "outside", list));
 }
 
@@ -93,7 +116,7 @@ int
 outside_api_get(struct manage_call *c)
 {
 	struct outside o;
-	int rc = get(c, &o);
+	int rc = outside_api_of(c, &o);
 
 	return rc != 0 ? rc : reply(c, 200, &o);
 }
@@ -135,11 +158,12 @@ outside_api_find(struct manage_call *c)
 	if (rc != 0)
 		return rc;
 	return manage_json(c, 200,
-	    json_pack("{s:s, s:s, s:s, s:i, s:s, s:o, s:s?}", "address", text,
-		"protocol", outside_protocols[o.protocol], "host",
+	    json_pack("{s:s, s:s, s:s, s:i, s:s, s:o, s:s?, s:b}", "address",
+		text, "protocol", outside_protocols[o.protocol], "host",
 		o.server.host, "port", (int)o.server.port, "security",
 		outside_securities[o.server.security], "smtp",
-		server_json(&o.smtp), "hint", hint));
+		server_json(&o.smtp), "hint", hint, "oauth",
+		oauth_provider_of_host(o.server.host) != NULL));
 }
 
 /* --- what a body says --- */
@@ -265,6 +289,13 @@ body_in(struct manage_call *c, struct outside *o)
 	}
 }
 
+/* A user's server is out in the world: not this machine, nor its neighbours. */
+static bool
+may_be_private(const struct manage_call *c)
+{
+	return c->admin || conf_bool(c->env->conf, "manage.outside_private");
+}
+
 static struct slice
 password_in(struct manage_call *c)
 {
@@ -314,6 +345,7 @@ outside_api_add(struct manage_call *c)
 	body_in(c, &o);
 	if (c->failed)
 		return MANAGE_REPLIED;
+	o.public_only = !may_be_private(c);
 	rc = outside_put(c->env->accounts, &o, true, password, &c->err);
 	if (rc == 0)
 		rc = outside_get(
@@ -328,7 +360,7 @@ outside_api_patch(struct manage_call *c)
 	static const char *const names[] = { BODY };
 	struct outside o, before;
 	struct slice password;
-	int rc = get(c, &o);
+	int rc = outside_api_of(c, &o);
 
 	if (rc != 0)
 		return rc;
@@ -351,6 +383,9 @@ outside_api_patch(struct manage_call *c)
 			    before.smtp.security != OUTSIDE_PLAIN)))))
 		return manage_problem(c, "bad-value",
 		    "password is needed where the server is another one");
+	if (json_object_get(c->in, "host") != NULL ||
+	    json_object_get(c->in, "smtp") != NULL)
+		o.public_only = !may_be_private(c);
 	rc = outside_put(c->env->accounts, &o, false, password, &c->err);
 	if (rc == 0)
 		rc = outside_get(
@@ -363,7 +398,7 @@ int
 outside_api_delete(struct manage_call *c)
 {
 	struct outside o;
-	int rc = get(c, &o);
+	int rc = outside_api_of(c, &o);
 
 	if (rc == 0)
 		rc = manage_errno(c,
@@ -371,4 +406,46 @@ outside_api_delete(struct manage_call *c)
 			c->env->accounts, slice_str(o.address), &c->err),
 		    "no-such-outside");
 	return rc != 0 ? rc : manage_no_content(c);
+}
+
+/* --- what the gateway does --- */
+
+static int
+ask(struct manage_call *c, const char *verb, int64_t timeout_ms, json_t **out)
+{
+	char line[400];
+	struct outside o;
+	int rc = outside_api_of(c, &o);
+
+	*out = NULL;
+	if (rc != 0 || (rc = manage_empty(c)) != 0)
+		return rc;
+	snprintf(line, sizeof(line), "%s <%s>", verb, o.address);
+	return program_ask(
+	    c->env->conf, "gateway.lmtp", line, timeout_ms, out, &c->err);
+}
+
+int
+outside_api_test(struct manage_call *c)
+{
+	json_t *j;
+	int rc = ask(c, "XTEST", TEST_MS, &j);
+
+	return rc == 0 ? manage_json(c, 200, j)
+		       : manage_errno(c, rc, "no-such-outside");
+}
+
+/* Much mail takes long: it goes on, and the reply says so. */
+int
+outside_api_fetch(struct manage_call *c)
+{
+	json_t *j;
+	int rc = ask(c, "XLOOK", FETCH_MS, &j);
+
+	if (rc == -ETIMEDOUT)
+		return manage_json(c, 200, json_pack("{s:b}", "done", 0));
+	if (rc != 0)
+		return manage_errno(c, rc, "no-such-outside");
+	json_object_set_new(j, "done", json_true());
+	return manage_json(c, 200, j);
 }

@@ -8,6 +8,11 @@ import { showMessage } from "./message.js";
 import { compose, reply, forward } from "./compose.js";
 import { noteArrival, showMonitor } from "./monitor.js";
 import { showSettings } from "./settings.js";
+import { showOutside, comeBack } from "./outside.js";
+import { showAccount } from "./account.js";
+import { showNotices } from "./notices.js";
+import { showAccounts, showDomains } from "./admin.js";
+import { showStatus, showQueue, showWhy } from "./system.js";
 
 const app = document.getElementById("app");
 let session = null, events = null, state = "waiting";
@@ -15,14 +20,32 @@ let boxes = [];
 let box = null, items = [], next = null, search = "", open = null, shown = null;
 const ui = {};
 
-/* --- where we are: #/box/ID[/UID][?search], #/monitor, #/access --- */
+/* --- where we are: #/box/ID[/UID][?search], #/PAGE[/WHAT][?query] --- */
+
+// Beside mail: what shows it, in the order of the menu.
+const pages = {
+	monitor: { name: "Monitor", show: where => showMonitor(where, boxName,
+		state) },
+	outside: { name: "Accounts elsewhere", show: showOutside },
+	notices: { name: "Notices", show: showNotices },
+	settings: { name: "Settings", show: showAccount },
+	access: { name: "Access", show: where => showSettings(where, session,
+		leave) },
+	status: { name: "Status", admin: true, show: showStatus },
+	accounts: { name: "Accounts", admin: true, show: showAccounts },
+	domains: { name: "Domains", admin: true, show: showDomains },
+	queue: { name: "Queue", admin: true, show: showQueue },
+	why: { name: "What became of it", admin: true, show: showWhy },
+};
 
 function route() {
 	const [path, query] = location.hash.slice(2).split("?");
 	const parts = path.split("/");
 
-	return { page: parts[0] || "box", box: parts[1], uid: Number(parts[2]) ||
-		null, search: decodeURIComponent(query ?? "") };
+	return { page: parts[0] in pages ? parts[0] : "box", box: parts[1],
+		uid: Number(parts[2]) || null,
+		search: decodeURIComponent(query ?? ""),
+		args: parts.slice(1).map(decodeURIComponent) };
 }
 function link(id, uid, text = search) {
 	return "#/box/" + id + (uid ? "/" + uid : "") +
@@ -34,6 +57,33 @@ const boxName = id => {
 	return b === undefined ? "" : b.role === "inbox" ? "Inbox" : b.name;
 };
 const boxOfRole = role => boxes.find(b => b.role === role);
+
+const isAdmin = () => session.scopes.includes("admin");
+
+function drawPages(now) {
+	const link = ([id, p]) => h("li", {}, h("a", { href: "#/" + id,
+		"aria-current": id === now ? "page" : null }, p.name));
+	const all = Object.entries(pages);
+
+	fill(ui.pages, h("ul", { class: "pages" },
+		all.filter(([, p]) => !p.admin).map(link),
+		h("li", {}, h("button", { type: "button", class: "plain",
+			onclick: help }, "Keys and help"))),
+	isAdmin() ? h("ul", { class: "pages", "aria-label": "For admins" },
+		all.filter(([, p]) => p.admin).map(link)) : null);
+}
+
+// What pages may do with the whole.
+const context = {
+	get session() {
+		return session;
+	},
+	restart: got => {
+		events?.close();
+		return begin(got);
+	},
+	ended: why => end(why),
+};
 
 /* --- mailboxes --- */
 
@@ -207,16 +257,16 @@ async function show() {
 
 	document.body.dataset.view = at.page !== "box" ? "page"
 		: at.uid ? "reader" : "list";
-	if (at.page === "monitor" || at.page === "access") {
+	drawPages(at.page);
+	if (at.page !== "box") {
 		open = null;
 		shown = null;
 		drawBoxes();
 		drawList();
-		if (at.page === "monitor")
-			showMonitor(ui.reader, boxName, state);
-		else
-			await showSettings(ui.reader, session, leave);
-		ui.reader.querySelector("h2")?.focus();
+		await pages[at.page].show(ui.reader, context, at.args, at.search);
+		ui.reader.scrollTop = 0;
+		if (!ui.reader.contains(document.activeElement))
+			ui.reader.querySelector("h2")?.focus();
 		return;
 	}
 	const want = boxes.find(b => b.id === at.box) ?? boxes[0];
@@ -332,6 +382,7 @@ document.addEventListener("keydown", e => {
 
 function build() {
 	ui.boxes = h("ul", {});
+	ui.pages = h("div", {});
 	ui.list = h("ol", { class: "messages" });
 	ui.listTitle = h("h2", {});
 	ui.empty = h("p", { class: "quiet" });
@@ -346,9 +397,10 @@ function build() {
 		ui.reader.focus();
 	} }, "Skip to the message"),
 	h("header", { class: "top" },
-		h("a", { class: "home", href: "#/box/" },
-			h("img", { src: "/web/icon.svg", alt: "", width: "28",
-				height: "28" }), h("span", {}, "pneu")),
+		h("h1", {}, h("a", { class: "home", href: "#/box/" },
+			h("img", { src: "/web/icon.svg", alt: "pneu", width: "28",
+				height: "28" }), h("span", { "aria-hidden": "true" },
+				"pneu"))),
 		h("form", { role: "search", onsubmit: e => {
 			e.preventDefault();
 			if (box !== null)
@@ -360,18 +412,11 @@ function build() {
 		h("button", { type: "button", onclick: guard(leave) },
 			"Sign out")),
 	h("div", { class: "columns" },
-		h("nav", { "aria-label": "Mailboxes" },
+		h("nav", { "aria-label": "Mailboxes and pages" },
 			h("button", { type: "button", class: "primary",
 				onclick: () => compose(session) }, "Write"),
 			ui.boxes,
-			h("ul", { class: "pages" },
-				h("li", {}, h("a", { href: "#/monitor" },
-					"Monitor")),
-				h("li", {}, h("a", { href: "#/access" },
-					"Access")),
-				h("li", {}, h("button", { type: "button",
-					class: "plain", onclick: help },
-				"Keys and help")))),
+			ui.pages),
 		h("section", { class: "list", "aria-label": "Messages" },
 			ui.listTitle, ui.list, ui.empty, ui.more),
 		ui.reader));
@@ -380,7 +425,11 @@ function build() {
 async function begin(got) {
 	session = got;
 	box = null;
+	open = null;
+	shown = null;
 	build();
+	if (location.pathname === "/login")
+		await comeBack();
 	await loadBoxes();
 	await show();
 	events = watch(handlers, s => {

@@ -48,7 +48,8 @@ export async function showSettings(where, session, signOut) {
 			+ "changed."),
 		h("table", {},
 			h("thead", {}, h("tr", {}, ["Name", "May", "Since", "Until",
-				""].map(t => h("th", { scope: "col" }, t)))),
+				"What to do"].map(t => h("th", { scope: "col" },
+				t)))),
 			h("tbody", {}, tokens.map(t => h("tr", {},
 				h("td", {}, t.name || (t.session ? "session"
 					: "token"), t.id === session.id

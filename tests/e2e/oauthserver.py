@@ -235,7 +235,7 @@ class OAuthServer:
                 scope != self.scope or method != "S256" or \
                 not re.fullmatch(r"[A-Za-z0-9_-]{43}", challenge) or \
                 not re.fullmatch(r"[A-Za-z0-9_-]{16,}", state) or \
-                not re.fullmatch(r"http://(127\.0\.0\.1|localhost):\d+/?", uri):
+                not re.fullmatch(r"http://(127\.0\.0\.1|localhost):\d+/?(login)?", uri):
             raise Refused("invalid_request", fault=True)
         answer = {"state": state}
         if self.decision == "allow":

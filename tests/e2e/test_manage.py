@@ -6,9 +6,13 @@ import http.client
 import json
 import os
 import unittest
+import urllib.parse
 
 import openapi
-from pneu import PASSWORD, PATIENCE, System
+from oauthserver import OAuthServer
+from pneu import (PASSWORD, PATIENCE, System, certificate, free_ports,
+                  tls_context, until)
+from pop3server import Pop3Server
 from test_api import Api
 
 ADMIN, USER = "alice@example.test", "bob@example.test"
@@ -17,7 +21,12 @@ ADMIN, USER = "alice@example.test", "bob@example.test"
 def world(**more):
     s = System(programs=("guard", "mailbox", "qm", "msa", "gateway", "manage",
                          "http"), accounts=("alice", "bob", "carol"),
-               conf={"mailbox": {"http_rate": 0, "http": "unix:api.sock"}},
+               conf={"mailbox": {"http_rate": 0, "http": "unix:api.sock"},
+                     "manage": {"outside_private": True},
+                     # What goes out waits: nobody is there.
+                     "qm": {"smarthost": "127.0.0.1:%d" % free_ports(1)[0]},
+                     "gateway": {"interval": "1h", "notice_private": True},
+                     "tls": {"ca": certificate()[0]}},
                **more)
     s.pneu("account", "set", "--admin", ADMIN)
     return s
@@ -41,6 +50,9 @@ class Case(unittest.TestCase):
 
     def good(self, api, method, path, body=None, status=200):
         got = api.call(method, path, body)
+        if (method, path, got[0]) == ("POST", "/outside", 201):
+            self.addCleanup(self.admin.call, "DELETE",
+                            "/outside/" + body["address"])
         self.assertEqual(got[0], status, got)
         return got[1]
 
@@ -168,6 +180,209 @@ class Outside(Case):
                   None, 204)
         self.assertNotIn("dora", self.system.pneu("outside", "list"))
         self.bad(dora, "GET", "/outside", None, 401, "bad-token")
+
+
+class Fetching(Case):
+    def test_from_adding_to_mail(self):
+        u, at = self.user, "/outside/far@elsewhere.test"
+        with Pop3Server([b"Subject: from afar\r\n\r\nhello\r\n"]) as server:
+            self.good(u, "POST", "/outside", {
+                "address": "far@elsewhere.test", "user": "u",
+                "password": "p", "protocol": "pop3", "host": "127.0.0.1",
+                "port": server.port, "security": "none", "paused": True}, 201)
+            self.assertEqual(self.good(u, "POST", at + "/test", {}),
+                             {"ok": True, "error": ""})
+            got = self.good(u, "POST", at + "/fetch", {})
+            self.assertEqual((got["ok"], got["error"]),
+                             (False, "it is paused"))
+            self.good(u, "PATCH", at, {"paused": False})
+            got = self.good(u, "POST", at + "/fetch", {})
+            self.assertEqual((got["done"], got["ok"]), (True, True))
+            self.assertIn(b"from afar", b"".join(
+                self.system.messages("bob")))
+            s = self.good(u, "GET", at)["status"]
+            self.assertEqual((s["state"], s["messages"]), ("ok", 1))
+            self.good(u, "PATCH", at, {"password": "wrong"})
+            got = self.good(u, "POST", at + "/test", {})
+            self.assertFalse(got["ok"])
+            self.assertIn("refuses to sign us in", got["error"])
+        self.good(u, "DELETE", at, None, 204)
+
+    def test_a_user_reaches_no_private_address(self):
+        self.setting("outside_private", False)
+        self.addCleanup(self.setting, "outside_private", True)
+        with Pop3Server([]) as server:
+            body = {"user": "u", "password": "p", "protocol": "pop3",
+                    "host": "127.0.0.1", "port": server.port,
+                    "security": "none", "paused": True}
+            self.good(self.user, "POST", "/outside", {
+                **body, "address": "near@elsewhere.test"}, 201)
+            got = self.good(self.user, "POST",
+                            "/outside/near@elsewhere.test/test", {})
+            self.assertEqual(got, {"ok": False, "error":
+                                   "127.0.0.1: no such host"})
+            self.assertEqual(server.connections, 0)
+            # What an admin says is meant.
+            self.good(self.admin, "POST", "/outside", {
+                **body, "address": "root@elsewhere.test"}, 201)
+            self.assertTrue(self.good(
+                self.admin, "POST", "/outside/root@elsewhere.test/test",
+                {})["ok"])
+
+    def setting(self, name, value):
+        with open(self.system.conf) as f:
+            conf = json.load(f)
+        conf["manage"][name] = value
+        with open(self.system.conf, "w") as f:
+            json.dump(conf, f)
+        self.system.restart("manage")
+
+    def test_the_gateway_is_away(self):
+        self.good(self.user, "POST", "/outside", {
+            **OUTSIDE, "address": "away@elsewhere.test"}, 201)
+        at = "/outside/away@elsewhere.test"
+        self.system.stop("gateway")
+        try:
+            self.assertIsNone(self.good(self.user, "GET", at)["status"])
+            self.bad(self.user, "POST", at + "/test", {}, 503, "try-later")
+        finally:
+            self.system.start("gateway")
+        self.good(self.user, "DELETE", at, None, 204)
+
+
+class Login(Case):
+    """OAuth: the record is made by the command, as only admins may say where
+    tokens come from; the login is the user's."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = OAuthServer(clients={"pneu": None})
+        cls.addClassCleanup(cls.server.close)
+
+    def setUp(self):
+        super().setUp()
+        self.server.reset()
+        self.address = self.id().rsplit(".", 1)[1] + "@out.test"
+        self.at = "/outside/" + self.address
+        self.system.pneu("outside", "add", "--pause", "--protocol", "imap",
+                         "--host", "localhost", *self.server.options("pneu"),
+                         self.address, USER)
+
+    def tearDown(self):
+        self.good(self.user, "DELETE", self.at, None, 204)
+        self.assertEqual(self.server.faults, [])
+
+    def test_by_device(self):
+        got = self.good(self.user, "POST", self.at + "/login",
+                        {"flow": "device"}, 201)
+        self.assertEqual((got["state"], got["flow"]), ("waiting", "device"))
+        self.assertTrue(got["code"])
+        self.assertEqual(self.good(self.user, "GET", self.at + "/login")
+                         ["state"], "waiting")
+        self.allow(got["code"])
+        until(lambda: self.good(self.user, "GET", self.at + "/login")
+              ["state"] == "done", "the login")
+        self.assertTrue(self.good(self.user, "GET", self.at)["has_password"])
+
+    def allow(self, code):
+        device = next(d for d in self.server.devices.values()
+                      if d["user_code"] == code)
+        device["decision"] = "allow"
+
+    def test_by_the_browser(self):
+        got = self.good(self.user, "POST", self.at + "/login",
+                        {"flow": "code"}, 201)
+        query = self.browse(got["url"])
+        # Not of a session of somebody else: it is his browser then.
+        self.bad(self.admin, "POST", "/outside/login", {"query": query}, 409,
+                 "login-failed")
+        done = self.good(self.user, "POST", "/outside/login",
+                         {"query": "?" + query})
+        self.assertEqual(done, {"state": "done", "address": self.address})
+        self.assertTrue(self.good(self.user, "GET", self.at)["has_password"])
+        self.bad(self.user, "POST", "/outside/login", {"query": query}, 409,
+                 "login-failed")
+
+    def browse(self, url):
+        """What the provider sends the browser back with."""
+        parts = urllib.parse.urlsplit(url)
+        c = http.client.HTTPSConnection(parts.hostname, parts.port,
+                                        context=tls_context(),
+                                        timeout=PATIENCE)
+        c.request("GET", parts.path + "?" + parts.query)
+        r = c.getresponse()
+        r.read()
+        c.close()
+        self.assertEqual(r.status, 302)
+        back = urllib.parse.urlsplit(r.getheader("Location"))
+        self.assertEqual((back.path, back.port),
+                         ("/login", self.system.port["web"]))
+        return back.query
+
+    def test_by_password_there_is_none(self):
+        self.good(self.user, "POST", "/outside", {
+            **OUTSIDE, "address": "pw@elsewhere.test"}, 201)
+        self.bad(self.user, "POST", "/outside/pw@elsewhere.test/login", {},
+                 409, "login-failed")
+        self.good(self.user, "DELETE", "/outside/pw@elsewhere.test", None,
+                  204)
+
+
+class Queue(Case):
+    def test_queue(self):
+        a = self.admin
+        self.system.submit("bob", ["x@away.test"],
+                           b"Subject: wait\r\n\r\nx\r\n")
+        one = until(lambda: next((m for m in self.good(
+            a, "GET", "/admin/queue")["messages"] if m["from"] == USER), None),
+            "the message in the queue")
+        at = "/admin/queue/" + one["id"]
+        self.good(a, "POST", at + "/hold", {}, 204)
+        got = self.good(a, "GET", at)
+        self.assertEqual((got["held"], got["next_attempt"]), (True, None))
+        self.assertEqual(got["recipients"][0]["address"], "x@away.test")
+        self.assertGreater(self.good(a, "GET", "/admin/queue")["held"], 0)
+        self.good(a, "POST", at + "/release", {}, 204)
+        self.assertFalse(self.good(a, "GET", at)["held"])
+        self.good(a, "POST", at + "/retry", {}, 204)
+        until(lambda: self.good(a, "GET", at)["attempts"] > 0, "an attempt")
+        self.good(a, "DELETE", at, None, 204)
+        self.bad(a, "GET", at, None, 404, "no-such-queued")
+        self.bad(a, "GET", "/admin/queue/" + "x%20y", None, 404,
+                 "no-such-queued")
+
+    def test_counts_of_each_minute(self):
+        self.system.submit("bob", ["alice"], b"Subject: n\r\n\r\nx\r\n")
+
+        def counted():
+            got = self.good(self.admin, "GET", "/admin/status?minutes=60")
+            s = got["stats"]["series"]
+            return all(sum(v or 0 for v in s[k]) > 0 for k in (
+                "submitted", "stored", "connections", "signed_in"))
+        until(counted, "counts")
+        s = self.good(self.admin, "GET", "/admin/status?minutes=1440")["stats"]
+        self.assertEqual((s["step_seconds"], len(s["series"]["stored"])),
+                         (1200, 72))
+
+
+class Notices(Case):
+    def test_records(self):
+        u = self.user
+        got = self.good(u, "POST", "/notices", {
+            "kind": "webhook", "url": "https://hook.example/x",
+            "content": "preview", "senders": ["@else.test"]}, 201)
+        self.assertGreater(len(got["secret"]), 15)
+        at = "/notices/" + got["id"]
+        got = self.good(u, "PATCH", at, {"paused": True, "name": "mine"})
+        self.assertNotIn("secret", got)
+        self.assertEqual((got["paused"], got["name"], got["senders"]),
+                         (True, "mine", ["@else.test"]))
+        self.assertEqual(len(self.good(u, "GET", "/notices")["notices"]), 1)
+        self.bad(self.admin, "GET", at, None, 404, "no-such-notice")
+        self.bad(self.admin, "DELETE", at, None, 404, "no-such-notice")
+        self.good(u, "DELETE", at, None, 204)
+        self.bad(u, "POST", "/notices", {
+            "kind": "webhook", "url": "ftp://x/"}, 422, "bad-value")
 
 
 class Admin(Case):
@@ -308,9 +523,15 @@ class Walk(Case):
             "changeAnyAccount": {"quota_octets": "x"},
             "setAnyPassword": {"password": 1}, "addDomain": {},
             "changeDomain": {"catch_all": "x"}, "addAddress": {},
-            "setAddress": {}}
+            "setAddress": {}, "finishLogin": {}, "testOutside": {"x": 1},
+            "fetchOutside": {"x": 1}, "logIn": {"flow": "x"},
+            "addNotice": {}, "changeNotice": {"paused": 1},
+            "testNotice": {"x": 1}, "retryNotices": {"x": 1},
+            "replayNotices": {}, "retryQueued": {"x": 1},
+            "holdQueued": {"x": 1}, "releaseQueued": {"x": 1}}
     QUERY = {"findOutside": "?address=", "askWhy": "?since=x",
-             "listAccounts": "?limit=0"}
+             "listAccounts": "?limit=0", "listQueue": "?cursor=.",
+             "getStatus": "?minutes=1"}
 
     def special(self, name, code, path):
         missing = {
@@ -318,6 +539,8 @@ class Walk(Case):
             "no-such-account": {"address": "none@example.test"},
             "no-such-address": {"address": "none@example.test"},
             "no-such-domain": {"domain": "none.test"},
+            "no-such-notice": {"id": "none"},
+            "no-such-queued": {"id": "none"},
             "no-such-password": {"name": "none"}}
         if code == "bad-value":
             return path + self.QUERY.get(name, ""), self.BODY.get(name)
@@ -329,7 +552,8 @@ class Walk(Case):
         if code in missing:
             for k, v in missing[code].items():
                 path = path.replace("{%s}" % k, v)
-            return path, {"blocked": True} if name == "setAddress" else {}
+            return path, {"setAddress": {"blocked": True},
+                          "replayNotices": {"from": 1}}.get(name, {})
         return {
             ("changePassword", "wrong-password"): (
                 path, {"current": "no", "password": "long enough"}),
@@ -339,6 +563,8 @@ class Walk(Case):
                 path, {"current": PASSWORD, "name": "password"}),
             ("removePassword", "not-allowed"): (
                 "/account/passwords/password", None),
+            ("finishLogin", "login-failed"): (path, {"query": "x=y"}),
+            ("logIn", "login-failed"): (path, {}),
             ("addOutside", "exists"): (path, OUTSIDE),
             ("addOutside", "not-found-out"): (
                 path, {"address": "x@nothing.invalid"}),
@@ -382,6 +608,8 @@ class Walk(Case):
             "address": ADMIN, "password": PASSWORD, "cookie": True}, raw=True)
         self.cookie = r.getheader("Set-Cookie").split(";")[0]
         self.good(self.admin, "POST", "/outside", OUTSIDE, 201)
+        notice = self.good(self.admin, "POST", "/notices", {
+            "kind": "ntfy", "url": "https://ntfy.example/x"}, 201)["id"]
         had = 0
         for method, path, op in openapi.operations(openapi.MANAGE):
             name = op["operationId"]
@@ -401,16 +629,19 @@ class Walk(Case):
                     at = at.replace("{address}", USER if "admin/acc" in at
                                     else "bob@elsewhere.test")
                     at = at.replace("{domain}", "example.test")
-                    at = at.replace("{name}", "x").replace("{id}", "x")
+                    at = at.replace("{name}", "x")
+                    at = at.replace("{id}", notice if "notices" in at
+                                    else "x")
                     r, data = api.call(method, at, body, headers, raw=True)
                     self.assertTrue(data, r.status)
                     got = json.loads(data)
                     self.assertEqual((r.status, got.get("code")),
                                      (status, code), got)
                     had += 1
-        self.assertGreater(had, 100)
+        self.assertGreater(had, 180)
         self.good(self.admin, "DELETE", "/outside/bob@elsewhere.test", None,
                   204)
+        self.good(self.admin, "DELETE", "/notices/" + notice, None, 204)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
-from pneu import BUILD, System, listening_socket  # noqa: E402
+from pneu import System, free_ports  # noqa: E402
+from pop3server import Pop3Server  # noqa: E402
 from test_api import Api, deliver  # noqa: E402
 from test_api_send import hostile_cases  # noqa: E402
 
@@ -48,15 +49,25 @@ NEWSLETTER = (
 class Page(unittest.TestCase):
     def setUp(self):
         self.system = System(
-            programs=("guard", "mailbox", "qm", "msa"),
-            conf={"mailbox": {"http_rate": 0, "http": "unix:api.sock"}})
+            programs=("guard", "mailbox", "qm", "mta", "msa", "gateway",
+                      "manage", "http"),
+            conf={"mailbox": {"http_rate": 0, "http": "unix:api.sock"},
+                  "manage": {"outside_private": True},
+                  "gateway": {"notice_private": True},
+                  # What goes out waits: nobody is there.
+                  "qm": {"smarthost": "127.0.0.1:%d" % free_ports(1)[0]}})
         self.addCleanup(self.system.close)
-        self.api = Api(self.system.port["http"])
+        self.port = self.system.port["web"]
+        self.system.pneu("account", "set", "--admin", "alice@example.test")
+        self.pop3 = Pop3Server([letter("Far <far@else.test>",
+                                       "From an account elsewhere", 70)],
+                               user="u", password="p")
+        self.addCleanup(self.pop3.close)
+        self.api = Api(self.port)
         self.api.sign_in()
         deliver(self.system, "alice", *(
             letter(*l, i) for i, l in enumerate(LETTERS)), NEWSLETTER)
         self.hostile = self.put_hostile()
-        self.serve()
 
     def put_hostile(self):
         cases = hostile_cases()
@@ -70,22 +81,6 @@ class Page(unittest.TestCase):
         self.assertEqual(self.api.mailbox("hostile")["id"], box["id"])
         return len(cases)
 
-    def serve(self):
-        listener = listening_socket()
-        self.port = listener.getsockname()[1]
-        with open(self.system.log_path("http"), "ab") as log:
-            self.http = subprocess.Popen(
-                ["bash", "-c", "exec 3<&%d %d<&-; LISTEN_PID=$$ exec \"$@\"" %
-                 (listener.fileno(), listener.fileno()), "bash",
-                 os.path.join(BUILD, "pneu"), "-c", self.system.conf, "http"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                pass_fds=[listener.fileno()],
-                env={**os.environ, "LISTEN_FDS": "1",
-                     "LISTEN_FDNAMES": "http"})
-        listener.close()
-        self.addCleanup(self.http.wait)
-        self.addCleanup(self.http.terminate)
-
     def answer(self, line):
         if line == "sent":
             m = self.system.wait_message("bob", b"from the page")
@@ -96,6 +91,11 @@ class Page(unittest.TestCase):
         elif line == "deliver second":
             deliver(self.system, "alice", letter("New <n@else.test>",
                                                  "A second one", 91))
+        elif line == "queue":
+            self.system.submit("bob", ["someone@away.test"],
+                               letter("Bob <bob@example.test>", "Out", 80))
+        elif line.startswith("say "):
+            print(line[4:], flush=True)
         else:
             self.fail(line)
 
@@ -104,6 +104,7 @@ class Page(unittest.TestCase):
             ["node", "views.mjs"], cwd=HERE, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={**os.environ, "PORT": str(self.port),
+                 "POP3": str(self.pop3.port),
                  "HOSTILE": str(self.hostile)})
         self.addCleanup(person.stdout.close)
         self.addCleanup(person.stdin.close)

@@ -4,10 +4,14 @@
 // stand in the mailbox "hostile"). Asks test_page.py for mail by lines on
 // standard output, and hears of it on standard input.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import readline from "node:readline";
 import { chromium } from "playwright-core";
 
-const { PORT, SHOTS, HOSTILE } = process.env;
+const { PORT, SHOTS, HOSTILE, POP3 } = process.env;
+const axe = readFileSync(createRequire(import.meta.url).resolve(
+	"axe-core/axe.min.js"), "utf8");
 const root = `http://127.0.0.1:${PORT}/`;
 const browser = await chromium.launch({
 	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -29,7 +33,7 @@ async function open(options = {}) {
 		viewport: { width: 1280, height: 800 }, ...options });
 	const page = await context.newPage();
 
-	page.setDefaultTimeout(60000);
+	page.setDefaultTimeout(Number(process.env.PATIENCE_MS ?? 60000));
 	page.on("pageerror", e => faults.push("error: " + e.message));
 	page.on("console", m => {
 		if (m.type() === "error" && !m.text().includes("401"))
@@ -49,9 +53,11 @@ async function open(options = {}) {
 	return page;
 }
 
-async function signIn(page, password = "demo") {
+let password = "demo";
+
+async function signIn(page, typed = password) {
 	await page.fill("#address", "alice@example.test");
-	await page.fill("#password", password);
+	await page.fill("#password", typed);
 	await page.keyboard.press("Enter");
 }
 
@@ -191,6 +197,204 @@ async function access(page) {
 	await page.waitForSelector("#address");
 }
 
+async function go(page, name, title = name) {
+	await page.click(`nav >> text="${name}"`);
+	await page.waitForSelector(`main h2 >> text=${title}`);
+}
+
+async function outside(page) {
+	await go(page, "Accounts elsewhere");
+	await page.click("text=Add an account");
+	await page.fill("#address", "someone@gmail.com");
+	await page.click("text=Go on");
+	await page.waitForSelector("summary >> text=imap.gmail.com");
+	await page.click("text=Back");
+	// One that nothing is known of: it is said where that is.
+	await page.fill("#address", "alice@nothing.invalid");
+	await page.click("text=Go on");
+	await page.waitForSelector("text=Say where it is");
+	await page.fill("#user", "u");
+	await page.fill("#password", "p");
+	await page.selectOption("#protocol", "pop3");
+	await page.fill("#host", "127.0.0.1");
+	await page.fill("#port", POP3);
+	await page.selectOption("#security", "none");
+	await shot(page, "outside-add");
+	await page.click("main >> text=/^Add$/");
+	await page.waitForSelector("h2 >> text=alice@nothing.invalid");
+	await page.click("text=/^Test$/");
+	await page.waitForSelector("text=It works");
+	await page.click("text=Fetch now");
+	await page.waitForSelector(".badge.ok");
+	await page.waitForSelector("dd >> text=1 message");
+	await shot(page, "outside");
+	await go(page, "Inbox", "").catch(() => {});
+	await page.waitForSelector(
+		".messages >> text=From an account elsewhere");
+	await go(page, "Accounts elsewhere");
+	await page.waitForSelector("th >> text=alice@nothing.invalid");
+	await shot(page, "outside-list");
+}
+
+async function settings(page) {
+	await go(page, "Settings", "Settings of alice@example.test");
+	await page.fill("#own-name", "Alice Example");
+	await page.click("main >> text=/^Save$/");
+	await page.waitForSelector("#say >> text=Saved");
+	await page.fill("#device", "phone");
+	await page.fill("#device-current", "demo");
+	await page.click("text=Make one");
+	const made = await page.textContent(".made .secret");
+
+	assert.match(made, /^(\w{5}-){3}\w{5}$/);
+	await page.waitForSelector("th >> text=phone");
+	await shot(page, "settings");
+	await page.fill("#current", "demo");
+	await page.fill("#password", "another one");
+	await page.fill("#repeated", "another one");
+	await page.click("text=Change the password");
+	await page.waitForSelector("#say >> text=another one now");
+	await page.fill("#current", "another one");
+	await page.fill("#password", "demo again");
+	await page.fill("#repeated", "demo again");
+	await page.click("text=Change the password");
+	await page.waitForSelector("#say >> text=another one now");
+	password = "demo again";
+}
+
+async function notices(page) {
+	await go(page, "Notices", "Notices of new mail");
+	await page.fill("#url", "http://127.0.0.1:9/hook");
+	await page.fill("#notice-name", "my script");
+	await page.click("main >> text=/^Add$/");
+	await page.waitForSelector(".bar .secret");
+	await page.waitForSelector("th >> text=my script");
+	await shot(page, "notices");
+	await page.click('[aria-label="Remove my script"]');
+	await page.waitForSelector("text=Nobody is told");
+}
+
+async function admin(page) {
+	await go(page, "Accounts");
+	await page.fill("#address", "carol@example.test");
+	await page.fill("#first-password", "long enough");
+	await page.fill("#quota", "2 GB");
+	await page.click("main >> text=/^Add$/");
+	await page.waitForSelector("h2 >> text=carol@example.test");
+	assert.equal(await page.inputValue("#quota"), "2.0 GiB");
+	await page.fill("#account-name", "Carol");
+	await page.click("main >> text=/^Save$/");
+	await page.waitForSelector("#say >> text=Saved");
+	await shot(page, "account");
+	await page.click("text=New password");
+	await page.waitForSelector(".bar .secret");
+	await go(page, "Accounts");
+	await page.waitForSelector("td >> text=Carol");
+	await shot(page, "accounts");
+	await go(page, "Domains");
+	await page.fill("#domain-name", "new.test");
+	await page.click("main form.row >> text=/^Add$/");
+	await page.waitForSelector("th >> text=new.test");
+	await page.fill("#alias", "info@new.test");
+	await page.fill("#targets", "alice@example.test");
+	await page.click("main form.sheet >> text=/^Add$/");
+	await page.waitForSelector("th >> text=info@new.test");
+	await shot(page, "domains");
+	await ask("queue");
+	await go(page, "Queue");
+	for (let i = 0; i < 100 && !await page.isVisible(
+		"text=someone@away.test"); i++) {
+		await page.click("text=Look again");
+		await page.waitForTimeout(200);
+	}
+	await page.waitForSelector("td >> text=someone@away.test");
+	await shot(page, "queue");
+	await page.click("text=/^Hold$/");
+	await page.waitForSelector("td >> text=held");
+	await page.click("main th a");
+	await page.waitForSelector("h3 >> text=Recipients");
+	await page.click("text=/^Remove$/");
+	await page.waitForSelector("text=The queue is empty");
+	await go(page, "What became of it");
+	await page.fill("#about", "someone@away.test");
+	await page.click("text=/^Ask$/");
+	await page.waitForSelector(".journey li");
+	await shot(page, "why");
+	await go(page, "Status", "Status of mx.example.test");
+	await page.waitForSelector("figure svg");
+	await page.waitForSelector(".legend >> text=/sent by users: [1-9]/");
+	await shot(page, "status");
+}
+
+// Names of all controls, contrast, structure: axe-core's rules, and its own
+// order of the focus. In a context of its own: the policy lets no foreign
+// script in.
+async function accessible() {
+	const found = [];
+
+	for (const colorScheme of ["light", "dark"]) {
+		const page = await open({ bypassCSP: true, colorScheme });
+		const check = async name => {
+			await page.evaluate(axe);
+			const { violations } = await page.evaluate(() =>
+				globalThis.axe.run(document, { iframes: false }));
+
+			for (const v of violations)
+				found.push(`${name} (${colorScheme}): ${v.id}: ` +
+					v.nodes.map(n => n.target.join(" ") + " " +
+						n.failureSummary.split("\n")[1]).slice(0, 3)
+						.join(" | "));
+		};
+
+		await check("sign in");
+		await signIn(page);
+		await page.waitForSelector(".messages li");
+		await page.click(".messages >> text=Newsletter");
+		await page.waitForSelector("iframe");
+		await check("message");
+		for (const [id, title] of [["outside", "Accounts elsewhere"],
+			["outside/add", "Add an account"],
+			["outside/alice@nothing.invalid", "alice@nothing.invalid"],
+			["notices", "Notices"], ["settings", "Settings"],
+			["access", "Access"], ["status", "Status"],
+			["accounts", "Accounts"],
+			["accounts/bob@example.test", "bob@example.test"],
+			["domains", "Domains"], ["queue", "Queue"],
+			["why?bob@example.test", "What became of it"],
+			["monitor", "Monitor"]]) {
+			await page.evaluate(to => {
+				location.hash = "#/" + to;
+			}, id);
+			await page.waitForSelector(`main h2 >> text=${title}`);
+			await check(id);
+		}
+		// By the tabulator alone: all of it is reached, in the order of
+		// the page.
+		await page.evaluate(() => document.activeElement.blur());
+		const seen = [];
+
+		for (let i = 0; i < 60; i++) {
+			await page.keyboard.press("Tab");
+			const at = await page.evaluate(() => {
+				const e = document.activeElement;
+
+				return e === document.body ? null : e.textContent.trim() ||
+					e.getAttribute("aria-label") || e.id;
+			});
+
+			if (at === null)
+				break;
+			seen.push(at);
+		}
+		for (const want of ["Skip to the message", "Sign out", "Write",
+			"Monitor", "Queue"])
+			assert.ok(seen.includes(want), `${want}: ${seen}`);
+		assert.ok(seen.indexOf("Sign out") < seen.indexOf("Write"));
+		await page.context().close();
+	}
+	assert.deepEqual(found, []);
+}
+
 async function otherWidths() {
 	const phone = await open({ viewport: { width: 390, height: 844 },
 		hasTouch: true });
@@ -205,6 +409,21 @@ async function otherWidths() {
 	assert.ok(!await phone.isVisible(".messages"));
 	await phone.tap("text=← Back");
 	await phone.waitForSelector(".messages li");
+	for (const id of ["status", "accounts", "outside", "settings"]) {
+		await phone.evaluate(to => {
+			location.hash = "#/" + to;
+		}, id);
+		await phone.waitForSelector("main h2");
+		await phone.waitForTimeout(300);
+		assert.ok(await phone.evaluate(() =>
+			document.documentElement.scrollWidth <= innerWidth),
+		id + " is too wide");
+	}
+	await phone.evaluate(() => {
+		location.hash = "#/status";
+	});
+	await phone.waitForSelector("figure svg");
+	await shot(phone, "phone-status");
 	await phone.context().close();
 	const dark = await open({ colorScheme: "dark" });
 
@@ -217,8 +436,10 @@ async function otherWidths() {
 
 const page = await open();
 for (const part of [signingIn, reading, searching, answering, arriving, keys,
-	hostile, access])
+	outside, settings, notices, admin, ...process.env.SHORT ? [] : [hostile],
+	access])
 	await part(page);
+await accessible();
 await otherWidths();
 await browser.close();
 assert.deepEqual(faults, []);
