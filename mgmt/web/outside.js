@@ -10,7 +10,8 @@ const words = { new: "not looked at yet", ok: "works", retry:
 paused: "paused" };
 const securities = [["tls", "TLS"], ["starttls", "STARTTLS"],
 	["none", "none: everybody on the way can read along"]];
-const protocols = [["imap", "IMAP"], ["pop3", "POP3"]];
+const protocols = [["imap", "IMAP"], ["pop3", "POP3"],
+	["gmail", "Gmail's own API"]];
 const messages = n => n + (n === 1 ? " message" : " messages");
 const link = o => "#/outside/" + enc(o.address);
 
