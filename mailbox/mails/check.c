@@ -428,20 +428,73 @@ collect_blobs(struct census *c, int64_t before, struct mails_collected *out)
 	return rc;
 }
 
+static bool
+has_id(const uint64_t *ids, size_t n, uint64_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+/*
+ * Has the mailbox a name now? A census may see neither of both of one that was
+ * deleted and kept, and brought back at that moment. So live names are looked at
+ * before and after those that are kept.
+ */
+static int
+box_is_named(struct mails *m, uint64_t id, const char *account)
+{
+	struct arena a = ARENA_INIT_MAX((size_t)4 << 20);
+	struct kept_box *kept;
+	unsigned damaged = 0;
+	uint64_t *ids;
+	size_t n = 0;
+	bool is = false;
+	int rc = 0;
+
+	for (int k = 0; k < 2 && rc == 0 && !is; k++) {
+		rc = names_ids_count(m, account, &a, &ids, &n, &damaged);
+		is = rc == 0 && (damaged > 0 || has_id(ids, n, id));
+		if (rc != 0 || is)
+			break;
+		rc = kept_boxes_count(m, account, &a, &kept, &n, &damaged);
+		is = rc == 0 && damaged > 0;
+		for (size_t i = 0; i < n && rc == 0; i++)
+			is |= kept[i].id == id;
+	}
+	arena_reset(&a);
+	return rc != 0 ? rc : is;
+}
+
 /* A mailbox without a name: its creation, or its deletion, was cut short. */
+static int
+collect_box(struct census *c, uint64_t id, struct mails_collected *out)
+{
+	struct box *x = box_get(c->m, id);
+	const char *account;
+	int rc = x == NULL ? -ENOMEM : box_account(x, &account);
+
+	if (rc == 0)
+		rc = box_is_named(c->m, id, account);
+	if (rc == 0 || rc == -ENOENT) {
+		rc = box_destroy(c->m, id);
+		out->mailboxes += rc == 0;
+	}
+	box_put(&x);
+	return rc > 0 ? 0 : rc;
+}
+
 static int
 collect_boxes(struct census *c, int64_t before, struct mails_collected *out)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < c->n_boxes && rc == 0; i++) {
-		if (c->boxes[i].named ||
-		    (c->boxes[i].exists &&
-			(int64_t)c->boxes[i].h.uidvalidity > before))
-			continue;
-		rc = box_destroy(c->m, c->boxes[i].id);
-		out->mailboxes += rc == 0;
-	}
+	for (size_t i = 0; i < c->n_boxes && rc == 0; i++)
+		if (!c->boxes[i].named &&
+		    (!c->boxes[i].exists ||
+			(int64_t)c->boxes[i].h.uidvalidity <= before))
+			rc = collect_box(c, c->boxes[i].id, out);
 	return rc;
 }
 

@@ -106,7 +106,9 @@ name_row_get(struct name_sealer *s, struct slice key, struct slice val,
 	if (f->sealed)
 		return sealed_open(s, key, val, head, name);
 	key = slice_from(key, 2);
-	if (kept && key.n < 1 + 8)
+	if (kept &&
+	    (key.n < 1 + 8 || key.p[key.n - 9] != '\0' ||
+		get_be64(key.p + key.n - 8) != f->id))
 		return -EIO;
 	if (kept)
 		key = slice_head(key, key.n - 1 - 8);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Rows of messages, kept ones, and summaries. Properties: what is decoded
+ * Rows of messages, kept ones, names, and summaries. Properties: what is decoded
  * encodes as it was, for commits are guarded on that; a row with more behind it
- * is the same row; and no octets from outside are a summary that was sealed.
+ * is the same row; and no octets from outside are a summary, or a name, that was
+ * sealed.
  */
 #include <stdlib.h>
 
@@ -35,6 +36,33 @@ message_row(struct slice in)
 	need(again.size == r.size && again.wrap.kind == r.wrap.kind);
 }
 
+/* The first octet is how many of the key follow. */
+static void
+name_row(struct slice in)
+{
+	struct name_sealer s = { .opens = true, .seals = true, .base = { 1 } };
+	struct buf name = BUF_INIT, key_again = BUF_INIT, val_again = BUF_INIT;
+	size_t n = in.n == 0 ? 0 : (unsigned char)in.p[0];
+	struct slice key = slice_head(slice_from(in, 1), n);
+	struct slice val = slice_from(slice_from(in, 1), n);
+	struct name_fields f;
+	enum name_kind kind;
+
+	if (!slice_starts(key, "n/") && !slice_starts(key, "N") &&
+	    !slice_starts(key, "g/") && !slice_starts(key, "G"))
+		return;
+	if (name_row_get(&s, key, val, &kind, &f, &name) == 0) {
+		need(!f.sealed);
+		need(name_row_put(&s, kind, buf_slice(&name), &f, &key_again,
+			 &val_again) == 0);
+		need(slice_eq(buf_slice(&key_again), key));
+		need(slice_eq(buf_slice(&val_again), val));
+	}
+	buf_clear(&name);
+	buf_clear(&key_again);
+	buf_clear(&val_again);
+}
+
 static void
 summary_row(struct packer *p, struct slice in)
 {
@@ -65,5 +93,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		message_row(slice_from(in, KEPT_HEAD));
 	(void)header_decode(in, &h);
 	summary_row(p, in);
+	name_row(in);
 	return 0;
 }
