@@ -4,8 +4,10 @@
 run. Prints tables; judges nothing.
 
 usage: bench.py [inbound] [smtp] [trace] [memory] [idle] [bigbox] [compaction]
+                [gateway]
        (default: all)
 BENCH_MESSAGES (default 4000), BENCH_IDLE (default 2000 connections),
+BENCH_ACCOUNTS (default 2000, of gateway),
 BENCH_BIGBOX (default 1000000 messages; see bigbox.py)
 """
 import os
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 
+from bench_gateway import gateway
 from bench_smtp import smtp, trace
 from bigbox import bigbox
 from measure import (MAILBOXES, Peer, cpu_seconds, pneu_pids, pss_kib, source,
@@ -142,7 +145,7 @@ def compaction():
 def main():
     tables = {"inbound": inbound, "smtp": smtp, "trace": trace,
               "memory": memory, "idle": idle, "bigbox": bigbox,
-              "compaction": compaction}
+              "compaction": compaction, "gateway": gateway}
     wanted = sys.argv[1:] or list(tables)
     with open("/proc/cpuinfo") as f:
         cpu = next((l.split(":")[1].strip() for l in f
