@@ -151,6 +151,9 @@ outside_json(struct run *r, const struct outside *o)
 		    j, "labels", json_string(outside_label_words[o->labels]));
 	if (j != NULL)
 		json_object_set_new(j, "smtp", smtp_json(&o->smtp));
+	if (j != NULL && o->protocol == OUTSIDE_IMAP)
+		json_object_set_new(
+		    j, "sync", json_string(outside_syncs[o->sync]));
 	if (j != NULL)
 		json_object_set_new(j, "delete_after_days",
 		    o->delete_days < 0

@@ -113,11 +113,27 @@ verdict(const struct smtp_reply *mail, const struct smtp_reply *rcpt)
 	return smtp_reply_is_positive(mail) ? rcpt : mail;
 }
 
+/* "delivered|known <uidvalidity> <uid>" */
+static void
+take_place(struct fetch *f, struct slice text)
+{
+	uint64_t validity, uid;
+
+	f->put_uidvalidity = f->put_uid = 0;
+	(void)slice_split(&text, ' ');
+	if (slice_u64(slice_split(&text, ' '), UINT32_MAX, &validity) != 0 ||
+	    slice_u64(text, UINT32_MAX, &uid) != 0)
+		return;
+	f->put_uidvalidity = (uint32_t)validity;
+	f->put_uid = (uint32_t)uid;
+}
+
 static int
 deposited(struct fetch *f, const struct fetch_message *m,
     const struct smtp_reply *reply)
 {
 	if (smtp_reply_is_positive(reply)) {
+		take_place(f, reply->text);
 		f->messages++;
 		f->octets += spool_size(m->body);
 		return 0;

@@ -26,6 +26,7 @@ struct gateway {
 	const struct conf *conf; /* as it is now */
 	struct smtp_pool *mailbox;
 	const char *spool_dir;
+	int64_t compare_s; /* gateway.compare */
 };
 
 /* The addresses of a server, in the arena, with its port; at least one. Waits. 0,
@@ -55,8 +56,10 @@ struct fetch {
 	struct buf why;            /* for people, "" for nothing */
 	uint64_t messages, octets; /* put in */
 	uint64_t refused;          /* not taken, for good */
-	bool more;                 /* there is more: look again at once */
-	int64_t not_before_s;      /* from now; the server wants to rest */
+	/* Of the last message put in: where it is here; 0: not told. */
+	uint32_t put_uidvalidity, put_uid;
+	bool more;     /* there is more: look again at once */
+	int64_t not_before_s; /* from now; the server wants to rest */
 	bool renewed;              /* by fetch_renew */
 	bool can_idle; /* fetch_idle may be called, and then fetch_run again */
 	struct imap_session *imap; /* kept for that; NULL: none */

@@ -11,48 +11,15 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/imap/client.h"
 #include "common/imap/level.h"
 #include "common/imap/set.h"
-#include "gateway/fetch.h"
+#include "gateway/imap_session.h"
 
-#define BATCH 50 /* messages of one command */
 #define BREAKS 3 /* on one message that breaks the connection */
 #define FOLDERS_MAX 10000
 #define UIDS_MAX 10000000
+#define HERE_MS 5000 /* between two looks at what changed here */
 #define IDLE_MS (25 * 60 * INT64_C(1000)) /* RFC 2177 3: under 30 minutes */
-
-/* A folder there. */
-struct folder {
-	struct slice raw;  /* its name on the wire */
-	struct slice name; /* in UTF-8, levels by '/' */
-	const char *use;   /* "Sent" of \Sent, or NULL */
-	bool selectable, has_status;
-	uint32_t uidvalidity, uidnext; /* as STATUS has it */
-};
-
-struct imap_session {
-	struct fetch *f;
-	struct imap_client *c;
-	struct arena a; /* of the list */
-	struct folder *folders;
-	size_t n, cap;
-	struct slice prefix; /* of all names there: "INBOX." */
-	/* of the folder that is selected: */
-	struct folder *folder;
-	uint64_t source;
-	struct state_folder state;
-	uint32_t uidvalidity, uidnext, exists;
-	uint32_t *uids; /* to be fetched, ascending */
-	size_t n_uids, cap_uids, at;
-	uint32_t from; /* UIDs that may be new are from here on */
-	/* of the batch: */
-	size_t n_batch;
-	bool got[BATCH];
-	struct spool *body;
-	int rc;    /* what went wrong on our side: it ends all */
-	bool news; /* came while it was idle */
-};
 
 /* --- connecting --- */
 
@@ -133,6 +100,7 @@ add_folder(struct imap_session *s, const struct imap_response *r)
 		.selectable = true };
 	if (v->raw.p == NULL || v->name.p == NULL)
 		return -ENOMEM;
+	state_id(v->raw, v->id.id);
 	s->n++;
 	return 0;
 }
@@ -166,6 +134,8 @@ on_list(void *arg, const struct imap_response *r)
 		b->has_status = r->uidnext != 0;
 		b->uidvalidity = r->uidvalidity;
 		b->uidnext = r->uidnext;
+		b->messages = r->messages;
+		b->modseq = r->modseq;
 	}
 	if (r->kind != IMAP_LIST || r->name.n == 0 ||
 	    folder_of(s, r->name) != NULL)
@@ -174,6 +144,14 @@ on_list(void *arg, const struct imap_response *r)
 		return s->rc;
 	take_attributes(&s->folders[s->n - 1], &r->flags);
 	return 0;
+}
+
+static void
+folders_clear(struct imap_session *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->folders[i].v);
+	s->n = 0;
 }
 
 static int
@@ -205,9 +183,12 @@ list(struct imap_session *s)
 	const struct imap_handler h = { .untagged = on_list, .arg = s },
 				  ns = { .untagged = on_namespace, .arg = s };
 	bool status = imap_client_has(s->c, "LIST-STATUS");
+	const char *items = imap_client_has(s->c, "CONDSTORE")
+	    ? "STATUS (UIDNEXT UIDVALIDITY MESSAGES HIGHESTMODSEQ)"
+	    : "STATUS (UIDNEXT UIDVALIDITY MESSAGES)";
 	int rc = 0;
 
-	s->n = 0;
+	folders_clear(s);
 	arena_reset(&s->a);
 	s->prefix = SLICE_EMPTY;
 	if (imap_client_has(s->c, "NAMESPACE"))
@@ -218,7 +199,7 @@ list(struct imap_session *s)
 	if (status || imap_client_has(s->c, "SPECIAL-USE"))
 		rc = imap_client_run(s->c, &h, "LIST \"\" \"*\" RETURN (%s%s)",
 		    imap_client_has(s->c, "SPECIAL-USE") ? "SPECIAL-USE " : "",
-		    status ? "STATUS (UIDNEXT UIDVALIDITY)" : "CHILDREN");
+		    status ? items : "CHILDREN");
 	if (rc == IMAP_REFUSED)
 		rc = imap_client_run(s->c, &h, "LIST \"\" \"*\"");
 	if (s->n > 0)
@@ -227,8 +208,8 @@ list(struct imap_session *s)
 }
 
 /* Those that were named; else all but views of what is elsewhere. */
-static bool
-is_wanted(const struct imap_session *s, const struct folder *b)
+bool
+session_wants(const struct imap_session *s, const struct folder *b)
 {
 	const struct outside *o = &s->f->o;
 
@@ -246,6 +227,27 @@ is_wanted(const struct imap_session *s, const struct folder *b)
 
 /* --- a folder --- */
 
+static void
+take_permanent(struct imap_session *s, struct slice code)
+{
+	ssize_t at = slice_find(code, '(');
+	struct slice rest;
+
+	s->keywords_any = false;
+	s->permanent = (struct merge_flags){ 0 };
+	if (at < 0)
+		return;
+	rest = slice_from(code, (size_t)at + 1);
+	while (rest.n > 0) {
+		struct slice word = slice_split(&rest, ' ');
+
+		if (word.n > 0 && word.p[word.n - 1] == ')')
+			word.n--;
+		s->keywords_any |= slice_eq_str(word, "\\*");
+		(void)pair_flag_add(&s->keywords, &s->permanent, word);
+	}
+}
+
 static int
 on_select(void *arg, const struct imap_response *r)
 {
@@ -254,18 +256,25 @@ on_select(void *arg, const struct imap_response *r)
 
 	if (r->kind == IMAP_EXISTS)
 		s->exists = r->number;
+	if (r->kind == IMAP_FETCH || r->kind == IMAP_VANISHED)
+		return follow_note(s, r);
 	if (r->kind != IMAP_OK)
 		return 0;
 	if (imap_code_number(r->code, "UIDVALIDITY", &n) == 0)
 		s->uidvalidity = (uint32_t)n;
 	else if (imap_code_number(r->code, "UIDNEXT", &n) == 0)
 		s->uidnext = (uint32_t)n;
+	else if (imap_code_number(r->code, "HIGHESTMODSEQ", &n) == 0)
+		s->highest = n;
+	else if (slice_starts_nocase(r->code, "PERMANENTFLAGS "))
+		take_permanent(s, r->code);
 	return 0;
 }
 
-/* Read only: nothing becomes \Seen there, or loses \Recent. */
-static int
-examine(struct imap_session *s, struct folder *b)
+/* For reading: nothing becomes \Seen there, or loses \Recent. */
+int
+session_select(
+    struct imap_session *s, struct folder *b, bool write, const char *how)
 {
 	const struct imap_handler h = { .untagged = on_select, .arg = s };
 	struct buf name = BUF_INIT;
@@ -273,10 +282,25 @@ examine(struct imap_session *s, struct folder *b)
 
 	s->folder = b;
 	s->uidvalidity = s->uidnext = s->exists = 0;
+	s->highest = 0;
+	follow_forget(s);
+	/* RFC 3501 6.3.1: what is not said may all be changed. */
+	s->keywords_any = true;
+	s->permanent =
+	    (struct merge_flags){ (1u << SYSTEM_FLAGS) - 1, UINT64_MAX };
 	if (imap_put_quoted(&name, b->raw))
-		rc = imap_client_run(s->c, &h, "EXAMINE %s", buf_str(&name));
+		rc = imap_client_run(s->c, &h, "%s %s%s",
+		    write ? "SELECT" : "EXAMINE", buf_str(&name), how);
 	buf_clear(&name);
 	return rc;
+}
+
+int
+session_state_failed(struct imap_session *s, int rc)
+{
+	if (rc != 0)
+		fetch_fail(s->f, FETCH_RETRY, "our state: %s", strerror(-rc));
+	return s->rc = rc;
 }
 
 static uint64_t
@@ -293,16 +317,19 @@ source_of(const struct imap_session *s, const struct folder *b)
 	return get_be64(id);
 }
 
+/* How far it was dealt with: after what is known of the messages. */
 static int
 note(struct imap_session *s)
 {
 	struct fetch *f = s->f;
-	int rc = state_folder_put(
-	    f->g->state, f->o.address, s->folder->raw, &s->state);
+	int rc = pair_keywords_save(f->g->state, f->o.address, &s->keywords);
 
-	if (rc != 0)
-		fetch_fail(f, FETCH_RETRY, "our state: %s", strerror(-rc));
-	return s->rc = rc;
+	if (rc == 0)
+		rc = pairs_flush(&s->pairs);
+	if (rc == 0)
+		rc = state_folder_put(
+		    f->g->state, f->o.address, s->folder->raw, &s->state);
+	return session_state_failed(s, rc);
 }
 
 /* --- what is new --- */
@@ -431,10 +458,33 @@ spool_inside(struct imap_session *s, struct slice body)
 	return rc;
 }
 
+/* Which one it is here, so that what becomes of it is known. */
+static int
+pair_up(struct imap_session *s, uint32_t uid, const struct merge_flags *flags)
+{
+	struct fetch *f = s->f;
+	const struct pair v = { .there = uid,
+		.here = f->put_uid,
+		.first_s = clock_wall_s(),
+		.agreed = *flags };
+	int rc = 0;
+
+	if (v.here == 0)
+		return 0;
+	/* UIDs of a mailbox that was here before mean nothing in this one. */
+	if (s->state.here != f->put_uidvalidity && s->state.here != 0 &&
+	    (rc = pairs_flush(&s->pairs)) == 0)
+		rc = pairs_forget(f->g->state, f->o.address, &s->folder->id);
+	s->state.here = f->put_uidvalidity;
+	pairs_put(&s->pairs, &s->folder->id, &v);
+	return session_state_failed(s, rc);
+}
+
 static int
 put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
 {
 	struct buf flags = BUF_INIT, name = BUF_INIT;
+	struct merge_flags agreed = { 0 };
 	struct fetch_message m = { .body = s->body,
 		.source = s->source,
 		.uidvalidity = s->uidvalidity,
@@ -448,10 +498,13 @@ put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
 			continue;
 		buf_put_slice(&flags, r->flags.v[i]);
 		buf_put_char(&flags, ' ');
+		(void)pair_flag_add(&s->keywords, &agreed, r->flags.v[i]);
 	}
 	m.flags = buf_slice(&flags);
 	m.mailbox = mailbox_of(s, &name);
 	rc = flags.failed || name.failed ? -ENOMEM : fetch_deposit(s->f, &m);
+	if (rc == 0)
+		rc = pair_up(s, uid, &agreed);
 	buf_clear(&flags);
 	buf_clear(&name);
 	return rc < 0 ? rc : 0;
@@ -573,13 +626,63 @@ fetch_new(struct imap_session *s)
 
 /* --- all of a folder --- */
 
-/* What STATUS says is what was noted: nothing has come. */
+/* What STATUS says is what was noted: nothing has happened. */
 static bool
 is_as_it_was(const struct imap_session *s, const struct folder *b)
 {
-	return b->has_status && s->state.uidnext != 0 &&
-	    b->uidvalidity == s->state.uidvalidity &&
-	    b->uidnext == s->state.uidnext;
+	const struct outside *o = &s->f->o;
+
+	if (!b->has_status || s->state.uidnext == 0 ||
+	    b->uidvalidity != s->state.uidvalidity ||
+	    b->uidnext != s->state.uidnext || o->delete_days >= 0)
+		return false;
+	if (o->sync == OUTSIDE_APART)
+		return true;
+	return b->messages == s->state.messages && b->modseq != 0 &&
+	    b->modseq == s->state.modseq;
+}
+
+static int
+open_folder(struct imap_session *s, struct folder *b)
+{
+	struct fetch *f = s->f;
+	struct buf how = BUF_INIT;
+	size_t how_n;
+	int rc;
+
+	follow_how(s, &how);
+	how_n = how.n;
+	rc = session_select(s, b, false, buf_str(&how));
+	buf_clear(&how);
+	if (rc == IMAP_REFUSED)
+		log_warning("folder passed over", "folder=%s said=\"%s\"",
+		    log_q(b->name), imap_client_said(s->c));
+	if (rc != 0)
+		return rc;
+	s->source = source_of(s, b);
+	s->by_qresync = how_n > 0 && s->qresync && s->state.modseq != 0;
+	if (s->state.uidvalidity == s->uidvalidity)
+		return 0;
+	/* Which message is which is not known any more; nothing that is here
+	 * goes for that. */
+	follow_forget(s);
+	s->by_qresync = false;
+	if (s->state.uidvalidity != 0 &&
+	    (rc = pairs_forget(f->g->state, f->o.address, &b->id)) != 0)
+		return session_state_failed(s, rc);
+	s->state = (struct state_folder){ .uidvalidity = s->uidvalidity };
+	return 0;
+}
+
+/* How many are new, and how many of these came since it was opened. */
+static size_t
+count_came(const struct imap_session *s, size_t *late)
+{
+	*late = 0;
+	for (size_t i = s->n_uids;
+	     s->uidnext != 0 && i > 0 && s->uids[i - 1] >= s->uidnext; i--)
+		++*late;
+	return s->n_uids;
 }
 
 static int
@@ -587,36 +690,58 @@ look_at(struct imap_session *s, struct folder *b)
 {
 	struct fetch *f = s->f;
 	int rc = state_folder_get(f->g->state, f->o.address, b->raw, &s->state);
+	size_t came, late;
 
-	if (rc != 0) {
-		fetch_fail(f, FETCH_RETRY, "our state: %s", strerror(-rc));
-		return s->rc = rc;
-	}
+	if (rc != 0)
+		return session_state_failed(s, rc);
+	b->next = s->state;
 	if (is_as_it_was(s, b))
 		return 0;
-	rc = examine(s, b);
-	if (rc == IMAP_REFUSED)
-		log_warning("folder passed over", "folder=%s said=\"%s\"",
-		    log_q(b->name), imap_client_said(s->c));
-	if (rc != 0)
+	if ((rc = open_folder(s, b)) != 0)
 		return rc < 0 ? rc : 0;
-	s->source = source_of(s, b);
-	if (s->state.uidvalidity != s->uidvalidity)
-		s->state =
-		    (struct state_folder){ .uidvalidity = s->uidvalidity };
-	if ((rc = find_new(s)) == 0)
+	if ((rc = follow_ask(s)) != 0 || (rc = find_new(s)) != 0)
+		return rc < 0 ? rc : 0;
+	came = count_came(s, &late);
+	if ((rc = follow_moved(s, b)) == 0)
 		rc = fetch_new(s);
 	if (rc != 0 || f->more)
 		return rc < 0 ? rc : 0;
 	/* Up to what was next when it was opened, all has been dealt with. */
-	if (s->uidnext > s->state.uidnext) {
-		s->state.uidnext = s->uidnext;
+	if (s->uidnext > s->state.uidnext || s->pairs.n > 0) {
+		if (s->uidnext > s->state.uidnext)
+			s->state.uidnext = s->uidnext;
 		rc = note(s);
 	}
-	return rc;
+	if (rc == 0 && f->o.sync != OUTSIDE_APART)
+		rc = follow_end(s, b, came, late);
+	if (rc == 0 && f->o.delete_days >= 0)
+		rc = mirror_delete_old(s, b);
+	return rc < 0 ? rc : 0;
 }
 
 /* --- all --- */
+
+/* The one that is watched: INBOX, or the first of those that were named. */
+static struct folder *
+watched(struct imap_session *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (session_wants(s, &s->folders[i]))
+			return &s->folders[i];
+	return NULL;
+}
+
+static int
+look_begins(struct imap_session *s)
+{
+	struct fetch *f = s->f;
+
+	(void)pairs_flush(&s->pairs); /* of a look that has broken off */
+	pairs_begin(&s->pairs, f->g->state, f->o.address);
+	pair_keywords_clear(&s->keywords);
+	return session_state_failed(
+	    s, pair_keywords_load(f->g->state, f->o.address, &s->keywords));
+}
 
 static enum fetch_end
 look(struct imap_session *s)
@@ -625,12 +750,21 @@ look(struct imap_session *s)
 	int rc;
 
 	s->rc = 0;
+	if ((rc = look_begins(s)) != 0)
+		return FETCH_RETRY;
 	if ((rc = list(s)) == IMAP_REFUSED)
 		return fetch_fail(f, FETCH_RETRY, "%s: no list of folders: %s",
 		    f->o.server.host, imap_client_said(s->c));
+	/* STATUS of what is open may be of when it was opened (RFC 3501
+	 * 6.3.10). */
+	if (s->watching && watched(s) != NULL)
+		watched(s)->has_status = false;
+	s->watching = false;
 	for (size_t i = 0; i < s->n && rc == 0 && !f->more; i++)
-		if (is_wanted(s, &s->folders[i]))
+		if (session_wants(s, &s->folders[i]))
 			rc = look_at(s, &s->folders[i]);
+	if (rc == 0 && !f->more && f->o.sync != OUTSIDE_APART)
+		rc = mirror_all(s);
 	if (rc != 0)
 		return fetch_fail_broken(
 		    f, s->rc != 0 ? s->rc : rc, imap_client_said(s->c));
@@ -648,8 +782,13 @@ imap_session_free(struct imap_session **out)
 	imap_client_free(&s->c);
 	spool_free(&s->body);
 	arena_reset(&s->a);
+	store_batch_free(&s->pairs.b);
+	pair_keywords_clear(&s->keywords);
+	folders_clear(s);
 	free(s->folders);
 	free(s->uids);
+	free(s->seen);
+	free(s->gone);
 	free(s);
 }
 
@@ -666,6 +805,12 @@ fetch_imap(struct fetch *f)
 		s->f = f;
 		s->a = ARENA_INIT_MAX((size_t)32 << 20);
 		end = fetch_imap_connect(f, &s->c);
+		if (end == FETCH_OK && !f->probe &&
+		    f->o.sync != OUTSIDE_APART &&
+		    imap_client_has(s->c, "QRESYNC") &&
+		    imap_client_has(s->c, "ENABLE"))
+			s->qresync =
+			    imap_client_run(s->c, NULL, "ENABLE QRESYNC") == 0;
 	}
 	if (end == FETCH_OK && !f->probe)
 		end = look(s);
@@ -678,11 +823,18 @@ fetch_imap(struct fetch *f)
 
 /* --- waiting for news --- */
 
+/* What the other side tells by itself is looked at, but for our own echo. */
 static int
 on_news(void *arg, const struct imap_response *r)
 {
 	struct imap_session *s = arg;
 
+	if (s->f->o.sync != OUTSIDE_APART &&
+	    (r->kind == IMAP_EXPUNGE || r->kind == IMAP_VANISHED ||
+		(r->kind == IMAP_FETCH && r->has_flags))) {
+		s->news = true;
+		return 1;
+	}
 	if (r->kind == IMAP_EXPUNGE && s->exists > 0)
 		s->exists--;
 	if (r->kind != IMAP_EXISTS || r->number <= s->exists)
@@ -692,23 +844,67 @@ on_news(void *arg, const struct imap_response *r)
 	return 1;
 }
 
-/* The one that is watched: INBOX, or the first of those that were named. */
-static struct folder *
-watched(struct imap_session *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (is_wanted(s, &s->folders[i]))
-			return &s->folders[i];
-	return NULL;
-}
-
 /* The list of UIDs is of no more use, and many wait so. */
 static void
 rest(struct imap_session *s)
 {
 	free(s->uids);
+	free(s->seen);
+	free(s->gone);
 	s->uids = NULL;
-	s->n_uids = s->cap_uids = 0;
+	s->seen = NULL;
+	s->gone = NULL;
+	s->n_uids = s->cap_uids = s->n_seen = s->cap_seen = 0;
+	s->n_gone = s->cap_gone = 0;
+}
+
+/* Not as the look has left it. Once in a row: a server may count as it likes. */
+static bool
+has_moved_on(struct imap_session *s)
+{
+	bool differs = s->uidnext > s->state.uidnext ||
+	    s->uidvalidity != s->state.uidvalidity;
+
+	if (differs)
+		return true;
+	if (s->f->o.sync == OUTSIDE_APART)
+		return false;
+	differs = s->highest > s->state.modseq ||
+	    (s->highest == 0 && s->exists != s->state.messages);
+	s->hurried = differs && !s->hurried;
+	return s->hurried;
+}
+
+/* What is done here is to be there soon: asked now and then, since mailbox
+ * tells nobody. */
+struct here_watch {
+	struct imap_session *s;
+	struct co_event *kick;
+	struct co *co;
+	struct co_event ended;
+};
+
+static void
+watch_here(void *arg)
+{
+	struct here_watch *w = arg;
+
+	while (co_sleep(HERE_MS) == 0)
+		if (mirror_is_due(w->s) == 1) {
+			co_event_set(w->kick);
+			break;
+		}
+	w->co = NULL;
+	co_event_set(&w->ended);
+}
+
+static void
+watch_end(struct here_watch *w)
+{
+	if (w->co != NULL)
+		co_cancel(w->co);
+	while (w->co != NULL)
+		(void)co_event_wait(&w->ended, -1);
 }
 
 int
@@ -717,23 +913,32 @@ imap_session_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms)
 	const struct imap_handler h = { .untagged = on_news, .arg = f->imap };
 	struct imap_session *s = f->imap;
 	int64_t end = clock_mono_ms() + timeout_ms, left;
+	struct here_watch watch = { .s = s, .kick = also };
 	struct folder *b = watched(s);
 	int rc;
 
-	if (b == NULL || (rc = examine(s, b)) == IMAP_REFUSED)
+	if (b == NULL ||
+	    (rc = session_select(s, b, false,
+		 f->o.sync != OUTSIDE_APART &&
+			 imap_client_has(s->c, "CONDSTORE")
+		     ? " (CONDSTORE)"
+		     : "")) == IMAP_REFUSED)
 		return -ENOENT;
 	if (rc == 0)
 		rc = state_folder_get(
 		    f->g->state, f->o.address, b->raw, &s->state);
+	s->watching = true;
 	/* Something came between the look and now. */
-	if (rc != 0 || s->uidnext > s->state.uidnext ||
-	    s->uidvalidity != s->state.uidvalidity)
+	if (rc != 0 || has_moved_on(s))
 		return rc;
 	rest(s);
 	s->news = false;
+	if (f->o.sync == OUTSIDE_MIRROR)
+		watch.co = co_spawn(watch_here, &watch);
 	while (rc == 0 && !s->news && !also->set &&
 	    (left = end - clock_mono_ms()) > 0)
 		rc = imap_client_idle(
 		    s->c, &h, also, left < IDLE_MS ? left : IDLE_MS);
+	watch_end(&watch);
 	return rc == IMAP_REFUSED ? -ENOENT : rc;
 }

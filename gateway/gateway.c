@@ -35,12 +35,12 @@ fetch_now(
 	else if (rc == -EPERM)
 		*reply = SMTP_REPLY(450, "4.2.1", "it is paused");
 	else if (rc == 0 && result.end == FETCH_OK)
-		*reply = smtp_reply_f(smtp_session_arena(s), 250, "2.0.0",
-		    "%llu messages, %llu octets",
+		*reply = smtp_reply_f(smtp_session_command_arena(s), 250,
+		    "2.0.0", "%llu messages, %llu octets",
 		    (unsigned long long)result.messages,
 		    (unsigned long long)result.octets);
 	else if (rc == 0)
-		*reply = smtp_reply_f(smtp_session_arena(s), 451,
+		*reply = smtp_reply_f(smtp_session_command_arena(s), 451,
 		    result.end == FETCH_LOGIN ? "4.7.0" : "4.4.0", "%s",
 		    log_q(buf_slice(&result.why)));
 	buf_clear(&result.why);
@@ -125,6 +125,7 @@ gateway_open(
 		.timeout_ms = 300000 };
 	g->conf = conf;
 	g->spool_dir = conf_file(conf, "gateway.spool_dir");
+	g->compare_s = conf_duration_ms(conf, "gateway.compare") / 1000;
 	if ((rc = accounts_open(&g->accounts, conf, false, err)) != 0 ||
 	    (rc = tls_client_new(&g->tls, conf, TLS_VERIFY_NAMES, err)) != 0 ||
 	    (rc = dns_new(&g->dns, conf, err)) != 0 ||
@@ -202,6 +203,7 @@ gateway_reload(const struct conf *conf)
 	struct roster_conf rc = settings(conf);
 
 	gateway.g.conf = conf;
+	gateway.g.compare_s = conf_duration_ms(conf, "gateway.compare") / 1000;
 	server_init();
 	roster_configure(gateway.roster, &rc);
 }

@@ -632,7 +632,8 @@ print_all(const struct outside *o)
 		h = hash(h + 1, slice_str(o->folders[i]));
 	h = hash(h + 1, slice_str(o->account));
 	return h ^ (uint64_t)o->interval_s << 20 ^ (uint64_t)o->labels << 50 ^
-	    (uint64_t)o->delete_days << 1 ^ o->paused;
+	    (uint64_t)o->delete_days << 1 ^ (uint64_t)o->sync << 60 ^
+	    o->paused;
 }
 
 /* What failed before may work now. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define KEY_LEN (1 + STATE_ID)
+#define FOLDER_ROW 40
 #define ERROR_MAX 500
 #define ATTEMPTS 20
 
@@ -357,10 +358,16 @@ state_folder_get(struct state *s, const char *address, struct slice name,
 	int rc = state_row_get(s, address, folder_key(name, room), &val);
 
 	*out = (struct state_folder){ 0 };
-	if (rc == 0 && val.n == 16)
-		*out =
-		    (struct state_folder){ get_be32(val.p), get_be32(val.p + 4),
-			    get_be32(val.p + 8), get_be32(val.p + 12) };
+	/* Shorter ones are of before there were pairs: looked at once more. */
+	if (rc == 0 && val.n == FOLDER_ROW)
+		*out = (struct state_folder){ .uidvalidity = get_be32(val.p),
+			.uidnext = get_be32(val.p + 4),
+			.stuck_uid = get_be32(val.p + 8),
+			.stuck_times = get_be32(val.p + 12),
+			.modseq = get_be64(val.p + 16),
+			.messages = get_be32(val.p + 24),
+			.compared_s = (int64_t)get_be64(val.p + 28),
+			.here = get_be32(val.p + 36) };
 	buf_clear(&val);
 	return rc == -ENOENT ? 0 : rc;
 }
@@ -369,12 +376,16 @@ int
 state_folder_put(struct state *s, const char *address, struct slice name,
     const struct state_folder *f)
 {
-	char room[KEY_LEN], val[16];
+	char room[KEY_LEN], val[FOLDER_ROW];
 
 	put_be32(val, f->uidvalidity);
 	put_be32(val + 4, f->uidnext);
 	put_be32(val + 8, f->stuck_uid);
 	put_be32(val + 12, f->stuck_times);
+	put_be64(val + 16, f->modseq);
+	put_be32(val + 24, f->messages);
+	put_be64(val + 28, (uint64_t)f->compared_s);
+	put_be32(val + 36, f->here);
 	return state_row_put(
 	    s, address, folder_key(name, room), slice(val, sizeof(val)));
 }

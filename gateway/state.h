@@ -12,7 +12,10 @@
  *   u<16>      POP3: half a SHA-256 of a unique-id; when it was first here, in
  *              seconds (8 octets)
  *   f<16>      IMAP: the same of a folder's name; UIDVALIDITY, next UID, one
- *              that breaks the connection, and how often it has (4 octets each)
+ *              that breaks the connection, and how often it has (4 octets each),
+ *              HIGHESTMODSEQ (8), messages (4), when all were compared (8),
+ *              UIDVALIDITY of its mailbox here (4)
+ *   and those of pairs.h
  *
  *   w<16>      what is being put in (push.h): half a SHA-256 of its trace id; when
  *              that was begun, in seconds (8 octets), and 1 once octets may
@@ -92,6 +95,10 @@ int state_seen_del(
 struct state_folder {
 	uint32_t uidvalidity, uidnext; /* UIDs below that were dealt with */
 	uint32_t stuck_uid, stuck_times;
+	uint64_t modseq;    /* changes up to that were followed; 0: none */
+	uint32_t messages;  /* in it, after the last look at all of it */
+	int64_t compared_s; /* when flags were last compared one by one */
+	uint32_t here;      /* UIDVALIDITY of its mailbox here; 0: none yet */
 };
 /* All zero where nothing is known. */
 int state_folder_get(struct state *s, const char *address, struct slice name,

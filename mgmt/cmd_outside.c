@@ -27,7 +27,8 @@ struct outside_args {
 	uint64_t port, smtp_port;
 	const char *folders[OUTSIDE_FOLDERS_MAX];
 	size_t n_folders;
-	bool oauth, all_folders, pause, password, has_delete, has_interval;
+	bool oauth, all_folders, pause, password, has_delete, has_interval, has_sync;
+	enum outside_sync sync;
 	int64_t delete_days, interval_s;
 	struct secret secret;
 };
@@ -49,6 +50,9 @@ enum {
 	OPT_AUTH_URL,
 	OPT_TOKEN_URL,
 	OPT_DEVICE_URL,
+	OPT_MIRROR,
+	OPT_NO_MIRROR,
+	OPT_APART,
 };
 
 static const struct option outside_options[] = {
@@ -75,6 +79,9 @@ static const struct option outside_options[] = {
 	{ "interval", required_argument, NULL, 't' },
 	{ "delete-after", required_argument, NULL, 'd' },
 	{ "keep", no_argument, NULL, OPT_KEEP },
+	{ "mirror", no_argument, NULL, OPT_MIRROR },
+	{ "no-mirror", no_argument, NULL, OPT_NO_MIRROR },
+	{ "apart", no_argument, NULL, OPT_APART },
 	{ "password", no_argument, NULL, 'w' },
 	{ "pause", no_argument, NULL, 'z' },
 	{ NULL, 0, NULL, 0 },
@@ -185,6 +192,13 @@ option(struct outside_args *in, int c, const char *value)
 	case OPT_KEEP:
 		in->delete_days = -1;
 		return in->has_delete = true;
+	case OPT_MIRROR:
+	case OPT_NO_MIRROR:
+	case OPT_APART:
+		in->sync = c == OPT_MIRROR ? OUTSIDE_MIRROR
+		    : c == OPT_APART       ? OUTSIDE_APART
+					   : OUTSIDE_FOLLOW;
+		return in->has_sync = true;
 	case 'w':
 		return in->password = true;
 	case 'z':
@@ -377,8 +391,14 @@ apply(const struct outside_args *in, struct outside *o)
 		complain("--folder is for imap");
 		return false;
 	}
-	if (o->protocol != OUTSIDE_POP3 && o->delete_days >= 0) {
-		complain("--delete-after is for pop3");
+	if (o->protocol == OUTSIDE_GMAIL && o->delete_days >= 0) {
+		complain("--delete-after is for pop3 and imap");
+		return false;
+	}
+	if (in->has_sync)
+		o->sync = in->sync;
+	if (o->protocol != OUTSIDE_IMAP && in->has_sync) {
+		complain("--mirror, --no-mirror and --apart are for imap");
 		return false;
 	}
 	return true;

@@ -28,6 +28,7 @@ const char *const outside_sign_ins[] = { "password", "oauth" };
 #define FOR_PASSWORD SLICE_LIT("outside")
 #define FOR_TOKEN SLICE_LIT("outside token")
 #define FOR_CLIENT SLICE_LIT("outside client")
+const char *const outside_syncs[] = { "follow", "mirror", "apart" };
 
 static struct slice
 key_of(struct arena *arena, struct slice address)
@@ -164,6 +165,7 @@ decode_fields(struct arena *arena, const json_t *o, struct outside *out)
 	int security =
 	    word(o, "security", outside_securities, OUTSIDE_SECURITIES);
 	int64_t port = number(o, "port", 0);
+	int sync = word(o, "sync", outside_syncs, OUTSIDE_SYNCS);
 
 	if (protocol < 0 || security < 0 || port < 1 || port > UINT16_MAX)
 		return -EIO;
@@ -179,6 +181,8 @@ decode_fields(struct arena *arena, const json_t *o, struct outside *out)
 		    ? OUTSIDE_LABELS_FOLDERS
 		    : OUTSIDE_LABELS_KEYWORDS,
 		.delete_days = number(o, "delete_days", -1),
+		/* Records of before, too. */
+		.sync = sync < 0 ? OUTSIDE_FOLLOW : (enum outside_sync)sync,
 		.paused = json_is_true(json_object_get(o, "paused")),
 		.created_s = number(o, "created", 0) };
 	if (out->account == NULL || out->server.host == NULL ||
@@ -277,13 +281,14 @@ encode(struct slice old, const struct outside *o, struct slice sealed,
 	int rc = 0;
 
 	base64_encode(&b64, sealed);
-	new = json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:b, "
-			"s:I, s:o, s:s}",
+	new = json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:I, s:I, s:s, "
+			"s:b, s:I, s:o, s:s}",
 	    "account", o->account, "protocol", outside_protocols[o->protocol],
 	    "host", o->server.host, "port", (int)o->server.port, "security",
 	    outside_securities[o->server.security], "user", o->user, "into",
 	    o->into, "interval", (json_int_t)o->interval_s, "delete_days",
-	    (json_int_t)o->delete_days, "paused", o->paused, "created",
+	    (json_int_t)o->delete_days, "sync", outside_syncs[o->sync],
+	    "paused", o->paused, "created",
 	    (json_int_t)o->created_s, "folders", folders_json(o), "sealed",
 	    buf_str(&b64));
 	if (j == NULL)

@@ -34,6 +34,14 @@ enum outside_security {
 	OUTSIDE_PLAIN,
 	OUTSIDE_SECURITIES
 };
+/* What becomes of a message of IMAP after it was fetched. */
+enum outside_sync {
+	OUTSIDE_FOLLOW, /* flags that change there change here */
+	OUTSIDE_MIRROR, /* both are kept alike, deletions and moves too */
+	OUTSIDE_APART,  /* nothing */
+	OUTSIDE_SYNCS
+};
+extern const char *const outside_syncs[OUTSIDE_SYNCS]; /* "follow", ... */
 enum outside_sign_in { OUTSIDE_PASSWORD, OUTSIDE_OAUTH, OUTSIDE_SIGN_INS };
 /* "pop3", "imap", "gmail"; "tls", "starttls", "none"; "password", "oauth". */
 extern const char *const outside_protocols[OUTSIDE_PROTOCOLS];
@@ -74,6 +82,7 @@ struct outside {
 	int64_t interval_s; /* between two looks; 0: as the setting says */
 	enum outside_labels labels;
 	int64_t delete_days; /* at the origin, after so many; -1: never */
+	enum outside_sync sync; /* IMAP */
 	bool paused;
 	/* Only if its servers have addresses that the whole world can have: they
 	 * were named by a user, who shall not reach this machine and its

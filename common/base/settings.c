@@ -420,6 +420,9 @@ const struct conf_setting conf_settings[] = {
 	{ "gateway.interval", CONF_DURATION, "5m", S, 168 * H, NULL,
 	    "Time between two looks at an outside account that says nothing by "
 	    "itself" },
+	{ "gateway.compare", CONF_DURATION, "15m", 0, 168 * H, NULL,
+	    "Between two looks at the flags of all messages of a folder, where "
+	    "a server does not tell which have changed (CONDSTORE)" },
 	{ "gateway.retry_first", CONF_DURATION, "30s", 1, 24 * H, NULL,
 	    "Wait after a look that failed (ten times that where signing in "
 	    "was refused); doubles with each more" },

@@ -10,6 +10,7 @@
 #include "common/imap/client_impl.h"
 
 #define CAPABILITIES_MAX ((size_t)8192)
+#define CODE_MAX ((size_t)1000)
 #define CONNECT_MS (30 * 1000)
 #define WAIT_MS (300 * 1000)
 
@@ -56,6 +57,8 @@ note(struct imap_client *c, const struct imap_response *r)
 	if (r->kind == IMAP_BYE || r->tag.n > 0) {
 		buf_reset(&c->said);
 		buf_put_str(&c->said, log_q(r->text));
+		buf_reset(&c->code);
+		buf_put_slice(&c->code, slice_head(r->code, CODE_MAX));
 		c->not_now = is_not_now(r->code);
 	}
 }
@@ -229,6 +232,12 @@ imap_client_not_now(const struct imap_client *c)
 	return c->not_now;
 }
 
+struct slice
+imap_client_code(const struct imap_client *c)
+{
+	return buf_slice(&c->code);
+}
+
 const char *
 imap_client_said(const struct imap_client *c)
 {
@@ -385,5 +394,6 @@ imap_client_free(struct imap_client **out)
 	arena_reset(&c->a);
 	buf_clear(&c->capabilities);
 	buf_clear(&c->said);
+	buf_clear(&c->code);
 	free(c);
 }

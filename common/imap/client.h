@@ -82,6 +82,8 @@ int imap_client_idle(struct imap_client *c, const struct imap_handler *h,
     struct co_event *also, int64_t timeout_ms);
 /* It refused for what may be otherwise later: RFC 5530 3, RFC 9208 4.3. */
 bool imap_client_not_now(const struct imap_client *c);
+/* The code of the last command's reply, "" for none: "COPYUID 7 1 2". */
+struct slice imap_client_code(const struct imap_client *c);
 /* What the server said to the last command: escaped, "" for nothing. */
 const char *imap_client_said(const struct imap_client *c);
 

@@ -11,7 +11,7 @@ struct imap_client {
 	struct imap_assembler in;
 	struct arena a; /* of one response */
 	struct buf capabilities;
-	struct buf said;
+	struct buf said, code;
 	unsigned commands; /* for tags */
 	bool preauth, bye, broken;
 	bool not_now; /* the last reply's code says so (RFC 5530 3) */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "common/imap/set.h"
 #include "common/mail/date.h"
 
 #define DEPTH_MAX 64
@@ -371,6 +372,17 @@ get_uid(struct cursor *c, struct imap_response *r)
 }
 
 static bool
+get_envelope(struct cursor *c, struct imap_response *r)
+{
+	struct slice all = c->s;
+
+	if (!skip_value(c))
+		return false;
+	r->envelope = slice_head(all, (size_t)(c->s.p - all.p));
+	return true;
+}
+
+static bool
 get_item(struct cursor *c, struct imap_response *r)
 {
 	struct slice name = get_item_name(c);
@@ -390,6 +402,8 @@ get_item(struct cursor *c, struct imap_response *r)
 		return get_modseq(c, r);
 	if (slice_eq_str_nocase(name, "X-GM-MSGID"))
 		return get_number(c, &r->gm_msgid);
+	if (slice_eq_str_nocase(name, "ENVELOPE"))
+		return get_envelope(c, r);
 	if (slice_eq_str_nocase(name, "BODY[]") ||
 	    slice_eq_str_nocase(name, "RFC822"))
 		return get_body(c, r);
@@ -490,6 +504,26 @@ parse_namespace(struct cursor *c, struct imap_response *r)
 	return get_separator(c, r);
 }
 
+/* "(EARLIER) 41,43:116" */
+static bool
+parse_vanished(struct cursor *c, struct imap_response *r)
+{
+	struct slice rest;
+	uint32_t from, to;
+	int rc;
+
+	if (accept(c, '(')) {
+		r->earlier = slice_eq_str_nocase(get_atom(c), "EARLIER");
+		if (!r->earlier || !accept(c, ')'))
+			return false;
+		skip_spaces(c);
+	}
+	r->set = rest = get_atom(c);
+	while ((rc = imap_set_next(&rest, &from, &to)) == 1)
+		;
+	return rc == 0 && r->set.n > 0;
+}
+
 /* --- responses --- */
 
 static bool
@@ -543,6 +577,7 @@ static const struct kind {
 	{ "EXISTS", IMAP_EXISTS, true, false, parse_nothing },
 	{ "EXPUNGE", IMAP_EXPUNGE, true, false, parse_nothing },
 	{ "FETCH", IMAP_FETCH, true, false, parse_fetch },
+	{ "VANISHED", IMAP_VANISHED, false, false, parse_vanished },
 };
 
 static void
@@ -602,6 +637,40 @@ imap_code_number(struct slice code, const char *name, uint64_t *out)
 	    slice_u64(slice_split(&code, ' '), UINT64_MAX, out) != 0)
 		return -ENOENT;
 	return 0;
+}
+
+/* How many numbers; 0: more than `max`, or no set. */
+static size_t
+expand(struct slice set, uint32_t *out, size_t max)
+{
+	uint32_t from, to;
+	size_t n = 0;
+	int rc;
+
+	while ((rc = imap_set_next(&set, &from, &to)) == 1) {
+		if (to - from >= max - n)
+			return 0;
+		for (uint32_t i = 0; i <= to - from; i++)
+			out[n++] = from + i;
+	}
+	return rc == 0 ? n : 0;
+}
+
+size_t
+imap_code_copyuid(struct slice code, uint32_t *uidvalidity, uint32_t *from,
+    uint32_t *to, size_t max)
+{
+	uint64_t validity;
+	size_t n;
+
+	if (imap_code_number(code, "COPYUID", &validity) != 0 ||
+	    validity > UINT32_MAX)
+		return 0;
+	*uidvalidity = (uint32_t)validity;
+	(void)slice_split(&code, ' ');
+	(void)slice_split(&code, ' ');
+	n = expand(slice_split(&code, ' '), from, max);
+	return n == expand(slice_split(&code, ' '), to, max) ? n : 0;
 }
 
 bool

@@ -63,6 +63,7 @@ enum imap_kind {
 	IMAP_EXPUNGE,
 	IMAP_FETCH,
 	IMAP_SEARCH, /* text: the numbers */
+	IMAP_VANISHED, /* RFC 7162 3.2.10 */
 };
 
 /* Names of flags, with the '\' of system flags. */
@@ -87,11 +88,15 @@ struct imap_response {
 	uint32_t uid; /* 0: not said */
 	int64_t internaldate;
 	uint64_t size, modseq;
-	uint64_t gm_msgid; /* X-GM-MSGID; 0: not said */
-	struct slice body; /* where it came inside */
+	uint64_t gm_msgid;     /* X-GM-MSGID; 0: not said */
+	struct slice body;     /* where it came inside */
+	struct slice envelope; /* as it came, not taken apart */
 	/* STATUS: */
 	uint32_t messages, uidnext, uidvalidity;
 	/* modseq is HIGHESTMODSEQ */
+	/* VANISHED: */
+	struct slice set; /* for imap_set_next */
+	bool earlier;
 };
 
 /* Names that needed unquoting are in the arena, all else in `text`. Never
@@ -101,6 +106,14 @@ int imap_response_parse(
 
 /* "UIDVALIDITY 7" of a code, for "UIDVALIDITY": 0, or -ENOENT. */
 int imap_code_number(struct slice code, const char *name, uint64_t *out);
+
+/*
+ * "COPYUID 38505 304,319:320 3956:3958" (RFC 4315 3): where messages that were
+ * copied or moved are now, pair by pair, at most `max`. How many; 0: it is not
+ * that, or makes no sense.
+ */
+size_t imap_code_copyuid(struct slice code, uint32_t *uidvalidity,
+    uint32_t *from, uint32_t *to, size_t max);
 
 /* An argument: quoted. False: out has failed, or it has CR, LF or NUL. */
 bool imap_put_quoted(struct buf *out, struct slice text);

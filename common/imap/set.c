@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/imap/set.h"
 
+#include <errno.h>
+
 bool
 imap_set_put(struct buf *b, const uint32_t *v, size_t n)
 {
@@ -16,4 +18,26 @@ imap_set_put(struct buf *b, const uint32_t *v, size_t n)
 		}
 	}
 	return !b->failed;
+}
+
+int
+imap_set_next(struct slice *set, uint32_t *from, uint32_t *to)
+{
+	struct slice range, first;
+	uint64_t a, b;
+
+	if (set->n == 0)
+		return 0;
+	range = slice_split(set, ',');
+	first = slice_split(&range, ':');
+	if (slice_u64(first, UINT32_MAX, &a) != 0 || a == 0)
+		return -EINVAL;
+	b = a;
+	if (range.p > first.p + first.n &&
+	    (slice_u64(range, UINT32_MAX, &b) != 0 || b == 0))
+		return -EINVAL;
+	/* RFC 3501 9: in either order. */
+	*from = (uint32_t)(a < b ? a : b);
+	*to = (uint32_t)(a < b ? b : a);
+	return 1;
 }

@@ -9,4 +9,8 @@
  * failed. */
 bool imap_set_put(struct buf *b, const uint32_t *v, size_t n);
 
+/* Take the first range off *set, which has numbers only: 1, with *from <= *to;
+ * 0: it is empty; -EINVAL. */
+int imap_set_next(struct slice *set, uint32_t *from, uint32_t *to);
+
 #endif

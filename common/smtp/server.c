@@ -13,6 +13,7 @@
 #include "common/smtp/session.h"
 
 #define CONNECTION_ARENA ((size_t)64 << 10)
+#define COMMAND_ARENA ((size_t)2 << 20)
 #define TRANSACTION_ARENA ((size_t)1 << 20)
 #define RECIPIENT_ROOM ((size_t)2 << 10) /* of it, for each recipient */
 #define JUNK_PER_ERROR 10
@@ -41,7 +42,9 @@ run_unknown(struct smtp_session *s, struct slice verb, struct slice args)
 		return session_refuse(s, 500, "5.5.2", "Command not known");
 	if (rc != 0)
 		reply = session_trouble(s, "command", rc);
-	return session_reply(s, &reply);
+	rc = session_reply(s, &reply);
+	arena_reset(&s->command);
+	return rc;
 }
 
 /*
@@ -288,6 +291,7 @@ settle(struct smtp_session *s, const struct smtp_server *srv)
 		d->auth_without_tls = true;
 	s->srv = d;
 	s->arena.max = CONNECTION_ARENA;
+	s->command.max = COMMAND_ARENA;
 	s->tx.max = TRANSACTION_ARENA + d->max_recipients * RECIPIENT_ROOM;
 	conn_set_timeout(s->conn, d->timeout_ms);
 	if (d->session_ms > 0)
@@ -329,6 +333,7 @@ smtp_serve(const struct smtp_server *srv, struct conn *c)
 		srv->handler->disconnect(s);
 	arena_reset(&s->tx);
 	arena_reset(&s->arena);
+	arena_reset(&s->command);
 	buf_clear(&s->out);
 	buf_clear(&s->response);
 	free(s);

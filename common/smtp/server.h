@@ -161,6 +161,8 @@ struct conn *smtp_session_conn(struct smtp_session *s);
 /* Arena of the connection; of the transaction (reset after it). */
 struct arena *smtp_session_arena(struct smtp_session *s);
 struct arena *smtp_session_tx_arena(struct smtp_session *s);
+/* Of smtp_handler.command: until its reply is out. */
+struct arena *smtp_session_command_arena(struct smtp_session *s);
 void smtp_session_set_data(struct smtp_session *s, void *data);
 void *smtp_session_data(const struct smtp_session *s);
 struct slice smtp_session_helo(const struct smtp_session *s);

@@ -395,6 +395,12 @@ smtp_session_arena(struct smtp_session *s)
 }
 
 struct arena *
+smtp_session_command_arena(struct smtp_session *s)
+{
+	return &s->command;
+}
+
+struct arena *
 smtp_session_tx_arena(struct smtp_session *s)
 {
 	return &s->tx;

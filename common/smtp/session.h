@@ -31,6 +31,7 @@ struct smtp_session {
 	enum session_state state;
 	void *data; /* the handler's */
 	struct arena arena;
+	struct arena command; /* of a program's own verb, until its reply is out */
 	struct buf out; /* a reply being written */
 	int64_t started_ms;
 

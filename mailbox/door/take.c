@@ -165,6 +165,7 @@ take_mailbox(struct take *t, struct slice name, unsigned special)
 	if (rc != 0 || !is_wanted(t, name))
 		return rc;
 	seen_clear(&t->seen);
+	t->last_uid = t->last_uidvalidity = 0;
 	t->no_keywords_told = false;
 	special = one_use(t, special);
 	if ((here = name_here(t, name, special)) == NULL ||
@@ -425,10 +426,12 @@ take_end(struct take *t, const struct door_meta *meta,
 	door_digest_end(t->digest, sum);
 	t->begun = false;
 	t->msg = NULL;
+	t->last_uid = 0;
 	rc = content_find(t, sum, origin, &key, &uid, &was);
-	if (rc == 0)
+	if (rc == 0) {
+		t->last_uid = uid;
 		rc = take_known(t, meta, &is, &was, uid, &key);
-	else if (rc == -ENOENT && t->report->dry_run) {
+	} else if (rc == -ENOENT && t->report->dry_run) {
 		t->report->messages++;
 		t->report->octets += t->octets;
 		rc = 0;
@@ -439,6 +442,22 @@ take_end(struct take *t, const struct door_meta *meta,
 	mails_message_free(&msg);
 	door_report_tick(t->report);
 	return rc;
+}
+
+void
+take_last(const struct take *t, uint32_t *uidvalidity, uint32_t *uid)
+{
+	struct mails_status st;
+
+	*uid = t->last_uid;
+	*uidvalidity = t->last_uidvalidity;
+	/* Of one that was known already. */
+	if (*uid != 0 && *uidvalidity == 0 &&
+	    mails_status(
+		t->conf.m, t->conf.account, slice_str(t->target), &st) == 0)
+		*uidvalidity = st.uidvalidity;
+	if (*uidvalidity == 0)
+		*uid = 0;
 }
 
 int

@@ -184,6 +184,8 @@ delivered(
 	if (target->rc == 0) {
 		r->messages++;
 		r->octets += mails_message_size(c->msg);
+		t->last_uid = target->uid;
+		t->last_uidvalidity = target->uidvalidity;
 	} else if (target->rc == -EDQUOT) {
 		door_warn(r,
 		    "%s is full: raise its quota (pneu account set "

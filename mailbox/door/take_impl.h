@@ -75,6 +75,7 @@ struct take {
 	struct buf chunk;
 	uint64_t octets;
 	bool begun;
+	uint32_t last_uidvalidity, last_uid; /* of take_last */
 };
 
 struct door_key take_uid_key(const struct take_origin *o);

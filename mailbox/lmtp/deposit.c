@@ -85,9 +85,8 @@ system_flag(struct slice name)
 	return 0;
 }
 
-/* "\Seen $Label1 " */
-static void
-flags_of(struct arena *a, struct slice s, struct door_meta *out)
+void
+deposit_flags(struct arena *a, struct slice s, struct door_meta *out)
 {
 	while (s.n > 0) {
 		struct slice name = slice_split(&s, ' ');
@@ -116,7 +115,7 @@ text_of(struct arena *a, struct slice xtext, struct deposit *out)
 	if (rc != 0)
 		return rc;
 	flags = slice_split(&text, '\t');
-	flags_of(a, flags, &out->meta);
+	deposit_flags(a, flags, &out->meta);
 	out->mailbox = text;
 	return text.n == 0 ? -EINVAL : 0;
 }
@@ -159,7 +158,7 @@ take_body(struct take *t, struct spool *body)
 
 int
 deposit(struct mails *m, const char *account, const struct mails_quota *quota,
-    const struct deposit *d, struct spool *body, bool *known)
+    const struct deposit *d, struct spool *body, struct deposited *out)
 {
 	struct door_report report = { .what = "deposit" };
 	const struct take_conf conf = {
@@ -181,7 +180,8 @@ deposit(struct mails *m, const char *account, const struct mails_quota *quota,
 		rc = take_flush(t);
 	if (rc == 0 && report.failed > 0)
 		rc = -EIO;
-	*known = report.known > 0;
+	*out = (struct deposited){ .known = report.known > 0 };
+	take_last(t, &out->uidvalidity, &out->uid);
 	take_free(&t);
 	return rc;
 }

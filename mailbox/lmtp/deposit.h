@@ -10,7 +10,8 @@
  * source: 16 hexadecimal digits for account and folder there. seconds: its date
  * of receipt. use: "\Sent" and the like without the backslash. The xtext is of
  * flags and keywords, each followed by a space, then a tab, then the mailbox's
- * name.
+ * name. The reply is "250 2.0.0 delivered|known <uidvalidity> <uid>", of where
+ * it is here.
  */
 #ifndef PNEU_MAILBOX_LMTP_DEPOSIT_H
 #define PNEU_MAILBOX_LMTP_DEPOSIT_H
@@ -27,14 +28,19 @@ struct deposit {
 };
 /* The value of XSOURCE; all in the arena. 0, -EINVAL or -ENOMEM. */
 int deposit_parse(struct arena *a, struct slice value, struct deposit *out);
+/* Flags and keywords, each followed by a space, over what *out has. */
+void deposit_flags(struct arena *a, struct slice s, struct door_meta *out);
 
+struct deposited {
+	bool known; /* it was here before, and may be expunged by now */
+	uint32_t uidvalidity, uid; /* where it is, or was; 0: not to be told */
+};
 /*
- * Put it into the account. 0 when it is durable there, *known saying that it
- * was before; -EINVAL: there cannot be such a mailbox; -EDQUOT, -ENOSPC, or
- * another error.
+ * Put it into the account. 0 when it is durable there, *out saying where;
+ * -EINVAL: there cannot be such a mailbox; -EDQUOT, -ENOSPC, or another error.
  */
 int
 deposit(struct mails *m, const char *account, const struct mails_quota *quota,
-    const struct deposit *d, struct spool *body, bool *known);
+    const struct deposit *d, struct spool *body, struct deposited *out);
 
 #endif

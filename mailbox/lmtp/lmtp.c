@@ -23,6 +23,7 @@
 #include "common/mail/message_id.h"
 #include "common/smtp/server.h"
 #include "mailbox/lmtp/deposit.h"
+#include "mailbox/lmtp/mirror.h"
 #include "mailbox/lmtp/origin.h"
 #include "mailbox/quota.h"
 
@@ -442,10 +443,12 @@ static int
 on_command(struct smtp_session *s, struct slice verb, struct slice args,
     struct smtp_reply *reply)
 {
-	if (!slice_eq_str_nocase(verb, "XWHO") ||
-	    !net_addr_is_unix(conn_peer(smtp_session_conn(s))))
+	if (!net_addr_is_unix(conn_peer(smtp_session_conn(s))))
 		return -ENOSYS;
-	return origin_xwho(&lmtp.origins, s, args, reply);
+	if (slice_eq_str_nocase(verb, "XWHO"))
+		return origin_xwho(&lmtp.origins, s, args, reply);
+	return mirror_command(
+	    lmtp.mails, lmtp.accounts, s, verb, args, reply);
 }
 
 /* --- what an outside account has (deposit.h) --- */
@@ -479,7 +482,7 @@ take_deposit(struct smtp_session *s, struct spool *body, struct copy *copies,
     size_t n, struct smtp_reply *reply)
 {
 	struct deposit d;
-	bool known = false;
+	struct deposited at = { .known = false };
 	int rc = deposit_parse(smtp_session_tx_arena(s),
 	    smtp_session_mail(s)->source, &d);
 
@@ -489,12 +492,18 @@ take_deposit(struct smtp_session *s, struct spool *body, struct copy *copies,
 	}
 	if (rc == 0)
 		rc = deposit(lmtp.mails, copies[0].account, &copies[0].quota,
-		    &d, body, &known);
+		    &d, body, &at);
 	copies[0].target.rc = rc;
-	tell_deposit(s, &copies[0], &d, known, spool_size(body));
-	*reply = rc == -EINVAL
-	    ? SMTP_REPLY(553, "5.1.3", "there cannot be such a mailbox")
-	    : reply_of(rc);
+	tell_deposit(s, &copies[0], &d, at.known, spool_size(body));
+	if (rc == -EINVAL)
+		*reply =
+		    SMTP_REPLY(553, "5.1.3", "there cannot be such a mailbox");
+	else if (rc == 0 && at.uid != 0)
+		*reply = smtp_reply_f(smtp_session_tx_arena(s), 250, "2.0.0",
+		    "%s %u %u", at.known ? "known" : "delivered",
+		    at.uidvalidity, at.uid);
+	else
+		*reply = reply_of(rc);
 	return 0;
 }
 
@@ -537,7 +546,7 @@ static const struct smtp_handler handler = {
 	.command = on_command,
 };
 
-static const char *const own_ehlo[] = { "XWHO", NULL };
+static const char *const own_ehlo[] = { "XWHO", "XMIRROR", NULL };
 
 int
 lmtp_start(

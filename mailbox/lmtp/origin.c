@@ -33,7 +33,7 @@ static int
 answer(const struct origins *o, struct smtp_session *s, struct slice account,
     struct slice message_id, struct smtp_reply *reply)
 {
-	struct arena *a = smtp_session_arena(s);
+	struct arena *a = smtp_session_command_arena(s);
 	struct buf address = BUF_INIT_MAX(1024);
 	const char *name = arena_strdup(a, account);
 	int rc = name == NULL ? -ENOMEM

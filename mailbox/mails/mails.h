@@ -272,6 +272,38 @@ int mails_origin_put(struct mails *m, const char *account,
 int mails_origin_get(struct mails *m, const char *account,
     struct slice message_id, int64_t now_s, struct buf *address);
 
+/* --- what changed, for who keeps a copy elsewhere (changes.c) --- */
+
+/* All of a mailbox up to here is known: messages below `uid`, changes up to
+ * `modseq` and, of those that have that one, up to message `modseq_uid`. */
+struct mails_cursor {
+	uint32_t uidvalidity, uid;
+	uint64_t modseq;
+	uint32_t modseq_uid;
+};
+struct mails_change {
+	uint32_t uid;
+	bool gone; /* expunged, or moved away; no more is known */
+	struct mails_flags flags;
+	uint64_t print; /* the same for it wherever it is moved or copied to */
+};
+struct mails_changed {
+	struct mails_change *v;
+	size_t n;
+	bool more;             /* ask again with the new cursor */
+	const char **keywords; /* names of bits, n_keywords of them */
+	size_t n_keywords;
+};
+/*
+ * What came, changed or went since *c, which is moved on; in the arena, at most
+ * `max`. A message may be named twice. One that has been moved away is in the
+ * other mailbox when this returns. -ESTALE: what went since is not known any
+ * more, or the cursor is of another mailbox; *c is all up to now.
+ */
+int mails_changes(struct mails *m, const char *account, struct slice name,
+    struct mails_cursor *c, size_t max, struct arena *a,
+    struct mails_changed *out);
+
 /* --- an opened mailbox --- */
 
 /*

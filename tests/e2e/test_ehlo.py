@@ -35,6 +35,7 @@ XTRACE                -     -       -     -        -         x      x       x
 ETRN                  x     x       x     x        x         -      -       x
 AUTH                  -     -       -     x        x         -      -       -
 XWHO                  -     -       -     -        -         -      x       -
+XMIRROR               -     -       -     -        -         -      x       -
 XSOURCE               -     -       -     -        -         -      x       -
 XOUTSIDE              -     -       -     -        -         -      -       x
 """
