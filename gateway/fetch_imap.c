@@ -880,8 +880,7 @@ has_moved_on(struct imap_session *s)
 struct here_watch {
 	struct imap_session *s;
 	struct co_event *kick;
-	struct co *co;
-	struct co_event ended;
+	struct co *co, *parent;
 };
 
 static void
@@ -895,7 +894,7 @@ watch_here(void *arg)
 			break;
 		}
 	w->co = NULL;
-	co_event_set(&w->ended);
+	co_wake(w->parent);
 }
 
 static void
@@ -903,8 +902,9 @@ watch_end(struct here_watch *w)
 {
 	if (w->co != NULL)
 		co_cancel(w->co);
+	/* Not cancelled: it uses what is ours. */
 	while (w->co != NULL)
-		(void)co_event_wait(&w->ended, -1);
+		co_park_uncancelable();
 }
 
 int
@@ -913,7 +913,7 @@ imap_session_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms)
 	const struct imap_handler h = { .untagged = on_news, .arg = f->imap };
 	struct imap_session *s = f->imap;
 	int64_t end = clock_mono_ms() + timeout_ms, left;
-	struct here_watch watch = { .s = s, .kick = also };
+	struct here_watch watch = { s, also, NULL, co_self() };
 	struct folder *b = watched(s);
 	int rc;
 

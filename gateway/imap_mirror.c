@@ -46,6 +46,7 @@ struct mirror {
 	size_t n_boxes;
 	struct merged *v;
 	size_t n, cap;
+	bool first; /* it was not mirrored before */
 	bool asked_twice;
 };
 
@@ -124,8 +125,9 @@ ask_box(struct mirror *m, struct here_box *box)
 	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
 }
 
-/* Where it was left; of a mailbox that is new to us all is asked for, so that
- * each message's print is known. */
+/* Where it was left. Of a mailbox that is new all is asked for: it may be where
+ * something was moved to; and at the first look, of one that is a folder there,
+ * so that each message's print is known. */
 static int
 cursor_load(struct mirror *m, struct here_box *box)
 {
@@ -134,7 +136,8 @@ cursor_load(struct mirror *m, struct here_box *box)
 
 	if (rc == -ENOENT)
 		box->cursor = (struct pair_cursor){ box->uidvalidity,
-			folder_of_box(m, box) != NULL ? 1 : box->uidnext,
+			m->first && folder_of_box(m, box) == NULL ? box->uidnext
+								  : 1,
 			box->modseq, UINT32_MAX };
 	return rc == -ENOENT ? 0 : state_failed(m, rc);
 }
@@ -149,8 +152,11 @@ is_behind(const struct here_box *box, const struct pair_cursor *c)
 static int
 ask_here(struct mirror *m)
 {
-	int rc = 0;
+	struct pair_cursor c;
+	int rc = pair_cursor_get(m->f->g->state, m->f->o.address, "INBOX", &c);
 
+	m->first = rc == -ENOENT;
+	rc = m->first ? 0 : state_failed(m, rc);
 	for (size_t i = 0; i < m->n_boxes && rc == 0; i++) {
 		rc = cursor_load(m, &m->boxes[i]);
 		if (rc == 0 && is_behind(&m->boxes[i], &m->boxes[i].cursor))
@@ -362,22 +368,53 @@ strays_find(struct mirror *m, struct stray **out, size_t *n)
 	return 0;
 }
 
-static const struct stray *
-stray_take(struct stray *v, size_t n, uint64_t print)
+/* The first with print >= that. */
+static size_t
+stray_at(const struct stray *v, size_t n, uint64_t print)
 {
-	struct stray key = { .print = print }, *found;
+	size_t low = 0;
 
-	if (n == 0 || print == 0)
-		return NULL;
-	found = bsearch(&key, v, n, sizeof(*v), stray_cmp);
-	while (found != NULL && found > v && found[-1].print == print)
-		found--;
-	for (; found != NULL && found < v + n && found->print == print; found++)
-		if (!found->change->taken) {
-			found->change->taken = true;
-			return found;
+	while (low < n) {
+		size_t mid = low + (n - low) / 2;
+
+		if (v[mid].print < print)
+			low = mid + 1;
+		else
+			n = mid;
+	}
+	return low;
+}
+
+static const struct stray *
+stray_take(const struct stray *v, size_t n, uint64_t print)
+{
+	for (size_t i = stray_at(v, n, print); i < n && v[i].print == print;
+	     i++)
+		if (!v[i].change->taken) {
+			v[i].change->taken = true;
+			return &v[i];
 		}
 	return NULL;
+}
+
+/* Where it was sealed anew: the only one like it that nobody has taken. */
+static const struct stray *
+stray_like(const struct stray *v, size_t n, uint64_t print)
+{
+	uint64_t like = print & ~(uint64_t)UINT32_MAX;
+	const struct stray *only = NULL;
+	size_t alike = 0;
+
+	for (size_t i = stray_at(v, n, like);
+	     i < n && (v[i].print & ~(uint64_t)UINT32_MAX) == like; i++)
+		if (!v[i].change->taken) {
+			only = &v[i];
+			alike++;
+		}
+	if (alike != 1)
+		return NULL;
+	only->change->taken = true;
+	return only;
 }
 
 /* Gone from its mailbox here, and now in that one. */
@@ -410,8 +447,8 @@ is_unexplained(const struct merged *one)
 static int
 find_moves(struct mirror *m)
 {
-	struct stray *v;
 	const struct stray *to;
+	struct stray *v;
 	size_t n;
 	int rc = strays_find(m, &v, &n);
 
@@ -420,12 +457,17 @@ find_moves(struct mirror *m)
 
 		if (!is_unexplained(one))
 			continue;
-		if ((to = stray_take(v, n, one->pair.print)) != NULL)
-			plan_move(m, one, to);
-		else if (one->pair.print == 0 && n > 0)
-			/* It may be any of these. */
+		/* One that was never told of may be any of these. */
+		if (one->pair.print == 0 && n > 0)
 			one->plan = (struct merge_plan){ .drop = true };
+		else if (n > 0 &&
+		    (to = stray_take(v, n, one->pair.print)) != NULL)
+			plan_move(m, one, to);
 	}
+	for (size_t i = 0; i < m->n && rc == 0 && n > 0; i++)
+		if (is_unexplained(&m->v[i]) &&
+		    (to = stray_like(v, n, m->v[i].pair.print)) != NULL)
+			plan_move(m, &m->v[i], to);
 	free(v);
 	return rc;
 }

@@ -29,6 +29,8 @@ imap_set_next(struct slice *set, uint32_t *from, uint32_t *to)
 	if (set->n == 0)
 		return 0;
 	range = slice_split(set, ',');
+	if (set->n == 0 && set->p > range.p + range.n)
+		return -EINVAL; /* it ends with a comma */
 	first = slice_split(&range, ':');
 	if (slice_u64(first, UINT32_MAX, &a) != 0 || a == 0)
 		return -EINVAL;

@@ -12,19 +12,23 @@ struct collect {
 	size_t max;
 };
 
+/* What is the same wherever the message goes, and (the lower half) whatever
+ * blob that is, until it is sealed into another. */
 static uint64_t
-print_of(const struct store_blob_id *blob)
+print_of(const struct row *r)
 {
-	const char *p = (const char *)blob->octets;
+	const char *p = (const char *)r->blob.octets;
+	uint64_t like = (uint64_t)r->internaldate * 0x9e3779b97f4a7c15u ^
+	    r->size * 0xc2b2ae3d27d4eb4fu;
 
-	return get_be64(p) ^ get_be64(p + 8);
+	return (like >> 32 ^ like) << 32 | (uint32_t)get_be64(p);
 }
 
 static void
 fill(struct mails_change *v, const struct row *r)
 {
 	v->flags = r->flags;
-	v->print = print_of(&r->blob);
+	v->print = print_of(r);
 }
 
 static int
@@ -36,9 +40,8 @@ on_change(void *arg, struct slice key, struct slice val)
 		return -EIO;
 	k->c->modseq = get_be64(key.p + 1);
 	k->c->modseq_uid = get_be32(key.p + 9);
-	k->out->v[k->out->n++] = (struct mails_change){
-		.uid = k->c->modseq_uid, .gone = val.p[0] == CHANGE_EXPUNGE
-	};
+	k->out->v[k->out->n++] = (struct mails_change){ .uid = k->c->modseq_uid,
+		.gone = val.p[0] == CHANGE_EXPUNGE };
 	return k->out->n == k->max;
 }
 
@@ -92,12 +95,12 @@ take_keywords(struct box *x, struct arena *a, struct mails_changed *out)
 	int rc = keywords_read(x, &k);
 
 	if (rc == 0 &&
-	    (out->keywords = arena_array(
-		 a, k.n + 1, sizeof(*out->keywords))) == NULL)
+	    (out->keywords = arena_array(a, k.n + 1, sizeof(*out->keywords))) ==
+		NULL)
 		rc = -ENOMEM;
 	for (size_t i = 0; i < k.n && rc == 0; i++, out->n_keywords++)
-		if ((out->keywords[i] = arena_strdup(
-			 a, slice_str(k.names[i]))) == NULL)
+		if ((out->keywords[i] =
+			    arena_strdup(a, slice_str(k.names[i]))) == NULL)
 			rc = -ENOMEM;
 	keywords_clear(&k);
 	return rc;
@@ -149,9 +152,8 @@ box_changes(struct box *x, struct mails_cursor *c, size_t max, struct arena *a,
 	if (rc != 0)
 		return rc;
 	if (is_stale(c, &h)) {
-		*c = (struct mails_cursor){
-			h.uidvalidity, h.uidnext, h.modseq, UINT32_MAX
-		};
+		*c = (struct mails_cursor){ h.uidvalidity, h.uidnext, h.modseq,
+			UINT32_MAX };
 		return -ESTALE;
 	}
 	if ((out->v = arena_array(a, max, sizeof(*out->v))) == NULL)

@@ -285,7 +285,9 @@ struct mails_change {
 	uint32_t uid;
 	bool gone; /* expunged, or moved away; no more is known */
 	struct mails_flags flags;
-	uint64_t print; /* the same for it wherever it is moved or copied to */
+	/* The same wherever it is moved or copied to; the upper half also after
+	 * it was sealed anew, but others that are alike may have that as well. */
+	uint64_t print;
 };
 struct mails_changed {
 	struct mails_change *v;

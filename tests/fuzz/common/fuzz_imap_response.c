@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/imap/response.h"
+#include "common/imap/set.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
@@ -42,6 +43,23 @@ put(struct buf *out, struct slice s)
 }
 
 static void
+put_sets(struct buf *out, const struct imap_response *r)
+{
+	uint32_t from[20], to[20], a, b;
+	struct slice set = r->set;
+	size_t n = imap_code_copyuid(r->code, &a, from, to, 20);
+
+	require(n <= 20);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(out, "%u>%u ", from[i], to[i]);
+	/* What was parsed as a set is one. */
+	while (set.n > 0) {
+		require(imap_set_next(&set, &a, &b) == 1 && a <= b && a > 0);
+		buf_printf(out, "%u:%u ", a, b);
+	}
+}
+
+static void
 put_response(struct buf *out, const struct imap_response *r)
 {
 	buf_printf(out, "%d %u %u %lld %llu %llu %llu %u %u %u %d%d%d%d %d\n",
@@ -55,6 +73,8 @@ put_response(struct buf *out, const struct imap_response *r)
 	put(out, r->text);
 	put(out, r->name);
 	put(out, r->body);
+	put(out, r->envelope);
+	put_sets(out, r);
 	require(r->flags.n <= IMAP_KEYWORDS_MAX);
 	for (size_t i = 0; i < r->flags.n; i++)
 		put(out, r->flags.v[i]);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/imap/response.h"
+#include "common/imap/set.h"
 
 /* Streams "BODY[]" literals into `streamed`. */
 static struct buf streamed;
@@ -34,7 +35,7 @@ static const struct imap_sink sink = { sink_begin, sink_octets, NULL };
 
 static const char *const kind_names[] = { "other", "continue", "OK", "NO",
 	"BAD", "BYE", "PREAUTH", "CAPABILITY", "NAMESPACE", "LIST", "LSUB",
-	"STATUS", "EXISTS", "EXPUNGE", "FETCH" };
+	"STATUS", "EXISTS", "EXPUNGE", "FETCH", "SEARCH", "VANISHED" };
 
 static void
 put_fetch(struct buf *out, const struct imap_response *r)
@@ -262,6 +263,102 @@ test_quoting(void **state)
 	buf_clear(&b);
 }
 
+/* RFC 7162 3.2.10 */
+static void
+vanished(void **state)
+{
+	static const struct {
+		const char *text, *set;
+		bool earlier;
+	} good[] = { { "* VANISHED (EARLIER) 41,43:116,118", "41,43:116,118",
+			 true },
+		{ "* vanished (earlier) 1", "1", true },
+		{ "* VANISHED 405,407:410", "405,407:410", false },
+		{ "* VANISHED 4294967295:1", "4294967295:1", false } };
+	static const char *const bad[] = { "* VANISHED", "* VANISHED ",
+		"* VANISHED (EARLIER)", "* VANISHED (LATER) 1",
+		"* VANISHED (EARLIER 1", "* VANISHED 1,", "* VANISHED 0",
+		"* VANISHED 1:*", "* VANISHED 4294967296", "* VANISHED 1:2:3",
+		"* VANISHED a", "* 3 VANISHED 1" };
+	struct arena a = ARENA_INIT_MAX(4096);
+	struct imap_response r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(
+		    imap_response_parse(&a, slice_str(good[i].text), &r), 0);
+		assert_int_equal(r.kind, IMAP_VANISHED);
+		assert_true(slice_eq_str(r.set, good[i].set));
+		assert_int_equal(r.earlier, good[i].earlier);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(
+		    imap_response_parse(&a, slice_str(bad[i]), &r), 0);
+		assert_int_equal(r.kind, IMAP_OTHER);
+	}
+	arena_reset(&a);
+}
+
+static void
+envelopes_are_left_as_they_are(void **state)
+{
+	static const char text[] = "* 2 FETCH (UID 7 ENVELOPE (NIL \"a) (b\" "
+				   "((\"x\" NIL {3}\r\n) (\"y\")) NIL) "
+				   "RFC822.SIZE 12)";
+	struct arena a = ARENA_INIT_MAX(4096);
+	struct imap_response r;
+
+	(void)state;
+	assert_int_equal(imap_response_parse(&a, slice_str(text), &r), 0);
+	assert_int_equal(r.kind, IMAP_FETCH);
+	assert_true(slice_eq_str(r.envelope,
+	    "(NIL \"a) (b\" ((\"x\" NIL {3}\r\n) (\"y\")) NIL)"));
+	assert_int_equal(r.size, 12);
+	arena_reset(&a);
+}
+
+/* RFC 4315 3 */
+static void
+copyuid(void **state)
+{
+	static const char *const bad[] = { "COPYUID", "COPYUID 1",
+		"COPYUID 1 2", "COPYUID 1 2:3 4", "COPYUID x 2 3",
+		"COPYUID 1 2 x", "COPYUID 1 2:9 3:10", "APPENDUID 1 2 3", "",
+		"COPYUID 99999999999 2 3" };
+	uint32_t validity, from[4], to[4];
+
+	(void)state;
+	assert_int_equal(imap_code_copyuid(SLICE_LIT("COPYUID 38505 304,319:320 "
+						     "3956:3958"),
+			     &validity, from, to, 4),
+	    3);
+	assert_int_equal(validity, 38505);
+	assert_int_equal(from[0], 304);
+	assert_int_equal(from[2], 320);
+	assert_int_equal(to[0], 3956);
+	assert_int_equal(to[2], 3958);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(imap_code_copyuid(slice_str(bad[i]), &validity,
+				     from, to, 4),
+		    0);
+}
+
+static void
+sets_are_taken_apart(void **state)
+{
+	struct slice set = SLICE_LIT("7,9:5,4294967295");
+	uint32_t from, to;
+
+	(void)state;
+	assert_int_equal(imap_set_next(&set, &from, &to), 1);
+	assert_true(from == 7 && to == 7);
+	assert_int_equal(imap_set_next(&set, &from, &to), 1);
+	assert_true(from == 5 && to == 9); /* in either order */
+	assert_int_equal(imap_set_next(&set, &from, &to), 1);
+	assert_true(from == UINT32_MAX && to == UINT32_MAX);
+	assert_int_equal(imap_set_next(&set, &from, &to), 0);
+}
+
 int
 main(void)
 {
@@ -270,6 +367,10 @@ main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_codes),
+		cmocka_unit_test(vanished),
+		cmocka_unit_test(envelopes_are_left_as_they_are),
+		cmocka_unit_test(copyuid),
+		cmocka_unit_test(sets_are_taken_apart),
 		cmocka_unit_test(test_quoting),
 	};
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);
