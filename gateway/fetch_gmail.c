@@ -100,8 +100,8 @@ on_raw(void *arg, struct slice octets)
 	return spool_write(arg, octets);
 }
 
-static struct slice
-mailbox_of(
+struct slice
+gmail_session_mailbox(
     const struct gmail_session *s, struct slice mailbox, struct buf *room)
 {
 	const char *into = s->f->o.into;
@@ -130,7 +130,7 @@ put_in(struct gmail_session *s, const struct gmail_row *row,
 		    : scan->internaldate_ms / 1000,
 		.use = *s->f->o.into == '\0' && *use != '\0' ? use : NULL,
 		.flags = row->flags,
-		.mailbox = mailbox_of(s, row->mailbox, &room) };
+		.mailbox = gmail_session_mailbox(s, row->mailbox, &room) };
 	int rc;
 
 	state_id(slice_str(row->id), id);
@@ -141,11 +141,36 @@ put_in(struct gmail_session *s, const struct gmail_row *row,
 	return rc;
 }
 
-static int
-row_put(struct gmail_session *s, const struct gmail_row *row)
+int
+gmail_session_row_put(struct gmail_session *s, const struct gmail_row *row)
 {
 	return our_state(
 	    s, gmail_row_put(s->f->g->state, s->f->o.address, row));
+}
+
+int
+gmail_session_row_get(
+    struct gmail_session *s, const char *id, struct gmail_row *out)
+{
+	return our_state(
+	    s, gmail_row_get(s->f->g->state, s->f->o.address, id, out));
+}
+
+/* One at a time: where it is, is told in f. */
+static int
+put_in_and_note(struct gmail_session *s, struct gmail_row *row,
+    const struct gmail_scan *scan, struct spool *body, const char *use)
+{
+	int rc = co_mutex_lock(&s->putting, -1);
+
+	if (rc != 0)
+		return rc;
+	s->f->put_uidvalidity = s->f->put_uid = 0;
+	rc = put_in(s, row, scan, body, use);
+	row->uidvalidity = s->f->put_uidvalidity;
+	row->uid = s->f->put_uid;
+	co_mutex_unlock(&s->putting);
+	return rc;
 }
 
 /* `row` is what is known of it; its place stays, once it has one. */
@@ -165,13 +190,14 @@ deliver(struct gmail_session *s, struct gmail_row *row,
 	snprintf(use, sizeof(use), "%.*s", (int)row->use.n, row->use.p);
 	if (rc == 0 && place.chat) {
 		row->kind = GMAIL_ROW_PASSED;
-		rc = row_put(s, row);
+		rc = gmail_session_row_put(s, row);
 	} else if (rc == 0) {
 		row->kind = GMAIL_ROW_GOING;
-		rc = row_put(s, row);
-		if (rc == 0 && (rc = put_in(s, row, scan, body, use)) >= 0) {
+		rc = gmail_session_row_put(s, row);
+		if (rc == 0 &&
+		    (rc = put_in_and_note(s, row, scan, body, use)) >= 0) {
 			row->kind = rc == 0 ? GMAIL_ROW_DONE : GMAIL_ROW_PASSED;
-			rc = row_put(s, row);
+			rc = gmail_session_row_put(s, row);
 		}
 	}
 	buf_clear(&place.flags);
@@ -195,7 +221,7 @@ set_aside(struct gmail_session *s, struct gmail_failed *fail, int rc)
 		f->refused++;
 		memcpy(row.id, fail->id, sizeof(row.id));
 		fail->tries = 0;
-		put = row_put(s, &row);
+		put = gmail_session_row_put(s, &row);
 	}
 	if (put == 0)
 		put = our_state(
@@ -518,6 +544,9 @@ history_page(struct gmail_session *s, bool *more)
 	json_decref(answer);
 	if (rc == 0)
 		rc = take_added(s, c.added);
+	/* Only once all of these are here: their first labels may be older. */
+	if (rc == 0 && !s->f->more)
+		rc = gmail_follow(s, c.labels, c.gone);
 	if (rc == 0 && !s->f->more && c.last != s->pos.history) {
 		s->pos.history = c.last;
 		rc = note_position(s);
@@ -609,6 +638,7 @@ fetch_gmail(struct fetch *f)
 	if (rc != 0)
 		end = gmail_login_failed(&s->login, rc);
 	forget(s);
+	arena_reset(&s->here);
 	json_decref(s->names);
 	buf_clear(&s->pos.page);
 	gmail_login_clear(&s->login);

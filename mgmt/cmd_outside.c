@@ -397,7 +397,11 @@ apply(const struct outside_args *in, struct outside *o)
 	}
 	if (in->has_sync)
 		o->sync = in->sync;
-	if (o->protocol != OUTSIDE_IMAP && in->has_sync) {
+	if (o->protocol == OUTSIDE_GMAIL && o->sync == OUTSIDE_MIRROR) {
+		complain("--mirror is for imap");
+		return false;
+	}
+	if (o->protocol == OUTSIDE_POP3 && in->has_sync) {
 		complain("--mirror, --no-mirror and --apart are for imap");
 		return false;
 	}

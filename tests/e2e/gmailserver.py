@@ -42,7 +42,10 @@ class Message:
         self.history = 0
 
     def ref(self):
-        return {"id": self.id, "threadId": self.id, "labelIds": self.labels}
+        out = {"id": self.id, "threadId": self.id}
+        if self.labels:
+            out["labelIds"] = self.labels
+        return out
 
 
 def error_body(status, message, reason):
@@ -243,8 +246,6 @@ class GmailServer:
         out = {**m.ref(), "snippet": "\u00e4 \"\\\U0001f600 &lt;",
                "sizeEstimate": len(m.raw), "historyId": str(m.history),
                "internalDate": str(m.date_ms)}
-        if not m.labels:
-            del out["labelIds"]
         if form == "raw":
             raw = base64.urlsafe_b64encode(m.raw).decode()
             if int(m.id, 16) % 2:

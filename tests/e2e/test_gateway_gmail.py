@@ -157,6 +157,40 @@ class Fetching(Case):
         # Each was asked for once.
         self.assertEqual(there.count(r"format=raw"), 5)
 
+    def flags(self):
+        return {m[0].split(b"Subject: ")[1].split(b"\r\n")[0].decode():
+                (box, m[1]) for box, v in self.here().items() for m in v}
+
+    def test_flags_are_followed(self):
+        there = self.there
+        work = there.label("Work")
+        a, b, c = (there.put(message(n)) for n in range(3))
+        draft = there.put(message(3), ["DRAFT"])
+        self.add_gmail()
+        self.wait(self.s, self.out, messages=4)
+        with self.s.imap(self.user) as imap:
+            imap.select("INBOX")
+            imap.store("1:*", "+FLAGS", "(\\Flagged here)")
+        there.change(a, [work, "STARRED"], ["UNREAD"])
+        there.change(b, ["TRASH"], ["INBOX", "UNREAD"])
+        there.change(c, (), ["INBOX", "UNREAD"])  # no label is left
+        there.erase(draft)
+        there.change(there.put(message(4)), ["STARRED"])
+        self.assertEqual(self.fetch(self.s, self.out), 1)
+        self.assertEqual(self.flags(), {
+            "0": ("INBOX", ["Work", "\\Flagged", "\\Seen", "here"]),
+            "1": ("INBOX", ["\\Flagged", "\\Seen", "here"]),
+            "2": ("INBOX", ["\\Flagged", "\\Seen", "here"]),
+            "4": ("INBOX", ["\\Flagged"])})
+        there.change(a, ["UNREAD"], [work, "STARRED"])
+        self.fetch(self.s, self.out)
+        self.assertEqual(self.flags()["0"], ("INBOX", ["here"]))
+        self.s.pneu("outside", "set", "--apart", self.out)
+        there.change(b, ["UNREAD"])
+        until(lambda: self.fetch(self.s, self.out) == 0, "a look")
+        self.assertEqual(self.flags()["1"][1],
+                         ["\\Flagged", "\\Seen", "here"])
+
     def test_tokens(self):
         self.there.put(message(1))
         self.add_gmail()
