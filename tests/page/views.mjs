@@ -36,7 +36,9 @@ async function open(options = {}) {
 	page.setDefaultTimeout(Number(process.env.PATIENCE_MS ?? 60000));
 	page.on("pageerror", e => faults.push("error: " + e.message));
 	page.on("console", m => {
-		if (m.type() === "error" && !m.text().includes("401"))
+		// Chromium tells of each refusal; these two belong to what is done
+		// here: a wrong password, servers that cannot be found.
+		if (m.type() === "error" && !/status of 40[14]/.test(m.text()))
 			faults.push("console: " + m.text());
 	});
 	page.on("dialog", async d => {
