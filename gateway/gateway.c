@@ -5,19 +5,23 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/auth/scram_salted.h"
 #include "common/base/log.h"
+#include "common/mail/transfer.h"
 #include "common/smtp/server.h"
 #include "gateway/ask.h"
+#include "gateway/notices.h"
 #include "gateway/relay.h"
 #include "gateway/roster.h"
 
 static struct {
 	struct gateway g;
 	struct roster *roster;
+	struct notices *notices;
 	struct smtp_server server;
 } gateway;
 
@@ -70,6 +74,52 @@ test_now(struct smtp_session *s, struct slice address, struct smtp_reply *reply)
 }
 
 static int
+answer_json(struct smtp_session *s, json_t *j, struct smtp_reply *reply)
+{
+	char *dump = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+	struct buf text = BUF_INIT_MAX((size_t)64 << 10);
+	int rc = -ENOMEM;
+
+	if (dump != NULL && base64_encode(&text, slice_str(dump))) {
+		*reply = SMTP_REPLY(250, "2.0.0", "");
+		reply->text =
+		    arena_dup(smtp_session_arena(s), buf_slice(&text));
+		rc = reply->text.p == NULL ? -ENOMEM : 0;
+	}
+	buf_clear(&text);
+	free(dump);
+	return rc;
+}
+
+static int
+ask_notices(
+    struct smtp_session *s, struct slice args, struct smtp_reply *reply)
+{
+	json_t *j = NULL;
+	int rc = notices_ask(gateway.notices, args, &j);
+
+	if (rc == 0)
+		rc = answer_json(s, j, reply);
+	json_decref(j);
+	switch (rc) {
+	case -ENOENT:
+		*reply = SMTP_REPLY(550, "5.1.1", "no such subscription");
+		return 0;
+	case -ERANGE:
+		*reply = SMTP_REPLY(550, "5.1.1", "that event is not kept");
+		return 0;
+	case -EPERM:
+		*reply = SMTP_REPLY(450, "4.2.1", "it is paused");
+		return 0;
+	case -EINVAL:
+		*reply = SMTP_REPLY(501, "5.5.4", "XNOTICE what, please");
+		return 0;
+	default:
+		return rc;
+	}
+}
+
+static int
 on_command(struct smtp_session *s, struct slice verb, struct slice args,
     struct smtp_reply *reply)
 {
@@ -79,6 +129,8 @@ on_command(struct smtp_session *s, struct slice verb, struct slice args,
 		return -ENOSYS;
 	if (ask_command(&gateway.g, gateway.roster, s, verb, args, reply))
 		return 0;
+	if (slice_eq_str_nocase(verb, "XNOTICE"))
+		return ask_notices(s, args, reply);
 	if (!slice_eq_str_nocase(verb, "XFETCH"))
 		return -ENOSYS;
 	if (slice_ends_nocase(args, "> TEST")) {
@@ -178,7 +230,7 @@ settings(const struct conf *conf)
 static void
 server_init(void)
 {
-	static const char *const ehlo[] = { "XFETCH", NULL };
+	static const char *const ehlo[] = { "XFETCH", "XNOTICE", NULL };
 
 	gateway.server = (struct smtp_server){
 		.kind = SMTP_SERVER_LMTP,
@@ -206,6 +258,7 @@ gateway_reload(const struct conf *conf)
 	gateway.g.compare_s = conf_duration_ms(conf, "gateway.compare") / 1000;
 	server_init();
 	roster_configure(gateway.roster, &rc);
+	notices_configure(gateway.notices, conf);
 }
 
 int
@@ -215,6 +268,8 @@ gateway_start(const struct conf *conf)
 	struct buf err = BUF_INIT;
 	int rc = gateway_open(&gateway.g, conf, false, &err);
 
+	if (rc == 0)
+		rc = notices_new(&gateway.notices, &gateway.g, conf, &err);
 	if (rc == 0)
 		rc = roster_new(&gateway.roster, &gateway.g, &settings_now);
 	if (rc != 0)
@@ -228,6 +283,7 @@ gateway_start(const struct conf *conf)
 void
 gateway_stop(void)
 {
+	notices_free(&gateway.notices);
 	roster_free(&gateway.roster);
 	scram_salted_wipe();
 	gateway_close(&gateway.g);

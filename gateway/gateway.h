@@ -10,6 +10,7 @@
  *   XFETCH <address> TEST   only sign in there
  *
  * and those of ask.h, for the API.
+ * And XNOTICE, about notices of new mail: common/auth/notice_ask.h.
  */
 #ifndef PNEU_GATEWAY_GATEWAY_H
 #define PNEU_GATEWAY_GATEWAY_H

@@ -55,6 +55,12 @@ state_close(struct state **out)
 	free(s);
 }
 
+struct store *
+state_store(struct state *s)
+{
+	return s->store;
+}
+
 int
 state_part(const char *address, struct buf *out)
 {

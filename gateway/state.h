@@ -34,6 +34,8 @@ struct state;
 int state_open(struct state **out, const struct conf *conf, bool readonly,
     struct buf *err);
 void state_close(struct state **s);
+/* Its database, for notice_log.h: partitions "n<account>". */
+struct store *state_store(struct state *s);
 /* All of an account. */
 int state_drop(struct state *s, const char *address);
 /* Addresses that there is something of; `each` must not wait. */

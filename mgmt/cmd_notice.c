@@ -513,7 +513,8 @@ list_one(struct directory *d, struct table *t, const struct notice *n,
 	struct http_url url;
 	bool good = http_url_parse(slice_str(n->url), &url) == 0;
 	const char *cells[] = { n->id, n->account, notice_kinds[n->kind],
-		notice_contents[n->content], state_of(n, status),
+		notice_contents[n->content],
+		arena_strdup(&d->arena, slice_str(state_of(n, status))),
 		number_text(&d->arena, status, "sent"),
 		number_text(&d->arena, status, "dead"),
 		good ? arena_strdup(&d->arena, url.origin) : n->url };

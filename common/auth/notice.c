@@ -14,6 +14,7 @@
 #include "common/auth/outside.h"
 #include "common/auth/outside_key.h"
 #include "common/auth/secret.h"
+#include "common/auth/webpush.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/mail/transfer.h"
@@ -21,8 +22,6 @@
 
 #define PART SLICE_LIT("o")
 #define TEXT_MAX 255
-#define POINT_LEN 65 /* uncompressed, P-256 */
-#define AUTH_LEN 16  /* RFC 8291 3.2 */
 #define NEW_SECRET_LEN 32
 
 const char *const notice_kinds[] = { "webhook", "webpush", "unifiedpush",
@@ -415,8 +414,6 @@ struct put {
 	struct slice secret;
 };
 
-/* A point of the curve has 65 octets, the first of them 4; whether it is on the
- * curve is seen when it is used. */
 static int
 check_keys(struct change *c, const struct put *p)
 {
@@ -430,7 +427,7 @@ check_keys(struct change *c, const struct put *p)
 		    ? change_fail(c, -EINVAL, "auth goes with p256dh")
 		    : 0;
 	good = base64url_decode(&b, slice_str(n->p256dh)) == 0 &&
-	    b.n == POINT_LEN && b.p[0] == 4;
+	    webpush_point_is_valid(buf_slice(&b));
 	buf_clear(&b);
 	if (!good)
 		return change_fail(c, -EINVAL,
@@ -439,7 +436,7 @@ check_keys(struct change *c, const struct put *p)
 		return n->sealed.n > 0
 		    ? 0
 		    : change_fail(c, -EINVAL, "p256dh goes with auth");
-	good = base64url_decode(&b, p->secret) == 0 && b.n == AUTH_LEN;
+	good = base64url_decode(&b, p->secret) == 0 && b.n == WEBPUSH_AUTH;
 	buf_wipe(&b);
 	return good ? 0
 		    : change_fail(c, -EINVAL, "auth is 16 octets in base64url");

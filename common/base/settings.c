@@ -459,9 +459,6 @@ const struct conf_setting conf_settings[] = {
 	    "The receiver of a notice answers within that time" },
 	{ "gateway.notice_max", CONF_INT, "64", 1, 10000, NULL,
 	    "Notices that are sent at once" },
-	{ "gateway.notice_key", CONF_STRING, "outside/vapid.pem", 0, 0, NULL,
-	    "File of the key pair that Web Push services know the server by; "
-	    "made at the first use" },
 	{ "gateway.notice_contact", CONF_STRING, "", 0, 0, NULL,
 	    "Whom such a service may write to (mailto: or https:); default: "
 	    "mailto:postmaster@HOSTNAME" },

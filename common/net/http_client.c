@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/net/http_url.h"
 
 #define CONNECTIONS 8
 
@@ -153,6 +154,30 @@ http_client_limit(struct http_client *h, long total, long per_host)
 
 /* --- one request --- */
 
+/* The last word about where we connect to, whatever a name was resolved to. */
+static curl_socket_t
+open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	struct http_transfer *f = arg;
+	struct net_addr a = { .len = to->addrlen };
+
+	(void)purpose;
+	if (to->addrlen > sizeof(a.sa))
+		return CURL_SOCKET_BAD;
+	memcpy(&a.sa, &to->addr, to->addrlen);
+	if (!net_addr_is_global(&a)) {
+		f->refused = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+static bool
+global_only(const struct http_transfer *f)
+{
+	return f->r != NULL && f->r->global_only;
+}
+
 static size_t
 on_body(char *p, size_t one, size_t n, void *arg)
 {
@@ -187,19 +212,29 @@ resolve(struct http_client *h, struct http_transfer *f, const char *host,
 	int rc;
 
 	/* libcurl knows this one, and addresses, by itself. */
-	if (strcmp(host, "localhost") == 0)
-		return 0;
+	if (strcmp(host, "localhost") == 0) {
+		f->refused = global_only(f);
+		return f->refused ? -EACCES : 0;
+	}
 	rc = dns_addresses(h->dns, &arena, host, &v, &n, NULL);
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		put_address(&list, &v[i]);
+		if (!global_only(f) || net_addr_is_global(&v[i]))
+			put_address(&list, &v[i]);
+	if (rc == 0 && list.n == 0) {
+		f->refused = global_only(f);
+		rc = f->refused ? -EACCES : -EAGAIN;
+	}
 	if (rc == 0) {
 		buf_printf(&entry, "+%s:%s:%s", host, port, buf_str(&list));
 		f->resolve = curl_slist_append(NULL, buf_str(&entry));
 		if (f->resolve == NULL || entry.failed || list.failed)
 			rc = -ENOMEM;
-	} else if (rc != -ECANCELED) {
-		log_warning("http: no address", "host=%s error=\"%s\"",
-		    log_qs(host), strerror(-rc));
+	} else if (rc != -ECANCELED && rc != -EACCES) {
+		snprintf(f->error, sizeof(f->error), "no address of %s: %s",
+		    host, strerror(-rc));
+		if (f->r == NULL)
+			log_warning("http: no address", "host=%s error=\"%s\"",
+			    log_qs(host), strerror(-rc));
 		rc = -EAGAIN;
 	}
 	buf_clear(&list);
@@ -260,6 +295,16 @@ prepare(struct http_client *h, struct http_transfer *f,
 		SET(CURLOPT_CAINFO, h->ca);
 	if (r->form != NULL)
 		SET(CURLOPT_POSTFIELDS, r->form);
+	if (r->body.p != NULL) {
+		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
+		SET(CURLOPT_POSTFIELDS, r->body.p);
+	}
+	if (f->headers != NULL)
+		SET(CURLOPT_HTTPHEADER, f->headers);
+	if (r->global_only) {
+		SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+		SET(CURLOPT_OPENSOCKETDATA, f);
+	}
 	if (r->user != NULL) {
 		SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 		SET(CURLOPT_USERNAME, r->user);
@@ -269,14 +314,54 @@ prepare(struct http_client *h, struct http_transfer *f,
 	return ok;
 }
 
-static int
-run(struct http_client *h, struct http_transfer *f,
-    const struct http_request *r, int *status)
+static bool
+add_headers(struct http_transfer *f, const char *const *v)
 {
+	struct curl_slist *more;
+
+	for (; v != NULL && *v != NULL; v++) {
+		if ((more = curl_slist_append(f->headers, *v)) == NULL)
+			return false;
+		f->headers = more;
+	}
+	return true;
+}
+
+/* What libcurl says, as ours: 0 with the status. */
+static int
+outcome(struct http_transfer *f, int *status)
+{
+	const struct http_request *r = f->r;
+	curl_off_t after = 0;
 	long code = 0;
+
+	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &code);
+	if (r->retry_after_s != NULL) {
+		curl_easy_getinfo(f->easy, CURLINFO_RETRY_AFTER, &after);
+		*r->retry_after_s = (int64_t)after;
+	}
+	*status = (int)code;
+	if (f->result == CURLE_OK && !f->body->failed)
+		return 0;
+	if (r->status_only && code >= 200)
+		return 0;
+	if (f->body->failed)
+		return -E2BIG;
+	if (f->refused)
+		return -EACCES;
+	if (f->error[0] == '\0')
+		snprintf(f->error, sizeof(f->error), "%s",
+		    curl_easy_strerror(f->result));
+	return -EAGAIN;
+}
+
+static int
+run(struct http_client *h, struct http_transfer *f, int *status)
+{
+	const struct http_request *r = f->r;
 	int rc;
 
-	if (!prepare(h, f, r) ||
+	if (!add_headers(f, r->headers) || !prepare(h, f, r) ||
 	    curl_multi_add_handle(h->multi, f->easy) != CURLM_OK)
 		return -ENOMEM;
 	/* libcurl keeps the time; ours is the net below. */
@@ -284,19 +369,22 @@ run(struct http_client *h, struct http_transfer *f,
 	curl_multi_remove_handle(h->multi, f->easy);
 	if (rc != 0)
 		return rc == -ECANCELED ? rc : -EAGAIN;
-	if (f->body->failed)
-		return -E2BIG;
-	if (f->result != CURLE_OK) {
+	return outcome(f, status);
+}
+
+/* To who asked; or, where nobody wants to know, to the log. */
+static void
+tell_why(const struct http_transfer *f, int rc)
+{
+	const char *why = f->refused ? "not a public address" : f->error;
+
+	if (rc != -EAGAIN && rc != -EACCES)
+		return;
+	if (f->r->why != NULL)
+		buf_put_str(f->r->why, *why != '\0' ? why : "no answer");
+	else
 		log_warning("http: no answer", "url=%s error=%s",
-		    log_qs(r->url),
-		    log_qs(f->error[0] != '\0'
-			    ? f->error
-			    : curl_easy_strerror(f->result)));
-		return -EAGAIN;
-	}
-	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &code);
-	*status = (int)code;
-	return 0;
+		    log_qs(f->r->url), log_qs(why));
 }
 
 int
@@ -310,14 +398,17 @@ http_fetch(struct http_client *h, const struct http_request *r, int *status,
 	if (f == NULL)
 		return rc;
 	f->body = &own;
+	f->r = r;
 	if ((rc = http_client_resolve(h, f, r->url)) == 0) {
 		f->easy = curl_easy_init();
-		rc = f->easy == NULL ? -ENOMEM : run(h, f, r, status);
+		rc = f->easy == NULL ? -ENOMEM : run(h, f, status);
 	}
 	if (rc == 0 && !buf_put_slice(body, buf_slice(&own)))
 		rc = -ENOMEM;
+	tell_why(f, rc);
 	curl_easy_cleanup(f->easy);
 	curl_slist_free_all(f->resolve);
+	curl_slist_free_all(f->headers);
 	free(f);
 	buf_wipe(&own);
 	return rc;

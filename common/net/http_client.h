@@ -22,12 +22,23 @@ void http_client_free(struct http_client **h);
 struct http_request {
 	const char *url;             /* http: or https: */
 	const char *form;            /* POST of this form; NULL: GET */
+	struct slice body;           /* POST of these octets, if .p is set */
+	const char *const *headers;  /* "Name: value", ends with NULL; or NULL */
 	const char *user, *password; /* Basic; user NULL: none */
 	int64_t timeout_ms;          /* of all of it */
 	size_t max;                  /* octets of the answer */
+	/* Only addresses that the whole world can have (net_addr_is_global): for
+	 * URLs that users give, who shall not reach this machine by us. */
+	bool global_only;
+	/* The status is what is wanted: where the answer is longer, or does not
+	 * end, what came is as good. */
+	bool status_only;
+	int64_t *retry_after_s; /* where set: of the answer, or 0 */
+	struct buf *why;        /* where set: of -EAGAIN and -EACCES, in words */
 };
 /*
- * 0 with the status and what came with it; -EINVAL no such URL; -E2BIG; or
+ * 0 with the status and what came with it; -EINVAL no such URL; -E2BIG; -EACCES
+ * (global_only); or
  * -EAGAIN: no connection, no TLS that can be trusted, no answer in time (the
  * reason is logged); -ECANCELED.
  */

@@ -18,11 +18,13 @@ struct http_client {
 /* A request under way; CURLINFO_PRIVATE of its handle. */
 struct http_transfer {
 	CURL *easy;
-	struct curl_slist *resolve;
+	const struct http_request *r; /* NULL: a stream */
+	struct curl_slist *resolve, *headers;
 	struct co_event done;
 	bool ended;
 	CURLcode result; /* when ended */
 	struct buf *body;
+	bool refused; /* an address that is not global */
 	char error[CURL_ERROR_SIZE];
 };
 

@@ -23,6 +23,9 @@ struct take_conf {
 	const char *const * not ; /* but for these; both end with NULL */
 	const struct mails_quota *quota; /* NULL: none */
 	struct door_report *report;      /* says dry_run too */
+	/* Somebody is to be told of what has come there of late, and nobody has
+	 * seen. */
+	bool tell;
 };
 
 /* Where a message is at an IMAP server. */

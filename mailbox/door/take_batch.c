@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "mailbox/door/take_impl.h"
 
@@ -134,6 +135,16 @@ struct delivering {
 	size_t n;
 };
 
+#define NEW_S (7 * 86400)
+
+static bool
+is_new_mail(const struct coming *c)
+{
+	return (c->note.flags & MAILS_SEEN) == 0 &&
+	    (c->internaldate == INT64_MIN ||
+		c->internaldate > clock_wall_s() - NEW_S);
+}
+
 static void
 delivering_add(struct delivering *d, const struct take *t, struct coming *c,
     bool with_keywords)
@@ -150,6 +161,7 @@ delivering_add(struct delivering *d, const struct take *t, struct coming *c,
 		.internaldate = c->internaldate,
 		.quota = t->conf.quota,
 		.key = door_key_slice(&c->key),
+		.tell = t->conf.tell && is_new_mail(c),
 		.note = slice(d->notes[i], 25) };
 }
 

@@ -158,12 +158,15 @@ take_body(struct take *t, struct spool *body)
 
 int
 deposit(struct mails *m, const char *account, const struct mails_quota *quota,
-    const struct deposit *d, struct spool *body, struct deposited *out)
+    const struct deposit *d, struct spool *body, bool tell,
+    struct deposited *out)
 {
 	struct door_report report = { .what = "deposit" };
-	const struct take_conf conf = {
-		.m = m, .account = account, .quota = quota, .report = &report
-	};
+	const struct take_conf conf = { .m = m,
+		.account = account,
+		.quota = quota,
+		.report = &report,
+		.tell = tell };
 	struct take *t = NULL;
 	int rc = take_new(&t, &conf);
 

@@ -36,11 +36,13 @@ struct deposited {
 	uint32_t uidvalidity, uid; /* where it is, or was; 0: not to be told */
 };
 /*
- * Put it into the account. 0 when it is durable there, *out saying where;
- * -EINVAL: there cannot be such a mailbox; -EDQUOT, -ENOSPC, or another error.
+ * Put it into the account; `tell`: somebody is to be told of it, where it is
+ * new mail. 0 when it is durable there, *out saying where; -EINVAL: there cannot
+ * be such a mailbox; -EDQUOT, -ENOSPC, or another error.
  */
 int
 deposit(struct mails *m, const char *account, const struct mails_quota *quota,
-    const struct deposit *d, struct spool *body, struct deposited *out);
+    const struct deposit *d, struct spool *body, bool tell,
+    struct deposited *out);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/auth/notice.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/trace.h"
@@ -22,6 +23,7 @@
 #include "common/mail/header.h"
 #include "common/mail/message_id.h"
 #include "common/smtp/server.h"
+#include "mailbox/lmtp/arrived.h"
 #include "mailbox/lmtp/deposit.h"
 #include "mailbox/lmtp/mirror.h"
 #include "mailbox/lmtp/origin.h"
@@ -49,7 +51,7 @@ struct recipient {
 /* One account's copy. Several recipients may share it. */
 struct copy {
 	const char *account;
-	struct slice original; /* of the first of them */
+	struct slice original;     /* of the first of them */
 	struct slice delivered_to; /* header field with CRLF, or empty */
 	bool reply_as;
 	struct mails_quota quota;
@@ -66,8 +68,8 @@ check_room(
 {
 	uint64_t size = smtp_session_mail(s)->size;
 	struct mails_quota quota;
-	int rc = quota_get(
-	    lmtp.accounts, smtp_session_tx_arena(s), account, &quota);
+	int rc =
+	    quota_get(lmtp.accounts, smtp_session_tx_arena(s), account, &quota);
 
 	if (rc == 0)
 		rc = mails_room(
@@ -239,6 +241,9 @@ target_init(struct smtp_session *s, struct copy *c)
 		/* Only a sender that gave an id can ask again with it. */
 		.key = slice_head(smtp_session_mail(s)->trace, KEY_MAX),
 		.quota = &c->quota,
+		/* In doubt, yes: the gateway knows better. */
+		.tell =
+		    notice_wanted(lmtp.accounts, slice_str(c->account)) != 0,
 	};
 	return rc;
 }
@@ -392,8 +397,8 @@ tell(struct smtp_session *s, const struct copy *c, uint64_t octets,
 	if (rule[0] != '\0')
 		r.field[TRACE_RULE] = slice_str(rule);
 	if (c->target.rc == 0) {
-		snprintf(place, sizeof(place), "INBOX as UID %u",
-		    c->target.uid);
+		snprintf(
+		    place, sizeof(place), "INBOX as UID %u", c->target.uid);
 		r.field[TRACE_TEXT] = slice_str(place);
 	}
 	trace_write(&r);
@@ -434,8 +439,8 @@ keep_origins(struct smtp_session *s, struct spool *body,
 			if (id.p == NULL)
 				return;
 		}
-		origin_keep(&lmtp.origins, copies[i].account,
-		    copies[i].original, id);
+		origin_keep(
+		    &lmtp.origins, copies[i].account, copies[i].original, id);
 	}
 }
 
@@ -443,12 +448,16 @@ static int
 on_command(struct smtp_session *s, struct slice verb, struct slice args,
     struct smtp_reply *reply)
 {
+	int rc;
+
 	if (!net_addr_is_unix(conn_peer(smtp_session_conn(s))))
 		return -ENOSYS;
 	if (slice_eq_str_nocase(verb, "XWHO"))
 		return origin_xwho(&lmtp.origins, s, args, reply);
-	return mirror_command(
-	    lmtp.mails, lmtp.accounts, s, verb, args, reply);
+	rc = arrived_command(lmtp.mails, s, verb, args, reply);
+	return rc != -ENOSYS
+	    ? rc
+	    : mirror_command(lmtp.mails, lmtp.accounts, s, verb, args, reply);
 }
 
 /* --- what an outside account has (deposit.h) --- */
@@ -483,8 +492,8 @@ take_deposit(struct smtp_session *s, struct spool *body, struct copy *copies,
 {
 	struct deposit d;
 	struct deposited at = { .known = false };
-	int rc = deposit_parse(smtp_session_tx_arena(s),
-	    smtp_session_mail(s)->source, &d);
+	int rc = deposit_parse(
+	    smtp_session_tx_arena(s), smtp_session_mail(s)->source, &d);
 
 	if (rc == -EINVAL || n != 1) {
 		*reply = SMTP_REPLY(554, "5.5.4", "XSOURCE is not well-formed");
@@ -492,7 +501,7 @@ take_deposit(struct smtp_session *s, struct spool *body, struct copy *copies,
 	}
 	if (rc == 0)
 		rc = deposit(lmtp.mails, copies[0].account, &copies[0].quota,
-		    &d, body, &at);
+		    &d, body, copies[0].target.tell, &at);
 	copies[0].target.rc = rc;
 	tell_deposit(s, &copies[0], &d, at.known, spool_size(body));
 	if (rc == -EINVAL)
@@ -544,9 +553,10 @@ static const struct smtp_handler handler = {
 	.rcpt = on_rcpt,
 	.message = on_message,
 	.command = on_command,
+	.disconnect = arrived_end,
 };
 
-static const char *const own_ehlo[] = { "XWHO", "XMIRROR", NULL };
+static const char *const own_ehlo[] = { "XWHO", "XMIRROR", "XARRIVED", NULL };
 
 int
 lmtp_start(

@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/memory.h"
+#include "mailbox/mails/arrivals_impl.h"
 #include "mailbox/mails/birth.h"
 #include "mailbox/mails/name_seal.h"
 #include "mailbox/mails/room.h"
@@ -337,6 +338,8 @@ delivery_build(struct delivery *d)
 	if (msg->w != NULL)
 		store_batch_need(c->b, msg->w);
 	delivery_put_key(d);
+	if (d->t->tell)
+		arrival_put(c->b, d->row.modseq, d->t->uid);
 	if (d->keywords.n > d->keywords_were &&
 	    (rc = keywords_put(c, &d->keywords)) != 0) {
 		change_abort(c);
@@ -347,18 +350,41 @@ delivery_build(struct delivery *d)
 	return STORE_ECONFLICT;
 }
 
+/* Who is to be told, once each (those of one account stand together). */
+static size_t
+deliveries_mark(struct mails *m, const struct delivery *d, size_t n,
+    struct store_batch **marks)
+{
+	const char *last = "";
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!d[i].sealed || !d[i].t->tell ||
+		    strcmp(d[i].t->account, last) == 0)
+			continue;
+		last = d[i].t->account;
+		if ((marks[k] = arrival_mark(m, last)) != NULL)
+			k++;
+	}
+	return k;
+}
+
 static void
 deliveries_commit(struct mails *m, struct delivery *d, size_t n)
 {
-	struct store_batch **b = calloc(n, sizeof(*b));
-	int *rc = calloc(n, sizeof(*rc));
-	size_t k = 0;
+	struct store_batch **b = calloc(2 * n, sizeof(*b));
+	int *rc = calloc(2 * n, sizeof(*rc));
+	size_t k = 0, n_marks = 0;
 
 	for (size_t i = 0; i < n; i++)
 		if (d[i].sealed && b != NULL)
 			b[k++] = d[i].c.b;
-	if (k > 0 && rc != NULL)
-		(void)store_commit(m->s, b, k, rc);
+	if (k > 0 && rc != NULL) {
+		n_marks = deliveries_mark(m, d, n, b + k);
+		(void)store_commit(m->s, b, k + n_marks, rc);
+	}
+	for (size_t i = 0; i < n_marks; i++)
+		store_batch_free(&b[k + i]);
 	k = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (!d[i].sealed)
@@ -369,6 +395,8 @@ deliveries_commit(struct mails *m, struct delivery *d, size_t n)
 		if (d[i].t->rc == STORE_EUNKNOWN)
 			d[i].uid_tried = d[i].t->uid;
 	}
+	if (n_marks > 0)
+		arrival_notify(m);
 	free(b);
 	free(rc);
 }
@@ -619,6 +647,9 @@ delivery_end(struct delivery *d)
 {
 	if (d->t->rc == 0)
 		d->msg->delivered = true;
+	/* Whoever put it there may have died before he could tell. */
+	if (d->t->again && d->t->tell)
+		arrival_notify(d->msg->m);
 	d->t->rc = d->t->rc == NO_ROOM_YET ? -EAGAIN : mails_error(d->t->rc);
 	keywords_clear(&d->keywords);
 	buf_clear(&d->old);

@@ -26,8 +26,11 @@
  *   x<token>...    moves out of here that are under way (copy.c)
  *   y<token>       moves and copies into here (copy.c)
  *   z              a copy into here that is under way (copy_journal.h)
+ *   n<modseq><uid> mail that arrived and somebody is to be told of (arrivals.h)
  *
  * Partition "w<account>": for which addresses its mail came in (origins.c).
+ *
+ * Partition "n", a row for each account that has such (arrivals.h).
  *
  * Partition "s", row "k": which server's key is in use (sealing.c).
  *

@@ -211,6 +211,7 @@ struct mails_target {
 	/* NULL, or what a message had in the mailbox that this one is made again
 	 * from (restore.h): its UID, if that is not yet given, and its date. */
 	const struct mails_was *was;
+	bool tell; /* it is new mail, and somebody is to be told: arrivals.h */
 	/* results: */
 	int rc;
 	uint32_t uidvalidity, uid;

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "mailbox/mails/arrivals_impl.h"
 #include "mailbox/mails/kept_impl.h"
 
 #define ACCOUNT_MAX 320 /* octets: RFC 5321 4.5.3.1 */
@@ -1194,6 +1195,8 @@ mails_account_drop(struct mails *m, const char *account)
 		rc = store_partition_drop(m->s, buf_slice(&part));
 	if (rc == 0)
 		rc = origins_drop(m, account);
+	if (rc == 0)
+		rc = arrivals_drop(m, account);
 	buf_clear(&part);
 	arena_reset(&a);
 	return mails_error(rc);

@@ -36,6 +36,7 @@ ETRN                  x     x       x     x        x         -      -       x
 AUTH                  -     -       -     x        x         -      -       -
 XWHO                  -     -       -     -        -         -      x       -
 XMIRROR               -     -       -     -        -         -      x       -
+XARRIVED              -     -       -     -        -         -      x       -
 XSOURCE               -     -       -     -        -         -      x       -
 XOUTSIDE              -     -       -     -        -         -      -       x
 """
