@@ -133,8 +133,8 @@ class Case(unittest.TestCase):
         c.login("user1@example.org", "pass1")
 
         def there():
-            c.select("INBOX")
-            return c.uid("SEARCH", "SUBJECT", "large")[1][0]
+            return c.select("INBOX")[0] == "OK" and \
+                c.uid("SEARCH", "SUBJECT", "large")[1][0]
         uid = until(there, "appended")
         got = c.uid("FETCH", uid, "(FLAGS BODY.PEEK[])")[1][0]
         self.assertTrue(got[1].endswith(large[large.index(b"From:"):]))
