@@ -352,11 +352,15 @@ arrived_command(struct mails *m, struct smtp_session *s, struct slice verb,
 	} verbs[] = { { "XARRIVED", arrived }, { "XARRIVALS", arrivals },
 		{ "XARRIVAL", arrival } };
 	struct arena a = ARENA_INIT_MAX((size_t)16 << 20);
-	int rc = -ENOSYS;
+	size_t i = 0, n = sizeof(verbs) / sizeof(verbs[0]);
+	int rc;
 
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-		if (slice_eq_str_nocase(verb, verbs[i].verb))
-			rc = verbs[i].run(m, s, &a, args, reply);
+	while (i < n && !slice_eq_str_nocase(verb, verbs[i].verb))
+		i++;
+	if (i == n)
+		return -ENOSYS;
+	/* It may wait for input, and then verb and args are no more. */
+	rc = verbs[i].run(m, s, &a, args, reply);
 	arena_reset(&a);
 	return rc;
 }
