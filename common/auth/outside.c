@@ -675,7 +675,11 @@ remove_fill(struct change *c, const void *arg)
 int
 outside_remove(struct accounts *a, struct slice address, struct buf *err)
 {
-	return accounts_change(a, SLICE_EMPTY, remove_fill, &address, err);
+	int rc = outside_push_forget(a, address, err);
+
+	return rc != 0
+	    ? rc
+	    : accounts_change(a, SLICE_EMPTY, remove_fill, &address, err);
 }
 
 int

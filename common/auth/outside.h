@@ -131,6 +131,9 @@ bool outside_push_is(struct slice forward_path, struct slice *out);
  * then nothing stays here, for all of the account's. -ENOENT with the reason. */
 int outside_push_put(struct accounts *a, struct slice account,
     struct slice address, bool add, bool only, struct buf *err);
+/* Into the outside address nothing is put any more, whoever's. */
+int outside_push_forget(
+    struct accounts *a, struct slice address, struct buf *err);
 
 /* The client's secret of o->oauth, sealed into that, in the arena; it is kept by
  * the next outside_put. `secret` empty: none of its own. */

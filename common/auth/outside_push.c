@@ -2,6 +2,7 @@
 /* What comes for an account of ours, and is put into outside accounts. */
 #include <errno.h>
 
+#include "common/auth/accounts_impl.h"
 #include "common/auth/outside.h"
 #include "common/mail/address.h"
 
@@ -47,6 +48,32 @@ change_list(struct accounts_account *r, struct arena *arena,
 	r->push = list;
 	r->n_push = n;
 	return 0;
+}
+
+/* Before the outside account goes, nothing is to be put into it any more: what
+ * came for it would be reported to its senders. */
+int
+outside_push_forget(struct accounts *a, struct slice address, struct buf *err)
+{
+	struct arena arena = ARENA_INIT_MAX((size_t)256 << 20);
+	struct accounts_account *v = NULL;
+	struct accounts_name name;
+	size_t n = 0;
+	int rc = accounts_name(&arena, address, &name);
+
+	if (rc == 0)
+		rc = accounts_account_list(a, &arena, SLICE_EMPTY, &v, &n);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		for (size_t k = 0; k < v[i].n_push && rc == 0; k++)
+			if (slice_eq_str(name.address, v[i].push[k])) {
+				rc =
+				    outside_push_put(a, slice_str(v[i].address),
+					name.address, false, false, err);
+				break;
+			}
+	arena_reset(&arena);
+	/* What cannot be an address is nobody's. */
+	return rc == -ENOENT || rc == -EINVAL || rc == -EAGAIN ? 0 : rc;
 }
 
 int

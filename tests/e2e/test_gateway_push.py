@@ -206,6 +206,14 @@ class Case(unittest.TestCase):
             r = s.pneu("outside", "push", *args, check=False)
             self.assertNotEqual(r.returncode, 0)
             self.assertIn(said, r.stderr)
+        # What goes is not put into any more, and nobody hears of it.
+        s.pneu("outside", "add", "--pause", "--protocol", "imap", "--host",
+               "localhost", "i@out.test", s.address("bob"), input="p\n")
+        s.pneu("outside", "push", "--only", "i@out.test", s.address("carol"))
+        s.pneu("outside", "remove", "i@out.test")
+        show = json.loads(s.pneu("account", "show", "--json",
+                                 s.address("carol")))
+        self.assertEqual((show["push"], show["push_only"]), ([], False))
         # From elsewhere nobody gets there.
         with s.smtp() as c:
             c.ehlo()
