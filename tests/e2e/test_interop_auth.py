@@ -128,5 +128,36 @@ class SigningIn(unittest.TestCase):
                 self.assertIn("A=plain:alice@example.test", peer.log())
 
 
+class Outside(unittest.TestCase):
+    """Mail of an outside account goes out by Postfix, signed in there."""
+
+    def test_postfix(self):
+        if not imapraw.dovecot_is_here():
+            raise unittest.SkipTest("no Dovecot to ask about passwords")
+        dovecot = imapraw.Dovecot()
+        self.addCleanup(dovecot.close)
+        ca = os.path.join(dovecot.dir, "cert.pem")
+        with System(programs=("guard", "mailbox", "qm", "msa", "gateway"),
+                    conf={"tls": {"ca": ca}}) as s, \
+                Postfix(1, dovecot, "virtual_mailbox_maps = static:x\n") as peer:
+            for port, tls in zip(peer.more_ports, ("starttls", "tls")):
+                s.pneu("outside", "add", "--pause", "--protocol", "imap",
+                       "--host", "localhost", "--port",
+                       str(dovecot.port["imap"]), "--security", "starttls",
+                       "--user", "user1@example.org", "--smtp-host",
+                       "localhost", "--smtp-port", str(port),
+                       "--smtp-security", tls, "far@out.test",
+                       "alice@example.test", input="pass1\n")
+                word = b"out by " + tls.encode()
+                s.submit("alice", ["bob@postfix.test"], b"From: far@out.test"
+                         b"\r\nSubject: " + word + b"\r\n\r\nbody\r\n",
+                         "far@out.test")
+                until(lambda: any(word in m for _, m in peer.messages()),
+                      "%r\n%s" % (word, s.log("qm")[-2000:]))
+                s.pneu("outside", "remove", "far@out.test")
+            self.assertEqual(
+                peer.log().count("sasl_username=user1@example.org"), 2)
+
+
 if __name__ == "__main__":
     unittest.main()
