@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/co.h"
+#include "common/base/json_text.h"
 #include "common/base/log.h"
 #include "common/net/http_form.h"
 #include "common/net/http_stream.h"
@@ -153,7 +154,7 @@ error_of(int status, bool rate)
 static int
 refused(struct call *c, int status)
 {
-	json_t *all = json_loadb(buf_str(&c->error), c->error.n, 0, NULL);
+	json_t *all = json_text_load(buf_slice(&c->error), 0);
 	const json_t *e = json_object_get(all, "error");
 	const json_t *list = json_object_get(e, "errors");
 	const char *message = word_of(e, "message");
@@ -270,8 +271,8 @@ run_json(struct call *c, int attempts, json_t **out)
 	rc = run(c, attempts);
 	*out = NULL;
 	if (rc == 0) {
-		*out = json_loadb(
-		    buf_str(&c->out), c->out.n, JSON_REJECT_DUPLICATES, NULL);
+		*out = json_text_load(
+		    buf_slice(&c->out), JSON_REJECT_DUPLICATES);
 		if (!json_is_object(*out)) {
 			json_decref(*out);
 			*out = NULL;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "common/base/json_text.h"
 #include "common/mail/transfer.h"
 
 #define TEXT_MAX ((size_t)64 << 10)
@@ -38,7 +39,7 @@ ask_json(struct smtp_pool *p, const struct buf *line, json_t **out)
 	}
 	if (rc == 0 &&
 	    (base64_decode(&json, buf_slice(&text)) != 0 ||
-		(*out = json_loadb(json.p, json.n, 0, NULL)) == NULL))
+		(*out = json_text_load(buf_slice(&json), 0)) == NULL))
 		rc = -EPROTO;
 	buf_clear(&text);
 	buf_clear(&json);

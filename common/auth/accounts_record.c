@@ -9,9 +9,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "common/base/json_text.h"
 #include "common/mail/transfer.h"
-
-#define DEPTH_MAX 8
 
 const struct accounts_scope_name accounts_scope_names[] = {
 	{ "imap", ACCOUNTS_IMAP },
@@ -23,38 +22,11 @@ const struct accounts_scope_name accounts_scope_names[] = {
 
 /* --- from JSON --- */
 
-/* jansson's parser recurses, and a coroutine's stack is small. */
-static bool
-is_shallow(struct slice json)
-{
-	bool quoted = false;
-	int depth = 0;
-
-	for (size_t i = 0; i < json.n; i++) {
-		char c = json.p[i];
-
-		if (quoted && c == '\\')
-			i++;
-		else if (c == '"')
-			quoted = !quoted;
-		else if (!quoted && (c == '{' || c == '['))
-			depth++;
-		else if (!quoted && (c == '}' || c == ']'))
-			depth--;
-		if (depth > DEPTH_MAX)
-			return false;
-	}
-	return true;
-}
-
 static json_t *
 load(struct slice json)
 {
-	json_t *o;
+	json_t *o = json_text_load(json, JSON_REJECT_DUPLICATES);
 
-	if (!is_shallow(json))
-		return NULL;
-	o = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
 	if (o != NULL && !json_is_object(o)) {
 		json_decref(o);
 		return NULL;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/json_text.h"
 #include "common/base/log.h"
 #include "common/net/http_client.h"
 #include "common/net/http_form.h"
@@ -88,7 +89,7 @@ int
 oauth_read_answer(struct arena *arena, struct slice json, const char *claim,
     const char *scope, int64_t now_s, const char **user, int64_t *until_s)
 {
-	json_t *o = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *o = json_text_load(json, JSON_REJECT_DUPLICATES);
 	int rc;
 
 	if (!json_is_object(o) ||

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "common/base/json_text.h"
 #include "common/base/log.h"
 #include "common/net/http_form.h"
 
@@ -108,7 +109,7 @@ int
 oauth_answer_parse(
     struct arena *a, int status, struct slice json, struct oauth_answer *out)
 {
-	json_t *o = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *o = json_text_load(json, JSON_REJECT_DUPLICATES);
 	int rc;
 
 	*out = (struct oauth_answer){ "", "", 0, "", "" };

@@ -9,6 +9,7 @@
 
 #include "common/auth/oauth_client.h"
 #include "common/base/clock.h"
+#include "common/base/json_text.h"
 #include "common/base/log.h"
 #include "common/mail/transfer.h"
 #include "common/net/http_form.h"
@@ -66,7 +67,7 @@ is_https(const char *url)
 int
 oauth_device_parse(struct arena *a, struct slice json, struct oauth_device *out)
 {
-	json_t *o = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+	json_t *o = json_text_load(json, JSON_REJECT_DUPLICATES);
 	bool good = json_is_object(o);
 
 	*out = (struct oauth_device){ "", "", "", "", 0, 0 };

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/json_text.h"
 #include "common/base/log.h"
 #include "common/mail/transfer.h"
 #include "common/net/service.h"
@@ -43,7 +44,7 @@ answer_load(struct slice text, json_t **out)
 	int rc = base64_decode(&json, text);
 
 	if (rc == 0 &&
-	    (*out = json_loadb(json.p, json.n, JSON_DECODE_ANY, NULL)) == NULL)
+	    (*out = json_text_load(buf_slice(&json), JSON_DECODE_ANY)) == NULL)
 		rc = -EPROTO;
 	buf_clear(&json);
 	return rc == -EINVAL ? -EPROTO : rc;

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/json_text.h"
 #include "common/base/log.h"
 
-#define DEPTH_MAX 20 /* of JSON */
 #define PROBLEM "application/problem+json"
 
 /* --- paths --- */
@@ -90,29 +90,6 @@ is_json_type(struct slice type)
 	return slice_eq_str_nocase(t, "application/json");
 }
 
-/* The reader of JSON goes down into itself, and our stacks are short. */
-static bool
-is_deep(struct slice text)
-{
-	bool string = false;
-	size_t depth = 0;
-
-	for (size_t i = 0; i < text.n; i++) {
-		char o = text.p[i];
-
-		if (string && o == '\\')
-			i++;
-		else if (o == '"')
-			string = !string;
-		else if (!string && (o == '[' || o == '{') &&
-		    ++depth > DEPTH_MAX)
-			return true;
-		else if (!string && (o == ']' || o == '}') && depth > 0)
-			depth--;
-	}
-	return false;
-}
-
 int
 http_json_load(struct slice text, json_t **out, struct buf *why)
 {
@@ -121,7 +98,7 @@ http_json_load(struct slice text, json_t **out, struct buf *why)
 	if (text.n == 0)
 		return (*out = json_object()) == NULL ? -ENOMEM : 0;
 	*out = NULL;
-	if (is_deep(text)) {
+	if (json_text_is_deep(text)) {
 		buf_put_str(why, "nested too deep");
 		return -EINVAL;
 	}

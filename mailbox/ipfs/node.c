@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/base/clock.h"
+#include "common/base/json_text.h"
 #include "common/base/log.h"
 #include "mailbox/ipfs/answer.h"
 
@@ -102,8 +103,8 @@ ask(struct ipfs_node *n, const char *path, struct slice form,
 static int
 refused(struct ipfs_node *n, const struct answer *a)
 {
-	json_t *j = json_loadb(
-	    buf_str(&a->body), a->body.n, JSON_DISABLE_EOF_CHECK, NULL);
+	json_t *j = json_text_load(
+	    buf_slice(&a->body), JSON_DISABLE_EOF_CHECK);
 	const char *message = NULL;
 	char word[sizeof(n->why)] = "";
 
@@ -139,8 +140,8 @@ form_make(struct slice block, const char *boundary, struct buf *out)
 static int
 is_of(struct ipfs_node *n, const struct answer *a, const struct cid *cid)
 {
-	json_t *j = json_loadb(
-	    buf_str(&a->body), a->body.n, JSON_DISABLE_EOF_CHECK, NULL);
+	json_t *j = json_text_load(
+	    buf_slice(&a->body), JSON_DISABLE_EOF_CHECK);
 	const char *hash = "";
 	struct cid got;
 	int rc = 0;

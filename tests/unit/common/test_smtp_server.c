@@ -756,15 +756,15 @@ a_silent_client_is_told(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		const char *error = "not run";
+		struct dialogue d;
 
 		/* On a busy machine its patience may end before the silence
 		 * begins. */
 		impatient.timeout_ms = 20;
 		while (*error != '\0' && impatient.timeout_ms < 10000) {
-			struct dialogue d = { .server = &impatient,
+			d = (struct dialogue){ .server = &impatient,
 				.script = cases[i].script,
 				.cut = CUT_NOWHERE };
-
 			error = dialogue_run(&d);
 			impatient.timeout_ms *= 8;
 		}
