@@ -521,7 +521,9 @@ parse_vanished(struct cursor *c, struct imap_response *r)
 	r->set = rest = get_atom(c);
 	while ((rc = imap_set_next(&rest, &from, &to)) == 1)
 		;
-	return rc == 0 && r->set.n > 0;
+	if (rc != 0)
+		r->set = SLICE_EMPTY;
+	return r->set.n > 0;
 }
 
 /* --- responses --- */

@@ -409,6 +409,18 @@ tidy_url(struct buf *b)
 	buf_truncate(b, n);
 }
 
+/* Not only where text is written: what stands before one may be white space. */
+static void
+drop_nuls(struct buf *b)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (b->p[i] != '\0')
+			b->p[n++] = b->p[i];
+	buf_truncate(b, n);
+}
+
 static bool
 is_link(struct slice url)
 {
@@ -526,6 +538,7 @@ put_attribute(
 	decode(raw, &r->value);
 	if (r->value.failed)
 		return;
+	drop_nuls(&r->value);
 	value = slice_trim(buf_slice(&r->value));
 	switch (a->value) {
 	case LINK:

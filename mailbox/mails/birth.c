@@ -192,5 +192,10 @@ birth_next(struct slice *rest, struct birth *out)
 		    !take(&fields, n, &value) ||
 		    !field_take(out, kind.p[0], value))
 			return -EBADMSG;
+	/* Names are sealed or in the clear: of both neither is to be believed. */
+	if (out->sealed.n > 0 &&
+	    (out->n_keywords > 0 ||
+		!slice_eq(out->mailbox, SLICE_LIT("INBOX"))))
+		return -EBADMSG;
 	return out->account.n == 0 ? -EBADMSG : 1;
 }

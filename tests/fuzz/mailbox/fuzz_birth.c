@@ -19,6 +19,7 @@ same(const struct birth *a, const struct birth *b)
 {
 	if (!slice_eq(a->account, b->account) ||
 	    !slice_eq(a->mailbox, b->mailbox) || !slice_eq(a->wrap, b->wrap) ||
+	    !slice_eq(a->sealed, b->sealed) ||
 	    a->internaldate != b->internaldate || a->flags != b->flags ||
 	    a->n_keywords != b->n_keywords)
 		return false;
