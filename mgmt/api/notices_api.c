@@ -235,12 +235,30 @@ ask_about(
 	if (rc != 0)
 		return rc;
 	buf_printf(&line, "%s %s%s", word, n.id, more);
-	rc = line.failed ? -ENOMEM : ask(c, buf_str(&line), &j);
+	rc = line.failed
+	    ? -ENOMEM
+	    : notice_ask(c->env->conf, buf_str(&line), &j, &c->err);
 	buf_clear(&line);
+	/* It says so of an event, too. */
+	if (rc == -ENOENT && (rc = get(c, &n)) == 0)
+		rc = -EINVAL;
+	rc = manage_errno(c, rc, "no-such-notice");
 	if (rc != 0)
 		return rc;
 	return manage_json(
 	    c, 200, name == NULL ? j : json_pack("{s:o}", name, j));
+}
+
+/* The gateway sends nothing of a paused one, and it is not a matter of later. */
+static int
+ask_again(struct manage_call *c, const char *word, const char *more)
+{
+	struct notice n;
+	int rc = get(c, &n);
+
+	if (rc == 0 && n.paused)
+		rc = manage_problem(c, "bad-value", "it is paused");
+	return rc != 0 ? rc : ask_about(c, word, more, NULL);
 }
 
 int
@@ -262,7 +280,7 @@ notices_api_retry(struct manage_call *c)
 {
 	int rc = manage_empty(c);
 
-	return rc != 0 ? rc : ask_about(c, "RETRY", "", NULL);
+	return rc != 0 ? rc : ask_again(c, "RETRY", "");
 }
 
 int
@@ -278,7 +296,7 @@ notices_api_replay(struct manage_call *c)
 	if (c->failed)
 		return MANAGE_REPLIED;
 	snprintf(text, sizeof(text), " %lld", (long long)from);
-	return ask_about(c, "REPLAY", text, NULL);
+	return ask_again(c, "REPLAY", text);
 }
 
 /* The numbers of the events that are kept, for replay. */

@@ -5,6 +5,7 @@ checked against the OpenAPI document by test_api.Api."""
 import http.client
 import json
 import os
+import smtplib
 import unittest
 import urllib.parse
 
@@ -13,6 +14,7 @@ from oauthserver import OAuthServer
 from pneu import (PASSWORD, PATIENCE, System, certificate, free_ports,
                   tls_context, until)
 from pop3server import Pop3Server
+from receiver import Receiver
 from test_api import Api
 
 ADMIN, USER = "alice@example.test", "bob@example.test"
@@ -383,6 +385,61 @@ class Notices(Case):
         self.good(u, "DELETE", at, None, 204)
         self.bad(u, "POST", "/notices", {
             "kind": "webhook", "url": "ftp://x/"}, 422, "bad-value")
+
+    def test_sent(self):
+        """Through the gateway: test, dead, retry, replay, events, the key."""
+        u, r = self.user, Receiver()
+        self.addCleanup(r.close)
+        n = self.good(u, "POST", "/notices", {
+            "kind": "webhook", "url": r.url("/hook")}, 201)
+        at = "/notices/" + n["id"]
+        self.addCleanup(u.call, "DELETE", at)
+
+        def status(**want):
+            got = self.good(u, "GET", at)["status"] or {}
+            return got if all(got.get(k) == v for k, v in want.items()) \
+                else None
+
+        got = self.good(u, "POST", at + "/test", {})
+        self.assertEqual((got["ok"], got["status"]), (True, 200))
+        self.assertEqual(r.wait("/hook")[0].json["type"], "test")
+        self.assertEqual(self.good(u, "GET", at + "/dead"), {"dead": []})
+        self.assertGreater(len(self.good(u, "GET",
+                                         "/notices/key")["public"]), 80)
+
+        r.answer = 422  # not this one: dead at once
+        got = self.good(u, "POST", at + "/test", {})
+        self.assertEqual((got["ok"], got["status"]), (False, 422))
+        with smtplib.LMTP("127.0.0.1", self.system.port["lmtp"],
+                          timeout=PATIENCE) as c:
+            c.sendmail("x@else.test", [USER], b"Subject: told\r\n\r\nhi\r\n")
+        until(lambda: status(dead=1), "a dead notice")
+        dead = self.good(u, "GET", at + "/dead")["dead"]
+        self.assertEqual([d["status"] for d in dead], [422])
+        event = dead[0]["event"]
+        self.assertEqual(self.good(u, "GET", "/notices/events")["last"], event)
+
+        r.answer = 200
+        self.assertEqual(self.good(u, "POST", at + "/retry", {}),
+                         {"events": 1})
+        # status.dead counts all that ever were; the list has what is left.
+        until(lambda: status(sent=1) and not self.good(
+            u, "GET", at + "/dead")["dead"], "it, sent again")
+        had = len(r.at("/hook", True))
+        self.assertEqual(self.good(u, "POST", at + "/replay", {"from": event}),
+                         {"from": event, "last": event})
+        again = r.wait("/hook", had + 1)[-1].json
+        self.assertEqual((again["event"], again["subject"]), (event, "told"))
+        # An event that is not there is not a subscription that is not there.
+        self.bad(u, "POST", at + "/replay", {"from": event + 1000}, 422,
+                 "bad-value")
+        self.good(u, "PATCH", at, {"paused": True})
+        for path, body in (("/replay", {"from": event}), ("/retry", {})):
+            self.bad(u, "POST", at + path, body, 422, "bad-value")
+        # Of somebody else it is not there.
+        for path in ("/test", "/retry"):
+            self.bad(self.admin, "POST", at + path, {}, 404, "no-such-notice")
+        self.bad(self.admin, "GET", at + "/dead", None, 404, "no-such-notice")
 
 
 class Admin(Case):
