@@ -139,7 +139,8 @@ def compaction():
     table("Deliveries beside compaction, ms: 4 writers, 4 KiB and three rows, "
           "the three kinds in turns of 3 s",
           ["", "number", "median", "90 %", "99 %", "99.9 %", "most"],
-          [line.split("\t") for line in out.splitlines()])
+          [line.split("\t") for line in out.splitlines() if "\t" in line])
+    print("\n".join(line for line in out.splitlines() if "\t" not in line))
 
 
 def main():
