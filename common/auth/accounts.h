@@ -172,6 +172,12 @@ int accounts_address_list(struct accounts *a, struct arena *arena,
     struct slice domain, struct accounts_address **out, size_t *n);
 int accounts_credential_list(struct accounts *a, struct arena *arena,
     struct slice account, struct accounts_credential **out, size_t *n);
+/* What stands for the account's passwords as they are now: another value once
+ * one of them is set, added or removed. 0, or -ENOENT: there is no such account,
+ * or it is disabled. */
+#define ACCOUNTS_DIGEST_LEN 32
+int accounts_passwords_digest(struct accounts *a, struct arena *arena,
+    struct slice account, unsigned char out[static ACCOUNTS_DIGEST_LEN]);
 
 /*
  * Writing: mgmt only. 0, -EEXIST (add), -ENOENT (set, remove), -EINVAL with

@@ -3,6 +3,7 @@
 #include "common/auth/accounts_impl.h"
 
 #include <errno.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -396,6 +397,32 @@ accounts_credential_list(struct accounts *a, struct arena *arena,
 		    v[i].public.name, v[i].public.created_s);
 	}
 	return 0;
+}
+
+/* Of the rows as they are stored: each has a salted hash. */
+int
+accounts_passwords_digest(struct accounts *a, struct arena *arena,
+    struct slice account, unsigned char out[static ACCOUNTS_DIGEST_LEN])
+{
+	struct accounts_login l;
+	struct buf b = BUF_INIT;
+	int rc;
+
+	if ((rc = accounts_login_load(a, arena, account, &l)) != 0)
+		return rc;
+	if (!l.enabled)
+		return -ENOENT;
+	for (size_t i = 0; i < l.n; i++) {
+		buf_put_str(&b, l.credentials[i].public.name);
+		buf_put_char(&b, '\0');
+		buf_put_slice(&b, l.credentials[i].raw);
+		buf_put_char(&b, '\0');
+	}
+	if (!b.failed)
+		SHA256((const unsigned char *)b.p, b.n, out);
+	rc = b.failed ? -ENOMEM : 0;
+	buf_clear(&b);
+	return rc;
 }
 
 int

@@ -72,11 +72,17 @@ struct api_token {
 	unsigned scopes;
 	bool session; /* made by signing in */
 	int64_t created_s, expires_s;
+	/* Which the account's passwords were before it signed in: with others the
+	 * token is over, as nobody can tell by which of them it came to be. */
+	char passwords[API_TOKEN_ID_LEN + 1];
 	/* What opens sealed mail, or NULL. It is kept wrapped by the token
 	 * itself, so that nobody has it but who has the token. The caller's
 	 * reference. */
 	struct seal_key *key;
 };
+/* Which the account's passwords are. 0, -ENOENT (none such, or disabled). */
+int api_token_passwords(const struct api_env *env, struct arena *a,
+    const char *account, char out[static API_TOKEN_ID_LEN + 1]);
 /* A new one; `text` is the only copy of what opens it. 0 or an error of the
  * store. */
 int api_token_new(const struct api_env *env, struct arena *a,

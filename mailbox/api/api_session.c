@@ -87,8 +87,8 @@ token_json(const struct api_token *t)
 }
 
 static int
-token_in(struct api_call *c, struct api_token *t, unsigned most,
-    int64_t default_s)
+token_in(
+    struct api_call *c, struct api_token *t, unsigned most, int64_t default_s)
 {
 	int64_t seconds = default_s;
 	const char *name;
@@ -120,8 +120,7 @@ set_cookie(struct api_call *c, const char *text, int64_t max_age_s)
 	snprintf(value, sizeof(value),
 	    "pneu=%s; Path=" API_ROOT "; HttpOnly; SameSite=Strict; "
 	    "Max-Age=%lld%s",
-	    text, (long long)max_age_s,
-	    c->is_tls ? "; Secure" : "");
+	    text, (long long)max_age_s, c->is_tls ? "; Secure" : "");
 	http_reply_field(c->x, "Set-Cookie", slice_str(value));
 }
 
@@ -133,6 +132,10 @@ authenticate(struct api_call *c, const char *user, const char *password,
 	char peer[64];
 	int rc;
 
+	/* Before the check: what is changed while it runs ends the token. */
+	rc = api_token_passwords(c->env, c->a, user, t->passwords);
+	if (rc != 0 && rc != -ENOENT)
+		return rc;
 	net_addr_prefix(conn_peer(c->x->c), peer);
 	rc = accounts_authenticate_key(c->env->accounts, c->a, slice_str(user),
 	    slice_str(password), ACCOUNTS_API, peer, &t->account, &t->key);
@@ -143,8 +146,8 @@ authenticate(struct api_call *c, const char *user, const char *password,
 }
 
 static int
-reply_signed_in(struct api_call *c, const struct api_token *t,
-    const char *text, bool cookie)
+reply_signed_in(struct api_call *c, const struct api_token *t, const char *text,
+    bool cookie)
 {
 	char csrf[API_TOKEN_LEN + 1];
 	json_t *j = token_json(t);
@@ -226,8 +229,7 @@ api_session_get(struct api_call *c)
 	if (rc != 0)
 		return rc == -ENOENT ? -EAGAIN : rc;
 	j = token_json(&c->token);
-	json_object_set_new(
-	    j, "display_name", api_text(slice_str(who.name)));
+	json_object_set_new(j, "display_name", api_text(slice_str(who.name)));
 	json_object_set_new(j, "admin", json_boolean(who.admin));
 	if (c->by_cookie) {
 		api_token_csrf(c->token_text, csrf);
@@ -239,8 +241,7 @@ api_session_get(struct api_call *c)
 int
 api_session_delete(struct api_call *c)
 {
-	int rc = api_token_remove(
-	    c->env, c->account, slice_str(c->token.id));
+	int rc = api_token_remove(c->env, c->account, slice_str(c->token.id));
 
 	if (rc != 0 && rc != -ENOENT)
 		return rc;
@@ -277,6 +278,7 @@ api_tokens_post(struct api_call *c)
 	rc = token_in(c, &t, c->token.scopes, c->env->session_s);
 	if (rc != 0)
 		return rc;
+	memcpy(t.passwords, c->token.passwords, sizeof(t.passwords));
 	if ((rc = api_token_new(c->env, c->a, &t, text)) != 0)
 		return rc == -ENOENT ? -EAGAIN : rc;
 	return reply_signed_in(c, &t, text, false);

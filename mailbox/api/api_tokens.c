@@ -77,36 +77,16 @@ put_account_key(struct buf *b, const char *account, struct slice id)
 	    buf_put_char(b, '\0') && buf_put_slice(b, id);
 }
 
-/*
- * What the account's passwords are now: when one is set, added or removed, all
- * tokens end that were made before, as nobody can tell by which of them.
- */
-static int
-passwords_now(const struct api_env *env, struct arena *a, const char *account,
-    char out[static API_TOKEN_ID_LEN + 1])
+int
+api_token_passwords(const struct api_env *env, struct arena *a,
+    const char *account, char out[static API_TOKEN_ID_LEN + 1])
 {
-	struct accounts_credential *list;
-	struct accounts_account who;
-	unsigned char hash[SHA256_DIGEST_LENGTH];
-	struct buf b = BUF_INIT;
-	size_t n;
-	int rc;
+	unsigned char digest[ACCOUNTS_DIGEST_LEN];
+	int rc = accounts_passwords_digest(
+	    env->accounts, a, slice_str(account), digest);
 
-	rc = accounts_account_get(env->accounts, a, slice_str(account), &who);
-	if (rc == 0 && who.disabled)
-		rc = -ENOENT;
 	if (rc == 0)
-		rc = accounts_credential_list(
-		    env->accounts, a, slice_str(account), &list, &n);
-	if (rc != 0)
-		return rc;
-	for (size_t i = 0; i < n; i++)
-		buf_printf(&b, "%s %lld %u\n", list[i].name,
-		    (long long)list[i].created_s, list[i].scopes);
-	hash_of(buf_slice(&b), hash);
-	rc = b.failed ? -ENOMEM : 0;
-	buf_clear(&b);
-	id_of(hash, out);
+		id_of(digest, out);
 	return rc;
 }
 
@@ -125,8 +105,8 @@ wrap_key(const struct api_token *t, struct slice text,
 
 	out[0] = '\0';
 	if (rc == 0)
-		rc = seal_wrap(by, seal_key_private(t->key),
-		    slice_str(t->account), box);
+		rc = seal_wrap(
+		    by, seal_key_private(t->key), slice_str(t->account), box);
 	OPENSSL_cleanse(by, sizeof(by));
 	if (rc != 0)
 		return rc;
@@ -148,8 +128,8 @@ unhex(const char *in, unsigned char *out, size_t n)
 
 		if (digit == NULL)
 			return false;
-		out[i / 2] = (unsigned char)(out[i / 2] << 4 |
-		    (digit - hex_digits));
+		out[i / 2] =
+		    (unsigned char)(out[i / 2] << 4 | (digit - hex_digits));
 	}
 	return true;
 }
@@ -177,14 +157,10 @@ unwrap_key(struct api_token *t, struct slice text, const char *wrapped)
 
 /* --- records --- */
 
-struct record {
-	const char *passwords;
-	const char *key; /* wrapped, or "" */
-};
-
+/* `key` is the account's, wrapped, or "". */
 static int
 record_read(struct arena *a, struct slice text, struct api_token *t,
-    struct record *r)
+    const char **wrapped)
 {
 	json_t *j = json_loadb(text.p, text.n, 0, NULL);
 	const char *account, *name, *p, *key = "";
@@ -193,9 +169,9 @@ record_read(struct arena *a, struct slice text, struct api_token *t,
 	int rc = -EIO;
 
 	if (j != NULL &&
-	    json_unpack(j, "{s:s, s:s, s:i, s:b, s:I, s:I, s:s, s?s}", "account",
-		&account, "name", &name, "scopes", &scopes, "session",
-		&session, "created", &created, "expires", &expires,
+	    json_unpack(j, "{s:s, s:s, s:i, s:b, s:I, s:I, s:s, s?s}",
+		"account", &account, "name", &name, "scopes", &scopes,
+		"session", &session, "created", &created, "expires", &expires,
 		"passwords", &p, "key", &key) == 0) {
 		t->account = arena_strdup(a, slice_str(account));
 		t->name = arena_strdup(a, slice_str(name));
@@ -203,24 +179,22 @@ record_read(struct arena *a, struct slice text, struct api_token *t,
 		t->session = session != 0;
 		t->created_s = created;
 		t->expires_s = expires;
-		r->passwords = arena_strdup(a, slice_str(p));
-		r->key = arena_strdup(a, slice_str(key));
-		rc = t->account && t->name && r->passwords && r->key ? 0
-								     : -ENOMEM;
+		snprintf(t->passwords, sizeof(t->passwords), "%s", p);
+		*wrapped = arena_strdup(a, slice_str(key));
+		rc = t->account && t->name && *wrapped ? 0 : -ENOMEM;
 	}
 	json_decref(j);
 	return rc;
 }
 
 static char *
-record_text(const struct api_token *t, const struct record *r)
+record_text(const struct api_token *t, const char *wrapped)
 {
 	json_t *j = json_pack("{s:s, s:s, s:i, s:b, s:I, s:I, s:s, s:s}",
-	    "account",
-	    t->account, "name", t->name, "scopes", (int)t->scopes, "session",
-	    (int)t->session, "created", (json_int_t)t->created_s, "expires",
-	    (json_int_t)t->expires_s, "passwords", r->passwords, "key",
-	    r->key);
+	    "account", t->account, "name", t->name, "scopes", (int)t->scopes,
+	    "session", (int)t->session, "created", (json_int_t)t->created_s,
+	    "expires", (json_int_t)t->expires_s, "passwords", t->passwords,
+	    "key", wrapped);
 	char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
 
 	json_decref(j);
@@ -257,10 +231,9 @@ api_token_remove(
 	int rc;
 
 	put_account_key(&key, account, id);
-	rc = key.n > STORE_KEY_MAX / 2
-	    ? -ENOENT
-	    : store_get(mails_store(env->mails), PARTITION, buf_slice(&key),
-		  &hash);
+	rc = key.n > STORE_KEY_MAX / 2 ? -ENOENT
+				       : store_get(mails_store(env->mails),
+					     PARTITION, buf_slice(&key), &hash);
 	if (rc == 0 && hash.n != SHA256_DIGEST_LENGTH)
 		rc = -EIO;
 	if (rc == 0)
@@ -292,7 +265,7 @@ note_hash(void *arg, struct slice key, struct slice val)
 
 static int
 load(const struct api_env *env, struct arena *a, struct slice hash,
-    struct api_token *t, struct record *r)
+    struct api_token *t, const char **wrapped)
 {
 	struct buf key = BUF_INIT, val = BUF_INIT;
 	int rc;
@@ -301,7 +274,7 @@ load(const struct api_env *env, struct arena *a, struct slice hash,
 	rc = store_get(
 	    mails_store(env->mails), PARTITION, buf_slice(&key), &val);
 	if (rc == 0)
-		rc = record_read(a, buf_slice(&val), t, r);
+		rc = record_read(a, buf_slice(&val), t, wrapped);
 	id_of((const void *)hash.p, t->id);
 	buf_clear(&key);
 	buf_clear(&val);
@@ -316,7 +289,7 @@ api_token_list(const struct api_env *env, struct arena *a, const char *account,
 	struct listing l = { .a = a };
 	struct buf from = BUF_INIT, to = BUF_INIT;
 	char now[API_TOKEN_ID_LEN + 1];
-	struct record r;
+	const char *wrapped;
 	int rc;
 
 	*n = 0;
@@ -324,7 +297,7 @@ api_token_list(const struct api_env *env, struct arena *a, const char *account,
 	*out = arena_array(a, 2 * TOKENS_MAX, sizeof(**out));
 	if (l.hashes == NULL || *out == NULL)
 		return -ENOMEM;
-	if ((rc = passwords_now(env, a, account, now)) != 0)
+	if ((rc = api_token_passwords(env, a, account, now)) != 0)
 		return rc;
 	put_account_key(&from, account, SLICE_EMPTY);
 	put_account_key(&to, account, SLICE_LIT("\xff"));
@@ -333,9 +306,9 @@ api_token_list(const struct api_env *env, struct arena *a, const char *account,
 	for (size_t i = 0; rc == 0 && i < l.n; i++) {
 		struct api_token *t = &(*out)[*n];
 
-		rc = load(env, a, l.hashes[i], t, &r);
+		rc = load(env, a, l.hashes[i], t, &wrapped);
 		if (rc == 0 && t->expires_s > clock_wall_s() &&
-		    strcmp(r.passwords, now) == 0)
+		    strcmp(t->passwords, now) == 0)
 			++*n;
 		else if (rc == 0 || rc == -ENOENT)
 			rc = remove_rows(env, account, slice_str(t->id),
@@ -368,9 +341,7 @@ api_token_new(const struct api_env *env, struct arena *a, struct api_token *t,
 {
 	struct store *s = mails_store(env->mails);
 	unsigned char secret[32], hash[SHA256_DIGEST_LENGTH];
-	char passwords[API_TOKEN_ID_LEN + 1];
 	char wrapped[2 * SEAL_WRAP_LEN + 1] = "";
-	const struct record r = { passwords, wrapped };
 	struct store_batch *batch;
 	struct buf key = BUF_INIT;
 	char *record = NULL;
@@ -381,14 +352,13 @@ api_token_new(const struct api_env *env, struct arena *a, struct api_token *t,
 	OPENSSL_cleanse(secret, sizeof(secret));
 	hash_of(slice_str(text), hash);
 	id_of(hash, t->id);
-	if ((rc = passwords_now(env, a, t->account, passwords)) != 0 ||
-	    (rc = make_room(env, a, t->account)) != 0)
+	if ((rc = make_room(env, a, t->account)) != 0)
 		return rc;
 	if (t->key != NULL && (t->scopes & (API_READ | API_WRITE)) != 0 &&
 	    (rc = wrap_key(t, slice_str(text), wrapped)) != 0)
 		return rc;
 	batch = store_batch_new(s, PARTITION);
-	record = record_text(t, &r);
+	record = record_text(t, wrapped);
 	if (batch != NULL && record != NULL) {
 		put_record_key(&key, hash);
 		store_put(batch, buf_slice(&key), slice_str(record));
@@ -411,18 +381,19 @@ api_token_find(const struct api_env *env, struct arena *a, struct slice text,
 {
 	unsigned char hash[SHA256_DIGEST_LENGTH];
 	char now[API_TOKEN_ID_LEN + 1];
-	struct record r;
+	const char *wrapped;
 	int rc;
 
 	if (text.n != API_TOKEN_LEN)
 		return -ENOENT;
 	hash_of(text, hash);
-	if ((rc = load(env, a, slice(hash, sizeof(hash)), out, &r)) != 0)
+	rc = load(env, a, slice(hash, sizeof(hash)), out, &wrapped);
+	if (rc != 0)
 		return rc;
 	if (out->expires_s <= clock_wall_s())
 		return -ENOENT;
-	if ((rc = passwords_now(env, a, out->account, now)) != 0)
+	if ((rc = api_token_passwords(env, a, out->account, now)) != 0)
 		return rc;
-	return strcmp(r.passwords, now) == 0 ? unwrap_key(out, text, r.key)
-					     : -ENOENT;
+	return strcmp(out->passwords, now) == 0 ? unwrap_key(out, text, wrapped)
+						: -ENOENT;
 }

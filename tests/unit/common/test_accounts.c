@@ -521,6 +521,87 @@ records_come_back_as_they_were_put(void **state)
 	assert_string_not_equal(lists.postmaster[2], "");
 }
 
+#define DIGESTS 7
+static unsigned char digests[DIGESTS][ACCOUNTS_DIGEST_LEN];
+static int digest_rc[DIGESTS];
+
+static void
+note_digest(struct accounts *a, size_t i)
+{
+	struct arena arena = { 0 };
+
+	digest_rc[i] = accounts_passwords_digest(
+	    a, &arena, slice_str("A@a.test"), digests[i]);
+	arena_reset(&arena);
+}
+
+/* All in the same second, as far as the records tell. */
+static void
+set_password(struct accounts *a, const char *name, const char *password)
+{
+	struct buf err = BUF_INIT;
+
+	fixture_note(password,
+	    accounts_password_change(a, slice_str("a@a.test"),
+		&(struct accounts_password_change) { .name = name,
+		    .password = slice_str(password),
+		    .created_s = 1000 },
+		&err),
+	    &err);
+	buf_clear(&err);
+}
+
+static void
+run_digests(void *arg)
+{
+	struct accounts *a = fixture_open("domain a.test\n", 13);
+	struct accounts_account one = { .address = "a@a.test", .name = "" };
+	struct buf err = BUF_INIT;
+
+	(void)arg;
+	note_digest(a, 0);
+	accounts_account_put(a, &one, true, &err);
+	set_password(a, "password", "one");
+	note_digest(a, 1);
+	set_password(a, "password", "two");
+	note_digest(a, 2);
+	set_password(a, "phone", "three");
+	note_digest(a, 3);
+	one.name = "Somebody else";
+	accounts_account_put(a, &one, false, &err);
+	note_digest(a, 4);
+	accounts_credential_remove(a, slice_str("a@a.test"), "phone", &err);
+	note_digest(a, 5);
+	one.disabled = true;
+	accounts_account_put(a, &one, false, &err);
+	note_digest(a, 6);
+	fixture_note("digests", 0, &err);
+	buf_clear(&err);
+	accounts_close(&a);
+}
+
+static bool
+same_digest(size_t i, size_t j)
+{
+	return memcmp(digests[i], digests[j], ACCOUNTS_DIGEST_LEN) == 0;
+}
+
+static void
+passwords_are_told_apart_within_a_second(void **state)
+{
+	(void)state;
+	co_run(run_digests, NULL);
+	assert_string_equal(fixture_fault, "");
+	assert_int_equal(digest_rc[0], -ENOENT);
+	for (size_t i = 1; i < DIGESTS - 1; i++)
+		assert_int_equal(digest_rc[i], 0);
+	assert_int_equal(digest_rc[6], -ENOENT);
+	assert_false(same_digest(1, 2));
+	assert_false(same_digest(2, 3));
+	assert_true(same_digest(3, 4)); /* of passwords, and nothing else */
+	assert_true(same_digest(2, 5));
+}
+
 static void
 records_keep_what_they_do_not_know(void **state)
 {
@@ -591,6 +672,7 @@ main(void)
 		cmocka_unit_test(writers_refuse_with_a_reason),
 		cmocka_unit_test(of_many_who_add_the_same_one_succeeds),
 		cmocka_unit_test(records_come_back_as_they_were_put),
+		cmocka_unit_test(passwords_are_told_apart_within_a_second),
 		cmocka_unit_test(records_keep_what_they_do_not_know),
 		cmocka_unit_test(damaged_records_are_an_error),
 	};
