@@ -126,6 +126,7 @@ struct box {
 	 * one that nothing is told of, whose roll the others share (view.c). */
 	unsigned views;
 	struct mails_view *master;
+	struct box *next_warm; /* in mails.warm: without views */
 	struct co_mutex opening;
 	char part[17 + 1];
 	char *account; /* whose it is, once it was asked for */
@@ -137,6 +138,7 @@ struct mails {
 	bool no_default_mailboxes;
 	int64_t keep_s; /* of mails_conf */
 	struct box *boxes[BOXES];
+	struct box *warm; /* warm.c; the last that was used first */
 	struct indexer *indexer; /* index_upkeep.c; NULL: none */
 	struct rooms *rooms;     /* room.c */
 	struct packer *packer;
@@ -423,6 +425,14 @@ int view_part_open(struct box *x, uint32_t from, uint32_t to, uint32_t max,
 
 /* The list only, of now, shared with the others. */
 int view_list_open(struct box *x, struct mails_view **out);
+
+/* --- lists without views (warm.c) --- */
+
+/* The last view of x has closed: its list may stay. May free x. */
+void warm_keep(struct box *x);
+/* The first view of x opens. */
+void warm_take(struct box *x);
+void warm_free(struct mails *m);
 
 /* row_unseal for one of the view; wipe *o. */
 int view_unseal(struct mails_view *v, const struct row *r, struct opened *o,

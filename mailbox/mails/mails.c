@@ -46,6 +46,7 @@ mails_close(struct mails **out)
 		return;
 	purge_stop(m);
 	index_stop(m);
+	warm_free(m);
 	store_close(&m->s);
 	rooms_free(&m->rooms);
 	octets_cache_free(m);

@@ -180,7 +180,8 @@ list_share(struct mails_view *v)
 	struct box *x = v->x;
 	int rc;
 
-	x->views++;
+	if (x->views++ == 0)
+		warm_take(x);
 	v->shares = true;
 	if ((rc = co_mutex_lock(&x->opening, -1)) != 0)
 		return rc;
@@ -327,7 +328,7 @@ mails_view_close(struct mails_view **out)
 	store_unwatch(v->m->s, &v->watch);
 	view_unseal_end(v);
 	if (v->shares && --v->x->views == 0)
-		mails_view_close(&v->x->master);
+		warm_keep(v->x);
 	keywords_clear(&v->keywords);
 	box_put(&v->x);
 	roll_clear(&v->roll);
