@@ -30,6 +30,7 @@ struct merged {
 	struct merge_plan plan;
 	bool refused; /* there */
 	bool partly;  /* a keyword found no room here */
+	bool missed;  /* gone here, and nothing here is the same */
 	/* of a move: */
 	struct folder *to;
 	struct here_box *to_box;
@@ -288,8 +289,6 @@ merge_one(struct mirror *m, struct folder *f, struct here_box *box,
 static int
 forget_folder(struct mirror *m, struct folder *f, const struct here_box *box)
 {
-	if (f->next.here == 0)
-		return 0; /* nothing has come yet */
 	log_warning("the mailbox here is another one: what is there stays",
 	    "outside=%s mailbox=%s", log_qs(m->f->o.address),
 	    log_qs(box->name));
@@ -297,6 +296,22 @@ forget_folder(struct mirror *m, struct folder *f, const struct here_box *box)
 	f->looked = true;
 	return state_failed(
 	    m, pairs_forget(m->f->g->state, m->f->o.address, &f->id));
+}
+
+/* Nothing has come from it yet, but what is moved there makes pairs as well.
+ * Noted at once, for these are noted before the look ends. */
+static int
+adopt_box(struct mirror *m, struct folder *f, const struct here_box *box)
+{
+	struct state *state = m->f->g->state;
+	const char *address = m->f->o.address;
+	struct state_folder noted;
+	int rc = state_folder_get(state, address, f->raw, &noted);
+
+	noted.here = f->next.here = box->uidvalidity;
+	if (rc == 0)
+		rc = state_folder_put(state, address, f->raw, &noted);
+	return state_failed(m, rc);
 }
 
 /* Both are sorted by the UID there. */
@@ -309,6 +324,11 @@ merge_folder(struct mirror *m, struct folder *f)
 	int rc = 0;
 
 	if (box == NULL)
+		return 0;
+	if (f->next.here == 0 && m->f->o.sync == OUTSIDE_MIRROR &&
+	    (rc = adopt_box(m, f, box)) != 0)
+		return rc;
+	if (f->next.here == 0)
 		return 0;
 	if (f->next.here != box->uidvalidity)
 		return forget_folder(m, f, box);
@@ -336,6 +356,13 @@ struct stray {
 	struct here_box *box;
 	struct here_change *change;
 };
+
+/* The part that sealing anew leaves as it is. */
+static uint64_t
+print_like(uint64_t print)
+{
+	return print & ~(uint64_t)UINT32_MAX;
+}
 
 static int
 stray_cmp(const void *a, const void *b)
@@ -397,24 +424,20 @@ stray_take(const struct stray *v, size_t n, uint64_t print)
 	return NULL;
 }
 
-/* Where it was sealed anew: the only one like it that nobody has taken. */
-static const struct stray *
-stray_like(const struct stray *v, size_t n, uint64_t print)
+/* Those alike that nobody has taken; *only is the last of them. */
+static size_t
+strays_like(
+    const struct stray *v, size_t n, uint64_t like, const struct stray **only)
 {
-	uint64_t like = print & ~(uint64_t)UINT32_MAX;
-	const struct stray *only = NULL;
 	size_t alike = 0;
 
 	for (size_t i = stray_at(v, n, like);
-	     i < n && (v[i].print & ~(uint64_t)UINT32_MAX) == like; i++)
+	     i < n && print_like(v[i].print) == like; i++)
 		if (!v[i].change->taken) {
-			only = &v[i];
+			*only = &v[i];
 			alike++;
 		}
-	if (alike != 1)
-		return NULL;
-	only->change->taken = true;
-	return only;
+	return alike;
 }
 
 /* Gone from its mailbox here, and now in that one. */
@@ -444,6 +467,36 @@ is_unexplained(const struct merged *one)
 	return one->plan.there_gone && one->to == NULL;
 }
 
+static bool
+is_alone(const struct mirror *m, const struct merged *one)
+{
+	size_t alike = 0;
+
+	for (size_t i = 0; i < m->n; i++)
+		alike += m->v[i].missed &&
+		    print_like(m->v[i].pair.print) ==
+			print_like(one->pair.print);
+	return alike == 1;
+}
+
+/* Where it was sealed anew: the only one alike is it, if nothing else that has
+ * gone may be that. Else it is not known, and it stays where it is. */
+static void
+plan_like(struct mirror *m, struct merged *one, const struct stray *v, size_t n)
+{
+	const struct stray *only;
+	size_t alike = strays_like(v, n, print_like(one->pair.print), &only);
+
+	if (alike == 0)
+		return;
+	if (alike > 1 || !is_alone(m, one)) {
+		one->plan = (struct merge_plan){ .drop = true };
+		return;
+	}
+	only->change->taken = true;
+	plan_move(m, one, only);
+}
+
 static int
 find_moves(struct mirror *m)
 {
@@ -464,10 +517,11 @@ find_moves(struct mirror *m)
 		    (to = stray_take(v, n, one->pair.print)) != NULL)
 			plan_move(m, one, to);
 	}
+	for (size_t i = 0; i < m->n; i++)
+		m->v[i].missed = is_unexplained(&m->v[i]);
 	for (size_t i = 0; i < m->n && rc == 0 && n > 0; i++)
-		if (is_unexplained(&m->v[i]) &&
-		    (to = stray_like(v, n, m->v[i].pair.print)) != NULL)
-			plan_move(m, &m->v[i], to);
+		if (m->v[i].missed)
+			plan_like(m, &m->v[i], v, n);
 	free(v);
 	return rc;
 }
