@@ -76,10 +76,20 @@ suits(const struct job *j, const struct row *r)
 	    (j->want == WRAP_NONE && r->wrap.kind == WRAP_CLEAR);
 }
 
+/* Its place: where it is, or is to be. Of four that are taken the first goes. */
 static struct remembered *
 remembered_at(struct job *j, const struct store_blob_id *id)
 {
-	return &j->shared[get_be32(id->octets) % REMEMBERED];
+	struct remembered *set =
+	    &j->shared[get_be32(id->octets) % (REMEMBERED / 4) * 4];
+
+	for (size_t i = 0; i < 4; i++)
+		if (set[i].is && memcmp(&set[i].from, id, sizeof(*id)) == 0)
+			return &set[i];
+	for (size_t i = 0; i < 4; i++)
+		if (!set[i].is)
+			return &set[i];
+	return set;
 }
 
 /* --- the new blob --- */
