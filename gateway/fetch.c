@@ -2,12 +2,14 @@
 #include "gateway/fetch.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/http_url.h"
+#include "gateway/state_push.h"
 
 #define SOURCE_MAX ((size_t)1700) /* of a command line's 2048 */
 #define FLAGS_MAX ((size_t)400)
@@ -73,10 +75,10 @@ fetch_fail_broken(struct fetch *f, int rc, const char *said)
 /* --- to mailbox --- */
 
 static bool
-is_ascii(const char *text)
+is_ascii(struct slice text)
 {
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text > 0x7e)
+	for (size_t i = 0; i < text.n; i++)
+		if ((unsigned char)text.p[i] > 0x7e)
 			return false;
 	return true;
 }
@@ -157,40 +159,197 @@ deposited(struct fetch *f, const struct fetch_message *m,
 	return -EAGAIN;
 }
 
-int
-fetch_deposit(struct fetch *f, const struct fetch_message *m)
+/* `body` under that envelope; the reply that counts is told. */
+static int
+hand_over(struct fetch *f, const struct fetch_message *m,
+    const struct smtp_client_mail *mail, struct spool *body)
 {
 	struct smtp_client_rcpt rcpt = { .address = slice_str(f->o.account) };
+	struct smtp_reply mail_reply, reply;
+	struct smtp_client *c;
+	int rc = smtp_pool_get(f->g->mailbox, &c);
+
+	if (rc != 0) {
+		fetch_fail(f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
+		return rc;
+	}
+	rc = smtp_client_deliver(c, mail, &rcpt, 1, SLICE_EMPTY, body,
+	    &mail_reply, &reply);
+	/* Texts are the client's: before it is given back. */
+	if (rc == 0)
+		rc = deposited(f, m, verdict(&mail_reply, &rcpt.reply));
+	else
+		fetch_fail(f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
+	smtp_pool_put(f->g->mailbox, c, rc >= 0 || rc == -EAGAIN);
+	return rc;
+}
+
+static int
+deposit_as_new(struct fetch *f, const struct fetch_message *m)
+{
 	struct buf source = BUF_INIT_MAX(SOURCE_MAX + 200);
 	char trace[ID_LEN + 1];
 	/* Binary: a NUL or a bare LF is the other side's doing, and nothing
 	 * that mail is to be lost for. */
 	struct smtp_client_mail mail = { .size = spool_size(m->body),
 		.body = SMTP_BODY_BINARYMIME,
-		.smtputf8 = !is_ascii(f->o.account) };
-	struct smtp_reply mail_reply, reply;
-	struct smtp_client *c;
+		.smtputf8 = !is_ascii(slice_str(f->o.account)) };
 	int rc;
 
 	id_new(trace);
 	mail.trace = slice_str(trace);
-	if (!put_source(m, &source))
+	if (!put_source(m, &source)) {
+		fetch_fail(
+		    f, FETCH_RETRY, "our mailbox: %s", strerror(ENOMEM));
 		rc = -ENOMEM;
-	else if ((rc = smtp_pool_get(f->g->mailbox, &c)) == 0) {
-		mail.source = buf_slice(&source);
-		rc = smtp_client_deliver(c, &mail, &rcpt, 1, SLICE_EMPTY,
-		    m->body, &mail_reply, &reply);
-		/* Texts are the client's: before it is given back. */
-		if (rc == 0)
-			rc = deposited(f, m, verdict(&mail_reply, &rcpt.reply));
-		else
-			fetch_fail(
-			    f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
-		smtp_pool_put(f->g->mailbox, c, rc >= 0 || rc == -EAGAIN);
 	} else {
-		fetch_fail(f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
+		mail.source = buf_slice(&source);
+		rc = hand_over(f, m, &mail, m->body);
 	}
 	buf_clear(&source);
+	return rc;
+}
+
+/* --- what we had put in there ourselves (push.h) --- */
+
+int
+fetch_octets_id(
+    struct slice head, struct spool *body, unsigned char out[static STATE_ID])
+{
+	unsigned char md[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+	struct slice part;
+	uint64_t at = 0;
+	int rc = c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 &&
+		EVP_DigestUpdate(c, head.p, head.n) == 1
+	    ? 0
+	    : -ENOMEM;
+
+	while (rc == 0 && at < spool_size(body)) {
+		if ((rc = spool_view(body, at, &part)) == 0 &&
+		    EVP_DigestUpdate(c, part.p, part.n) != 1)
+			rc = -ENOMEM;
+		at += part.n;
+	}
+	if (rc == 0 && EVP_DigestFinal_ex(c, md, NULL) != 1)
+		rc = -ENOMEM;
+	if (rc == 0)
+		memcpy(out, md, STATE_ID);
+	EVP_MD_CTX_free(c);
+	return rc;
+}
+
+static bool
+is_for_inbox(const struct fetch_message *m)
+{
+	return slice_eq_str(m->mailbox, "INBOX");
+}
+
+/* 1 with *out, which is to be cleared in any case; 0: it was not; or an
+ * error. */
+static int
+find_put_in(
+    struct fetch *f, const struct fetch_message *m, struct state_put_in *out)
+{
+	struct state *s = f->g->state;
+	unsigned char id[STATE_ID];
+	int rc;
+
+	*out = (struct state_put_in){ .text = BUF_INIT };
+	/* Below `into` is all that is there, whatever else is here. */
+	if (*f->o.into != '\0' ||
+	    (rc = state_put_in_any(s, f->o.address)) == 0)
+		return 0;
+	if (rc < 0)
+		return rc;
+	rc = -ENOENT;
+	if (is_for_inbox(m))
+		rc = state_put_in_at(
+		    s, f->o.address, m->uidvalidity, m->uid, out);
+	if (rc == -ENOENT &&
+	    (rc = fetch_octets_id(SLICE_EMPTY, m->body, id)) == 0) {
+		buf_clear(&out->text);
+		rc = state_put_in_of(s, f->o.address, id, out);
+	}
+	return rc == -ENOENT ? 0 : rc == 0 ? 1 : rc;
+}
+
+/* The field that went on top of it; mailbox puts its own. */
+static int
+without_return_path(struct fetch *f, const struct fetch_message *m,
+    const struct state_put_in *p, struct spool **out)
+{
+	struct buf field = BUF_INIT;
+	struct slice head, part;
+	uint64_t at = 0;
+	int rc = spool_new(out, f->g->spool_dir);
+
+	buf_printf(&field, "Return-Path: <%.*s>\r\n", (int)p->from.n,
+	    p->from.p);
+	if (rc == 0 && field.failed)
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = spool_head(m->body, field.n, &head);
+	if (rc == 0 && slice_eq(head, buf_slice(&field)))
+		at = field.n;
+	while (rc == 0 && at < spool_size(m->body)) {
+		if ((rc = spool_view(m->body, at, &part)) == 0)
+			rc = spool_write(*out, part);
+		at += part.n;
+	}
+	buf_clear(&field);
+	return rc;
+}
+
+/* As qm delivers it, under its own id: so it is put in once, whoever comes
+ * first, and also where it is to be here by this way only. */
+static int
+deposit_put_in(struct fetch *f, const struct fetch_message *m,
+    const struct state_put_in *p)
+{
+	struct spool *body = NULL;
+	struct smtp_client_mail mail = { .from = p->from,
+		.body = SMTP_BODY_BINARYMIME,
+		.smtputf8 = !is_ascii(slice_str(f->o.account)) ||
+		    !is_ascii(p->from),
+		.trace = p->trace,
+		.source = SLICE_LIT("-") };
+	int rc = without_return_path(f, m, p, &body);
+
+	if (rc == 0) {
+		mail.size = spool_size(body);
+		rc = hand_over(f, m, &mail, body);
+	} else {
+		fetch_fail(f, FETCH_RETRY, "our spool: %s", strerror(-rc));
+	}
+	spool_free(&body);
+	if (rc != 0)
+		return rc;
+	f->put_known = true;
+	/* It is in INBOX here; there it has been moved meanwhile. */
+	if (!is_for_inbox(m))
+		f->put_uidvalidity = f->put_uid = 0;
+	rc = state_put_in_forget(
+	    f->g->state, f->o.address, p, m->uidvalidity, m->uid);
+	if (rc != 0)
+		fetch_fail(f, FETCH_RETRY, "our state: %s", strerror(-rc));
+	return rc;
+}
+
+int
+fetch_deposit(struct fetch *f, const struct fetch_message *m)
+{
+	struct state_put_in p;
+	int rc = find_put_in(f, m, &p);
+
+	f->put_known = false;
+	if (rc == 0)
+		rc = deposit_as_new(f, m);
+	else if (rc == 1)
+		rc = deposit_put_in(f, m, &p);
+	else
+		fetch_fail(f, FETCH_RETRY, "our state: %s", strerror(-rc));
+	buf_clear(&p.text);
 	return rc;
 }
 

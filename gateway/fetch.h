@@ -58,6 +58,7 @@ struct fetch {
 	uint64_t refused;          /* not taken, for good */
 	/* Of the last message put in: where it is here; 0: not told. */
 	uint32_t put_uidvalidity, put_uid;
+	bool put_known; /* it had come from here, and may have other flags */
 	bool more;     /* there is more: look again at once */
 	int64_t not_before_s; /* from now; the server wants to rest */
 	bool renewed;              /* by fetch_renew */
@@ -109,6 +110,9 @@ struct fetch_message {
 	struct slice flags;   /* each followed by a space */
 	struct slice mailbox; /* UTF-8 */
 };
+/* Half a SHA-256 of `head` and the body: 0, or an error of the spool. */
+int fetch_octets_id(struct slice head, struct spool *body,
+    unsigned char out[static STATE_ID]);
 /* To mailbox, durable when it returns 0. 1: it is not to be had here, for good
  * (told in the log, counted). Negative: stop; why is in f->why. Waits. */
 int fetch_deposit(struct fetch *f, const struct fetch_message *m);

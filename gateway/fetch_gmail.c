@@ -122,7 +122,6 @@ put_in(struct gmail_session *s, const struct gmail_row *row,
     const struct gmail_scan *scan, struct spool *body, const char *use)
 {
 	struct buf room = BUF_INIT_MAX(4000);
-	unsigned char id[STATE_ID];
 	struct fetch_message m = { .body = body,
 		.source = s->source,
 		.internaldate = scan->internaldate_ms == INT64_MIN
@@ -133,9 +132,7 @@ put_in(struct gmail_session *s, const struct gmail_row *row,
 		.mailbox = gmail_session_mailbox(s, row->mailbox, &room) };
 	int rc;
 
-	state_id(slice_str(row->id), id);
-	m.uidvalidity = get_be32(id);
-	m.uid = get_be32(id + 4);
+	gmail_place_numbers(row->id, &m.uidvalidity, &m.uid);
 	rc = room.failed ? -ENOMEM : fetch_deposit(s->f, &m);
 	buf_clear(&room);
 	return rc;

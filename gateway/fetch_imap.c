@@ -503,6 +503,11 @@ put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
 	m.flags = buf_slice(&flags);
 	m.mailbox = mailbox_of(s, &name);
 	rc = flags.failed || name.failed ? -ENOMEM : fetch_deposit(s->f, &m);
+	/* It came without any; what it has there is a change. */
+	if (rc == 0 && s->f->put_known) {
+		agreed = (struct merge_flags){ 0 };
+		rc = follow_note(s, r);
+	}
 	if (rc == 0)
 		rc = pair_up(s, uid, &agreed);
 	buf_clear(&flags);

@@ -15,6 +15,7 @@
 #include "common/smtp/server.h"
 #include "gateway/ask.h"
 #include "gateway/notices.h"
+#include "gateway/push.h"
 #include "gateway/relay.h"
 #include "gateway/roster.h"
 
@@ -272,6 +273,8 @@ gateway_start(const struct conf *conf)
 		rc = notices_new(&gateway.notices, &gateway.g, conf, &err);
 	if (rc == 0)
 		rc = roster_new(&gateway.roster, &gateway.g, &settings_now);
+	if (rc == 0)
+		rc = push_start(&gateway.g);
 	if (rc != 0)
 		log_error("start", "error=\"%s\" reason=\"%s\"", strerror(-rc),
 		    log_q(buf_slice(&err)));
@@ -283,6 +286,7 @@ gateway_start(const struct conf *conf)
 void
 gateway_stop(void)
 {
+	push_stop();
 	notices_free(&gateway.notices);
 	roster_free(&gateway.roster);
 	scram_salted_wipe();

@@ -2,6 +2,7 @@
 #include "gateway/push.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -9,6 +10,8 @@
 #include "common/mail/header.h"
 #include "common/mail/message_id.h"
 #include "gateway/gmail_login.h"
+#include "gateway/state_gmail.h"
+#include "gateway/state_push.h"
 
 #define PATIENCE_S (24 * 3600) /* then it goes to the mailbox here */
 #define HEADER_SEEN ((size_t)64 << 10)
@@ -21,6 +24,7 @@ struct push {
 	struct slice trace;
 	struct spool *body;
 	struct state_push state;
+	struct state_put_in put; /* what goes there */
 };
 
 static struct smtp_reply
@@ -94,27 +98,39 @@ later(struct push *p, const char *why)
 
 /* --- IMAP --- */
 
+struct looking {
+	bool found;
+	uint32_t uidvalidity, uid; /* uid 0: there are several */
+};
+
 static int
 on_search(void *arg, const struct imap_response *r)
 {
-	bool *found = arg;
+	struct looking *l = arg;
+	uint64_t n;
 
-	if (r->kind == IMAP_SEARCH && r->text.n > 0)
-		*found = true;
+	if (r->kind == IMAP_OK &&
+	    imap_code_number(r->code, "UIDVALIDITY", &n) == 0)
+		l->uidvalidity = (uint32_t)n;
+	if (r->kind != IMAP_SEARCH || r->text.n == 0)
+		return 0;
+	l->found = true;
+	if (slice_u64(slice_trim(r->text), UINT32_MAX, &n) == 0)
+		l->uid = (uint32_t)n;
 	return 0;
 }
 
 /* It went out once, and the reply was lost: is it there? 0 with *found, or an
  * error of the connection. */
 static int
-look_for(struct push *p, struct imap_client *c, bool *found)
+look_for(struct push *p, struct imap_client *c, struct looking *found)
 {
 	const struct imap_handler h = { .untagged = on_search, .arg = found };
 	struct buf id = BUF_INIT;
 	struct slice head, value;
 	int rc = spool_head(p->body, HEADER_SEEN, &head);
 
-	*found = false;
+	*found = (struct looking){ false };
 	if (rc != 0)
 		return rc;
 	value = header_value(&p->f.a, head, "Message-ID");
@@ -122,7 +138,7 @@ look_for(struct push *p, struct imap_client *c, bool *found)
 		buf_clear(&id);
 		return 0;
 	}
-	rc = imap_client_run(c, NULL, "EXAMINE \"INBOX\"");
+	rc = imap_client_run(c, &h, "EXAMINE \"INBOX\"");
 	if (rc == 0)
 		rc = imap_client_run(
 		    c, &h, "UID SEARCH HEADER Message-ID %s", buf_str(&id));
@@ -130,43 +146,64 @@ look_for(struct push *p, struct imap_client *c, bool *found)
 	return rc == IMAP_REFUSED ? 0 : rc;
 }
 
+/* RFC 5321 4.4: this is the final delivery. */
+static int
+return_path(const struct push *p, struct buf *out)
+{
+	struct slice from = smtp_session_mail(p->s)->from.text;
+
+	buf_printf(out, "Return-Path: <%.*s>\r\n", (int)from.n, from.p);
+	return out->failed ? -ENOMEM : 0;
+}
+
+/* What it is known by when it is fetched from there. */
+static int
+know(struct push *p, struct slice header)
+{
+	p->put.trace = p->trace;
+	p->put.from = smtp_session_mail(p->s)->from.text;
+	return fetch_octets_id(header, p->body, p->put.octets);
+}
+
 /* Before octets go out, so that a kill is known of. */
 static int
 note_sent(struct push *p)
 {
+	int rc = state_put_in_announce(p->g->state, p->address, &p->put);
+
 	p->state.sent = true;
-	return state_push_put(p->g->state, p->address, p->trace, &p->state);
+	return rc != 0
+	    ? rc
+	    : state_push_put(p->g->state, p->address, p->trace, &p->state);
 }
 
+/* Before the queue hears of it. */
 static struct smtp_reply
-done(struct push *p, const char *how)
+done(struct push *p, const char *how, uint32_t uidvalidity, uint32_t uid)
 {
+	int rc = state_put_in_done(
+	    p->g->state, p->address, &p->put, uidvalidity, uid);
+
+	if (rc != 0)
+		return ours_failed(p, "our state", rc);
 	log_info("put in", "outside=%s account=%s octets=%llu how=%s",
 	    log_qs(p->address), log_qs(p->f.o.account),
 	    (unsigned long long)spool_size(p->body), how);
-	(void)state_push_del(p->g->state, p->address, p->trace);
 	return SMTP_REPLY(250, "2.0.0", "put in");
 }
 
 static struct smtp_reply
-append(struct push *p, struct imap_client *c)
+append(struct push *p, struct imap_client *c, struct slice header)
 {
-	const struct smtp_mail *m = smtp_session_mail(p->s);
 	struct imap_append where;
-	struct buf header = BUF_INIT;
 	int rc = note_sent(p);
 
 	if (rc != 0)
 		return ours_failed(p, "our state", rc);
-	/* RFC 5321 4.4: this is the final delivery. */
-	buf_printf(&header, "Return-Path: <%.*s>\r\n", (int)m->from.text.n,
-	    m->from.text.p);
-	rc = header.failed ? -ENOMEM
-			   : imap_client_append(c, SLICE_LIT("INBOX"), "",
-				 buf_slice(&header), p->body, &where);
-	buf_clear(&header);
+	rc = imap_client_append(
+	    c, SLICE_LIT("INBOX"), "", header, p->body, &where);
 	if (rc == 0)
-		return done(p, "appended");
+		return done(p, "appended", where.uidvalidity, where.uid);
 	if (rc != IMAP_REFUSED)
 		return later(p, strerror(-rc));
 	p->state.sent = false;
@@ -178,24 +215,38 @@ append(struct push *p, struct imap_client *c)
 }
 
 static struct smtp_reply
+by_connection(struct push *p, struct imap_client *c)
+{
+	struct looking l = { false };
+	struct buf header = BUF_INIT;
+	struct smtp_reply reply;
+	int rc = return_path(p, &header);
+
+	if (rc == 0)
+		rc = know(p, buf_slice(&header));
+	if (rc == 0 && p->state.sent)
+		rc = look_for(p, c, &l);
+	if (rc != 0)
+		reply = later(p, strerror(-rc));
+	else
+		reply = l.found ? done(p, "found", l.uidvalidity, l.uid)
+				: append(p, c, buf_slice(&header));
+	buf_clear(&header);
+	return reply;
+}
+
+static struct smtp_reply
 by_imap(struct push *p)
 {
 	struct imap_client *c = NULL;
 	enum fetch_end end = fetch_imap_connect(&p->f, &c);
 	struct smtp_reply reply;
-	bool found = false;
-	int rc = 0;
 
 	if (end == FETCH_LOGIN)
 		return stays_here(p, buf_str(&p->f.why));
 	if (end != FETCH_OK)
 		return later(p, buf_str(&p->f.why));
-	if (p->state.sent)
-		rc = look_for(p, c, &found);
-	if (rc != 0)
-		reply = later(p, strerror(-rc));
-	else
-		reply = found ? done(p, "found") : append(p, c);
+	reply = by_connection(p, c);
 	imap_client_free(&c);
 	return reply;
 }
@@ -204,9 +255,9 @@ by_imap(struct push *p)
 
 /* As look_for. */
 static int
-find_there(struct push *p, struct gmail *g, bool *found)
+find_there(struct push *p, struct gmail *g, bool *found,
+    char there[static GMAIL_ID_MAX + 1])
 {
-	char there[GMAIL_ID_MAX + 1];
 	struct slice head, id;
 	int rc = spool_head(p->body, HEADER_SEEN, &head);
 
@@ -225,20 +276,30 @@ find_there(struct push *p, struct gmail *g, bool *found)
 
 /* As if it had come there by SMTP, but for their filters. */
 static int
-insert(struct push *p, struct gmail *g)
+insert(struct push *p, struct gmail *g, struct slice header,
+    char id[static GMAIL_ID_MAX + 1])
 {
 	static const char *const labels[] = { "INBOX", "UNREAD", NULL };
-	const struct smtp_mail *m = smtp_session_mail(p->s);
-	struct buf header = BUF_INIT;
-	char id[GMAIL_ID_MAX + 1];
 	int rc = note_sent(p);
 
-	buf_printf(&header, "Return-Path: <%.*s>\r\n", (int)m->from.text.n,
-	    m->from.text.p);
+	return rc == 0 ? gmail_insert(g, labels, true, header, p->body, id)
+		       : rc;
+}
+
+static int
+find_or_insert(struct push *p, struct gmail *g, bool *found,
+    char id[static GMAIL_ID_MAX + 1])
+{
+	struct buf header = BUF_INIT;
+	int rc = return_path(p, &header);
+
+	*found = false;
 	if (rc == 0)
-		rc = header.failed ? -ENOMEM
-				   : gmail_insert(g, labels, true,
-					 buf_slice(&header), p->body, id);
+		rc = know(p, buf_slice(&header));
+	if (rc == 0 && p->state.sent)
+		rc = find_there(p, g, found, id);
+	if (rc == 0 && !*found)
+		rc = insert(p, g, buf_slice(&header), id);
 	buf_clear(&header);
 	return rc;
 }
@@ -246,21 +307,22 @@ insert(struct push *p, struct gmail *g)
 static struct smtp_reply
 by_gmail(struct push *p)
 {
+	char there[GMAIL_ID_MAX + 1] = "";
 	struct gmail_login l;
 	enum fetch_end end = FETCH_OK;
-	bool found = false;
-	int rc = 0;
+	uint32_t uidvalidity, uid;
+	bool found;
+	int rc;
 
 	gmail_login_init(&l, &p->f);
-	if (p->state.sent)
-		rc = find_there(p, &l.g, &found);
-	if (rc == 0 && !found)
-		rc = insert(p, &l.g);
+	rc = find_or_insert(p, &l.g, &found, there);
 	if (rc != 0)
 		end = gmail_login_failed(&l, rc);
 	gmail_login_clear(&l);
-	if (rc == 0)
-		return done(p, found ? "found" : "inserted");
+	if (rc == 0) {
+		gmail_place_numbers(there, &uidvalidity, &uid);
+		return done(p, found ? "found" : "inserted", uidvalidity, uid);
+	}
 	/* What it does not like, it will not like later. */
 	return end == FETCH_LOGIN || rc == -EINVAL || rc == -E2BIG
 	    ? stays_here(p, buf_str(&p->f.why))
@@ -326,4 +388,87 @@ push_rcpt(struct gateway *g, struct smtp_session *s, struct slice address,
 	*reply = rc == 0 ? SMTP_REPLY(250, "2.1.5", "recipient ok")
 			 : SMTP_REPLY(550, "5.1.1", "no such outside account");
 	return rc == -ENOENT ? 0 : rc;
+}
+
+/* --- what led to nothing --- */
+
+#define SWEEP_MS (6 * 3600 * INT64_C(1000))
+
+struct names {
+	struct arena a;
+	const char **v;
+	size_t n, cap;
+};
+
+static int
+one_name(void *arg, struct slice address)
+{
+	struct names *l = arg;
+	size_t cap = l->cap == 0 ? 64 : l->cap * 2;
+	const char **v;
+
+	if (l->n == l->cap) {
+		if ((v = reallocarray(l->v, cap, sizeof(*v))) == NULL)
+			return -ENOMEM;
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n] = arena_strdup(&l->a, address);
+	return l->v[l->n++] == NULL ? -ENOMEM : 0;
+}
+
+/* Of messages that were taken out of the queue, and of those that nobody has
+ * fetched from there. */
+static void
+sweep(struct gateway *g)
+{
+	struct names l = { .a = ARENA_INIT_MAX((size_t)256 << 20) };
+	int64_t before_s = clock_wall_s() - STATE_PUSH_DAYS * INT64_C(86400);
+	size_t n, all = 0;
+	int rc = state_addresses(g->state, one_name, &l);
+
+	for (size_t i = 0; i < l.n && rc == 0; i++) {
+		rc = state_push_sweep(g->state, l.v[i], before_s, &n);
+		all += n;
+	}
+	if (rc != 0 && rc != -ENOENT)
+		log_warning("old rows stay", "error=\"%s\"", strerror(-rc));
+	else if (all > 0)
+		log_info(
+		    "old rows of what was put in have gone", "rows=%zu", all);
+	arena_reset(&l.a);
+	free(l.v);
+}
+
+static struct {
+	struct co *co;
+	struct co_event ended;
+} upkeep;
+
+static void
+upkeep_main(void *arg)
+{
+	do
+		sweep(arg);
+	while (co_sleep(SWEEP_MS) == 0);
+	upkeep.co = NULL;
+	co_event_set(&upkeep.ended);
+}
+
+int
+push_start(struct gateway *g)
+{
+	return (upkeep.co = co_spawn(upkeep_main, g)) == NULL ? -ENOMEM : 0;
+}
+
+void
+push_stop(void)
+{
+	if (upkeep.co != NULL)
+		co_cancel(upkeep.co);
+	while (upkeep.co != NULL) {
+		upkeep.ended.set = false;
+		if (co_event_wait(&upkeep.ended, -1) == -ECANCELED)
+			return;
+	}
 }

@@ -10,6 +10,9 @@
  * it does not let us in, goes to the mailbox of the account here that the outside
  * account belongs to. It goes with the message's own id, by which mailbox knows
  * it if it is there already; so the sender is not bothered with it.
+ *
+ * So it does when it is fetched from there again: by its octets or its place it
+ * is known (state_push.h), and handed to mailbox under the message's own id.
  */
 #ifndef PNEU_GATEWAY_PUSH_H
 #define PNEU_GATEWAY_PUSH_H
@@ -23,5 +26,8 @@ int push_rcpt(struct gateway *g, struct smtp_session *s, struct slice address,
 /* The message of the session, to one outside address. Waits. */
 struct smtp_reply push_message(struct gateway *g, struct smtp_session *s,
     struct slice address, struct spool *body);
+/* Between these, rows of long ago go (state_push.h). 0 or -ENOMEM. */
+int push_start(struct gateway *g);
+void push_stop(void);
 
 #endif

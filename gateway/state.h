@@ -15,11 +15,7 @@
  *              that breaks the connection, and how often it has (4 octets each),
  *              HIGHESTMODSEQ (8), messages (4), when all were compared (8),
  *              UIDVALIDITY of its mailbox here (4)
- *   and those of pairs.h
- *
- *   w<16>      what is being put in (push.h): half a SHA-256 of its trace id; when
- *              that was begun, in seconds (8 octets), and 1 once octets may
- *              have gone there
+ *   and those of pairs.h, state_gmail.h and state_push.h
  *
  * All calls may wait. Errors as of store.h.
  */
@@ -107,18 +103,6 @@ int state_folder_get(struct state *s, const char *address, struct slice name,
     struct state_folder *out);
 int state_folder_put(struct state *s, const char *address, struct slice name,
     const struct state_folder *f);
-
-/* --- what is put in --- */
-
-struct state_push {
-	int64_t since_s; /* 0: nothing is known of it */
-	bool sent;
-};
-int state_push_get(struct state *s, const char *address, struct slice trace,
-    struct state_push *out);
-int state_push_put(struct state *s, const char *address, struct slice trace,
-    const struct state_push *p);
-int state_push_del(struct state *s, const char *address, struct slice trace);
 
 /* Half a SHA-256. */
 void state_id(struct slice of, unsigned char out[static STATE_ID]);

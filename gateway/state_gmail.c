@@ -18,6 +18,16 @@ key_of(char kind, const char *id, char room[static KEY_LEN])
 	return slice(room, KEY_LEN);
 }
 
+void
+gmail_place_numbers(const char *id, uint32_t *uidvalidity, uint32_t *uid)
+{
+	unsigned char octets[STATE_ID];
+
+	state_id(slice_str(id), octets);
+	*uidvalidity = get_be32(octets);
+	*uid = get_be32(octets + 4);
+}
+
 /* --- where we are --- */
 
 int

@@ -64,4 +64,7 @@ int gmail_failed_load(struct state *s, const char *address, size_t max,
 int gmail_failed_put(
     struct state *s, const char *address, const struct gmail_failed *f);
 
+/* As mailbox is told where it is there. */
+void gmail_place_numbers(const char *id, uint32_t *uidvalidity, uint32_t *uid);
+
 #endif

@@ -12,6 +12,9 @@
  * flags and keywords, each followed by a space, then a tab, then the mailbox's
  * name. The reply is "250 2.0.0 delivered|known <uidvalidity> <uid>", of where
  * it is here.
+ *
+ * XSOURCE=- is of one that was ours before it was there: it is delivered as any
+ * other, under its trace id, so it is known where that was; the reply is the same.
  */
 #ifndef PNEU_MAILBOX_LMTP_DEPOSIT_H
 #define PNEU_MAILBOX_LMTP_DEPOSIT_H

@@ -363,6 +363,18 @@ reply_of(int rc)
 	}
 }
 
+/* With the place, for who asked for it by XSOURCE=- (deposit.h). */
+static struct smtp_reply
+reply_with_place(struct smtp_session *s, const struct copy *c)
+{
+	const struct mails_target *t = &c->target;
+
+	return t->rc != 0 || t->uid == 0
+	    ? reply_of(t->rc)
+	    : smtp_reply_f(smtp_session_tx_arena(s), 250, "2.0.0", "%s %u %u",
+		  t->again ? "known" : "delivered", t->uidvalidity, t->uid);
+}
+
 static const char *
 rule_of(struct smtp_session *s, const struct copy *c)
 {
@@ -521,6 +533,7 @@ on_message(struct smtp_session *s, struct spool *body,
     struct smtp_reply *replies, size_t n)
 {
 	struct smtp_rcpt *const *rcpts = smtp_session_rcpts(s, &n);
+	struct slice source = smtp_session_mail(s)->source;
 	int64_t began_us = clock_mono_us();
 	struct copy *copies;
 	size_t n_copies;
@@ -531,7 +544,7 @@ on_message(struct smtp_session *s, struct spool *body,
 	for (size_t i = 0; i < n_copies; i++)
 		if ((rc = target_init(s, &copies[i])) != 0)
 			return rc;
-	if (smtp_session_mail(s)->source.n > 0) {
+	if (source.n > 0 && !slice_eq_str(source, "-")) {
 		rc = take_deposit(s, body, copies, n_copies, &replies[0]);
 		for (size_t i = 1; i < n; i++)
 			replies[i] = replies[0];
@@ -545,7 +558,9 @@ on_message(struct smtp_session *s, struct spool *body,
 		    clock_mono_us() - began_us);
 	for (size_t i = 0; i < n; i++)
 		replies[i] =
-		    reply_of(fate_of(rcpts[i]->data, copies, n_copies));
+		    source.n > 0 && n_copies == 1
+		    ? reply_with_place(s, &copies[0])
+		    : reply_of(fate_of(rcpts[i]->data, copies, n_copies));
 	return 0;
 }
 

@@ -7,11 +7,12 @@ import imaplib
 import json
 import re
 import socket
+import threading
 import unittest
 
 import test_copy
 from imapraw import Dovecot, dovecot_is_here
-from pneu import PASSWORD, System, certificate, until
+from pneu import PASSWORD, PATIENCE, System, certificate, until
 
 ADDRESS = "far@out.test"
 MESSAGE = (b"From: x@else.test\r\nTo: alice@example.test\r\nSubject: %s\r\n"
@@ -24,6 +25,9 @@ class Server(test_copy.Server):
 
     lose = 0
     said = None  # in place of OK
+    tells = True  # APPENDUID
+    change = staticmethod(lambda octets: octets)
+    appended = staticmethod(lambda: None)  # before the reply
 
     def do_append(self, s, f, tag, rest):
         n = int(re.search(r"\{(\d+)\+?\}$", rest)[1])
@@ -35,12 +39,14 @@ class Server(test_copy.Server):
             self.send(s, "%s %s\r\n" % (tag, self.said))
             return True
         messages = self.boxes["INBOX"][1]
-        messages[len(messages) + 1] = (octets, "")
+        messages[len(messages) + 1] = (self.change(octets), "")
+        self.appended()
         if self.lose:
             self.lose -= 1
             s.shutdown(socket.SHUT_RDWR)
             return False
-        return self.ok(s, tag, "[APPENDUID 1 %d] done" % len(messages))
+        return self.ok(s, tag, "[APPENDUID 1 %d] done" % len(messages)
+                       if self.tells else "done")
 
     def do_fetch(self, s, f, tag, rest):  # UID SEARCH, too
         if rest.startswith("UID SEARCH"):
@@ -220,6 +226,129 @@ class Case(unittest.TestCase):
             c.mail("x@else.test")
             code, _ = c.rcpt("p@out.test.outside.invalid")
             self.assertEqual(code, 550)
+
+
+class Back(unittest.TestCase):
+    """What is put into an account that is fetched, too, is here once."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = System(
+            programs=("guard", "mailbox", "qm", "mta", "gateway"),
+            accounts=("alice", "bob", "carol", "dave", "erin"),
+            conf={"tls": {"ca": certificate()[0]},
+                  "gateway": {"interval": "1h", "compare": "0s",
+                              "retry_first": "100ms", "retry_max": "200ms"},
+                  "qm": {"retry_first": "200ms", "retry_max": "300ms",
+                         "smtp_port": 1}})
+        cls.addClassCleanup(cls.s.close)
+
+    def begin(self, port, account, *args, only=(), user="u", password="p",
+              security="none"):
+        s, self.address = self.s, account + "@back.test"
+        s.pneu("outside", "add", "--protocol", "imap", "--host", "localhost",
+               "--port", str(port), "--security", security, "--user", user,
+               *args, self.address, s.address(account), input=password + "\n")
+        self.addCleanup(s.pneu, "outside", "remove", self.address)
+        until(self.look, "a first look")
+        s.pneu("outside", "push", *only, self.address)
+
+    def look(self):
+        return self.s.pneu("outside", "fetch", self.address,
+                           check=False).returncode == 0
+
+    def send(self, account, *numbers):
+        for n in numbers:
+            self.s.send("x@else.test", [account], MESSAGE % (b"b%d" % n, b"b%d" % n))
+
+    def drained(self):
+        until(lambda: not json.loads(self.s.pneu("queue", "list", "--json")),
+              "empty queue")
+        for _ in range(2):
+            until(self.look, "a look")
+
+    def subjects(self, account):
+        return sorted(email.message_from_bytes(m)["Subject"]
+                      for m in self.s.messages(account))
+
+    def test_mirrored(self):
+        with System(domain="old.test", programs=("mailbox",)) as other:
+            self.begin(other.port["imap"], "alice", "--mirror",
+                       user="alice@old.test", password=PASSWORD,
+                       security="starttls")
+            self.send("alice", 1, 2, 3)
+            until(lambda: len(other.messages("alice")) == 3, "put in")
+            self.drained()
+            self.assertEqual(self.subjects("alice"), ["b1", "b2", "b3"])
+            # And each is the one there: both ways.
+            with self.s.imap("alice") as here, other.imap("alice") as there:
+                here.select("INBOX")
+                there.select("INBOX")
+                here.store("1", "+FLAGS", "(\\Seen)")
+                there.store("2:3", "+FLAGS", "(\\Flagged)")
+                until(self.look, "a look")
+                for c in (here, there):
+                    c.select("INBOX")
+                    flags = c.fetch("1:3", "(FLAGS)")[1]
+                    self.assertEqual([b"Flagged" in f for f in flags].count(True), 2)
+                    self.assertEqual([b"Seen" in f for f in flags].count(True), 1)
+
+    def test_only_there_comes_here_once(self):
+        with Server({"INBOX": (1, {})}) as server:
+            self.begin(server.port, "bob", only=("--only",))
+            self.send("bob", 1)
+            until(lambda: server.texts(), "put in")
+            self.drained()
+            (got,) = self.s.messages("bob")
+            self.assertTrue(got.startswith(b"Return-Path: <x@else.test>\r\n"))
+            self.assertEqual(got.count(b"Return-Path:"), 1)
+
+    def test_known_by_its_place(self):
+        """A server that changes what it is given, and tells where it is."""
+        with Server({"INBOX": (1, {})}) as server:
+            server.change = lambda octets: b"X-Scanned: yes\r\n" + octets
+            self.begin(server.port, "carol")
+            self.send("carol", 1, 2)
+            until(lambda: len(server.texts()) == 2, "put in")
+            self.drained()
+            self.assertEqual(self.subjects("carol"), ["b1", "b2"])
+
+    def test_known_by_its_octets(self):
+        """One that does not tell, and what is moved before it is met."""
+        with Server({"INBOX": (1, {}), "Else": (2, {})}) as server:
+            server.tells = False
+            self.begin(server.port, "dave")
+            self.send("dave", 1)
+            until(lambda: server.texts(), "put in")
+            self.drained()
+            self.assertEqual(self.subjects("dave"), ["b1"])
+            self.s.pneu("outside", "pause", self.address)
+            self.send("dave", 2)
+            until(lambda: len(server.texts()) == 2, "put in")
+            server.boxes["Else"][1][1] = server.boxes["INBOX"][1].pop(2)
+            self.s.pneu("outside", "resume", self.address)
+            self.drained()
+            self.assertEqual(self.subjects("dave"), ["b1", "b2"])
+            with self.s.imap("dave") as c:
+                self.assertNotEqual(c.select("Else")[1], [b"1"])
+
+    def test_killed_before_it_is_noted(self):
+        with Server({"INBOX": (1, {})}) as server:
+            server.tells = False
+            self.begin(server.port, "erin")
+            dead = threading.Event()
+
+            def kill():
+                server.appended = lambda: None
+                self.s.kill("gateway")
+                dead.set()
+            server.appended = kill
+            self.send("erin", 1)
+            self.assertTrue(dead.wait(PATIENCE))
+            self.s.start("gateway")
+            self.drained()
+            self.assertEqual(len(server.texts()), 1)
+            self.assertEqual(self.subjects("erin"), ["b1"])
 
 
 if __name__ == "__main__":
