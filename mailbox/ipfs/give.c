@@ -94,7 +94,13 @@ put_root(struct giving *g, struct cid *out)
 	}
 	if (rc == 0)
 		rc = root_encode(&g->root, g->key, &body, &g->block);
-	return rc == 0 ? put_block(g, MANIFEST_ROOT, out) : rc;
+	/* With the root's row the older manifest goes: not before the node has
+	 * said that it has this one. */
+	if (rc == 0)
+		rc = put_block(g, MANIFEST_COMING, out);
+	return rc == 0 ? ipfs_manifest_note(g->s, g->conf->account, g->made_ms,
+			     MANIFEST_ROOT, out)
+		       : rc;
 }
 
 /* Who can open it. */

@@ -8,8 +8,9 @@
 struct mails;
 
 #define MANIFEST_ROOT UINT32_MAX
+#define MANIFEST_COMING (UINT32_MAX - 1) /* the root, before the node has it */
 
-/* Before these blocks are put; the root last. */
+/* Before these blocks are put; MANIFEST_ROOT when all of them are. */
 int ipfs_manifest_note(struct store *s, const char *account, uint64_t made_ms,
     uint32_t number, const struct cid *cid);
 /*

@@ -11,6 +11,7 @@
 #include "common/net/conn.h"
 #include "mailbox/ipfs/give.h"
 #include "mailbox/ipfs/keeper.h"
+#include "mailbox/ipfs/manifest_rows.h"
 #include "mailbox/ipfs/rows.h"
 #include "mailbox/ipfs/status.h"
 #include "mailbox/ipfs/take.h"
@@ -370,7 +371,7 @@ gives_and_takes_body(void)
 		.who = to_bob,
 		.report = &report };
 	struct ipfs_root root;
-	struct cid cid = { { 0 } };
+	struct cid cid = { { 0 } }, other;
 
 	node_begin();
 	CHECK_INT(ipfs_node_init(&n, node.addr, "/"), 0);
@@ -393,6 +394,14 @@ gives_and_takes_body(void)
 		same_rows("Archive");
 		buf_clear(&root.block);
 	}
+	/* One whose root the node did not take is none: the older one stays. */
+	node.bad_pct = 100;
+	CHECK(ipfs_give(&give, &other) < 0);
+	node.bad_pct = 0;
+	CHECK_INT(ipfs_manifests_reap(mm, &n), 0);
+	CHECK(node.pinned[node_find(&cid)]);
+	CHECK_INT(ipfs_give(&give, &other), 0);
+	CHECK(node.pinned[node_find(&other)] && !node.pinned[node_find(&cid)]);
 	node_end();
 }
 
