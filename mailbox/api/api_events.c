@@ -299,6 +299,20 @@ follow_all(struct stream *s)
 	return rc;
 }
 
+/* Whoever was let in once may have been shut out since: 0, -ENOENT: he has, or
+ * an error. */
+static int
+look_at_token(struct stream *s)
+{
+	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
+	struct api_token now = { .key = NULL };
+	int rc = api_token_find(s->c->env, &a, s->c->token_text, &now);
+
+	seal_key_unref(&now.key);
+	arena_reset(&a);
+	return rc;
+}
+
 static int
 run(struct stream *s)
 {
@@ -306,7 +320,9 @@ run(struct stream *s)
 
 	for (;;) {
 		s->changed.set = false;
-		if ((rc = follow_all(s)) != 0 ||
+		if ((rc = look_at_token(s)) == -ENOENT)
+			return 0; /* he comes again, and is told so */
+		if (rc != 0 || (rc = follow_all(s)) != 0 ||
 		    (rc = conn_flush(s->c->x->c)) != 0)
 			return rc;
 		rc = conn_wait_input(s->c->x->c, &s->changed, HEARTBEAT_MS);

@@ -10,7 +10,7 @@ import os
 import re
 import unittest
 
-from pneu import PATIENCE, System, until
+from pneu import PASSWORD, PATIENCE, System, until
 from test_api import Api, MAIL, deliver
 
 HOSTILE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -266,6 +266,20 @@ class Events(Case):
             self.addCleanup(s.close)
             return s.r.status == 200
         until(again, "room for one more")
+
+    def test_a_token_that_is_no_more_is_told_nothing(self):
+        def revoked():
+            self.api.call("DELETE", "/session")
+
+        def changed():
+            self.system.pneu("password", "set", "dave@example.test",
+                             input=PASSWORD + "\n")
+        for number, end in enumerate((revoked, changed)):
+            self.api.sign_in("dave@example.test")
+            s = self.stream()
+            end()
+            deliver(self.system, "dave", MAIL % ((95 + number,) * 3))
+            self.assertEqual(s.r.readline(), b"")
 
     def test_a_stop_ends_streams(self):
         s = self.stream()
