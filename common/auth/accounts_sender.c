@@ -78,6 +78,22 @@ is_reached(struct accounts *a, struct arena *arena,
 	return reached;
 }
 
+/* That of an outside account. Of a domain of ours an address is whose it is
+ * here: a server that takes his password shows nothing of who he is. 1, 0 or an
+ * error. */
+static int
+is_outside(struct accounts *a, struct arena *arena,
+    const struct accounts_name *account, struct slice local,
+    struct slice domain)
+{
+	struct accounts_resolution r;
+	int rc = accounts_resolve(a, arena, local, domain, &r);
+
+	if (rc != 0 || r.fate != ACCOUNTS_NOT_LOCAL)
+		return rc;
+	return outside_sends(a, account->address, local, domain);
+}
+
 int
 accounts_may_send_as(struct accounts *a, struct slice account,
     struct slice local, struct slice domain)
@@ -91,7 +107,7 @@ accounts_may_send_as(struct accounts *a, struct slice account,
 	if (rc == 0 && name.address.n > 0 && domain.n > 0)
 		rc = is_granted(a, &arena, &name, local, domain);
 	if (rc == 0 && name.address.n > 0 && domain.n > 0)
-		rc = outside_sends(a, name.address, local, domain);
+		rc = is_outside(a, &arena, &name, local, domain);
 	arena_reset(&arena);
 	return rc == -EINVAL ? 0 : rc;
 }

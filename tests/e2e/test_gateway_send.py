@@ -74,6 +74,16 @@ class Case(unittest.TestCase):
                 with self.assertRaises(smtplib.SMTPSenderRefused) as e:
                     self.s.submit(user, ["x@else.test"], MESSAGE, sender)
                 self.assertIn(b"5.7.1", e.exception.smtp_error)
+            # Nobody is bob because he has a server for bob's address.
+            theirs = "bob@example.test"
+            self.s.pneu("outside", "add", "--pause", "--protocol", "pop3",
+                        "--host", "127.0.0.1", "--smtp-host", "localhost",
+                        "--smtp-port", str(server.port), theirs,
+                        "alice@example.test", input="secret\n")
+            self.addCleanup(self.s.pneu, "outside", "remove", theirs)
+            with self.assertRaises(smtplib.SMTPSenderRefused) as e:
+                self.s.submit("alice", ["bob"], MESSAGE, theirs)
+            self.assertIn(b"5.7.1", e.exception.smtp_error)
             # Without a server to send through it is only fetched from.
             self.s.pneu("outside", "set", "--smtp-host", "none", ADDRESS)
             with self.assertRaises(smtplib.SMTPSenderRefused):
