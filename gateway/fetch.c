@@ -85,7 +85,7 @@ is_ascii(struct slice text)
 
 /* mailbox/lmtp/deposit.h */
 static bool
-put_source(const struct fetch_message *m, struct buf *out)
+put_source(const struct fetch_message *m, bool is_old, struct buf *out)
 {
 	struct buf text = BUF_INIT_MAX(SOURCE_MAX);
 
@@ -95,7 +95,8 @@ put_source(const struct fetch_message *m, struct buf *out)
 		buf_put_char(out, '-');
 	else
 		buf_printf(out, "%lld", (long long)m->internaldate);
-	buf_printf(out, ";%s;", m->use != NULL ? m->use : "-");
+	buf_printf(out, ";%s;%s;", is_old ? "old" : "new",
+	    m->use != NULL ? m->use : "-");
 	/* Very many keywords do not fit in a line; the message does. */
 	if (m->flags.n <= FLAGS_MAX)
 		buf_put_slice(&text, m->flags);
@@ -159,6 +160,14 @@ deposited(struct fetch *f, const struct fetch_message *m,
 	return -EAGAIN;
 }
 
+/* Before the account was added: a first look is no flood of notices. */
+static bool
+was_there_before(const struct fetch *f, const struct fetch_message *m)
+{
+	return m->internaldate != INT64_MIN &&
+	    m->internaldate < f->o.created_s;
+}
+
 /* `body` under that envelope; the reply that counts is told. */
 static int
 hand_over(struct fetch *f, const struct fetch_message *m,
@@ -198,7 +207,7 @@ deposit_as_new(struct fetch *f, const struct fetch_message *m)
 
 	id_new(trace);
 	mail.trace = slice_str(trace);
-	if (!put_source(m, &source)) {
+	if (!put_source(m, was_there_before(f, m), &source)) {
 		fetch_fail(
 		    f, FETCH_RETRY, "our mailbox: %s", strerror(ENOMEM));
 		rc = -ENOMEM;

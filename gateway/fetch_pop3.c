@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "gateway/fetch.h"
 #include "gateway/pop3_client.h"
+#include "gateway/received.h"
 
 #define NOTE_EVERY 50 /* messages */
 #define DAY_S 86400
@@ -193,7 +194,6 @@ take(struct maildrop *m, struct listed *l)
 	struct fetch_message msg = { .source = m->source,
 		.uidvalidity = get_be32(l->id),
 		.uid = get_be32(l->id + 4),
-		.internaldate = INT64_MIN,
 		.flags = SLICE_EMPTY,
 		.mailbox =
 		    slice_str(*f->o.into != '\0' ? f->o.into : "INBOX") };
@@ -204,6 +204,8 @@ take(struct maildrop *m, struct listed *l)
 	if (rc == 0)
 		rc = pop3_client_retr(m->c, l->number, on_octets, m);
 	msg.body = m->body;
+	if (rc == 0)
+		msg.internaldate = received_at(m->body, m->now_s);
 	if (rc == 0 && (rc = fetch_deposit(f, &msg)) >= 0)
 		rc = seen_now(m, l, rc == 1);
 	spool_free(&m->body);

@@ -55,6 +55,13 @@ date_of(struct slice s, int64_t *out)
 }
 
 static int
+age_of(struct slice s, bool *is_old)
+{
+	*is_old = slice_eq_str(s, "old");
+	return *is_old || slice_eq_str(s, "new") ? 0 : -EINVAL;
+}
+
+static int
 use_of(struct arena *a, struct slice s, unsigned *out)
 {
 	const char *name;
@@ -134,6 +141,7 @@ deposit_parse(struct arena *a, struct slice value, struct deposit *out)
 		0 ||
 	    (rc = date_of(slice_split(&value, ';'), &out->meta.internaldate)) !=
 		0 ||
+	    (rc = age_of(slice_split(&value, ';'), &out->is_old)) != 0 ||
 	    (rc = use_of(a, slice_split(&value, ';'), &out->special)) != 0)
 		return rc;
 	return text_of(a, value, out);
@@ -166,7 +174,7 @@ deposit(struct mails *m, const char *account, const struct mails_quota *quota,
 		.account = account,
 		.quota = quota,
 		.report = &report,
-		.tell = tell };
+		.tell = tell && !d->is_old };
 	struct take *t = NULL;
 	int rc = take_new(&t, &conf);
 

@@ -5,13 +5,15 @@
  * is taken in as the door does (mailbox/door/take.h): octet by octet, with
  * flags and date, and once, however often it is offered.
  *
- *   XSOURCE=<source>;<uidvalidity>;<uid>;<seconds or ->;<use or ->;<xtext>
+ *   XSOURCE=<source>;<uidvalidity>;<uid>;<seconds or ->;<new or old>;
+ *       <use or ->;<xtext>
  *
  * source: 16 hexadecimal digits for account and folder there. seconds: its date
- * of receipt. use: "\Sent" and the like without the backslash. The xtext is of
- * flags and keywords, each followed by a space, then a tab, then the mailbox's
- * name. The reply is "250 2.0.0 delivered|known <uidvalidity> <uid>", of where
- * it is here.
+ * of receipt. old: it was there before anybody here asked for it, so it is
+ * nothing to tell of (docs/notices.md). use: "\Sent" and the like without the
+ * backslash. The xtext is of flags and keywords, each followed by a space, then
+ * a tab, then the mailbox's name. The reply is "250 2.0.0 delivered|known
+ * <uidvalidity> <uid>", of where it is here.
  *
  * XSOURCE=- is of one that was ours before it was there: it is delivered as any
  * other, under its trace id, so it is known where that was; the reply is the same.
@@ -26,6 +28,7 @@
 struct deposit {
 	struct take_origin origin;
 	struct door_meta meta;
+	bool is_old;
 	unsigned special;
 	struct slice mailbox;
 };

@@ -2,8 +2,10 @@
 """Notices of new mail: webhooks and their signatures, Web Push that an
 independent receiver opens, ntfy; filters and content; retries, the dead, replay;
 receivers that mean harm; and each message at least once, whatever is killed."""
+import email.utils
 import hashlib
 import hmac
+import imaplib
 import json
 import os
 import random
@@ -14,7 +16,8 @@ import time
 import unittest
 
 import webpush
-from pneu import PATIENCE, System, certificate, until
+from pneu import PASSWORD, PATIENCE, System, certificate, until
+from pop3server import Pop3Server
 from receiver import Receiver
 
 SETTINGS = {"notice_private": True, "notice_retry_first": "50ms",
@@ -599,6 +602,81 @@ class Sealed(Case):
                 "id", "type", "event", "subscription", "account", "arrived",
                 "sealed"})
         self.assertEqual(self.r.at(by_sender), [])
+
+
+class Fetched(Case):
+    """Mail of accounts elsewhere: what is new there is told of, and not what
+    was there before anybody asked pneu for it."""
+    OLD = 40
+
+    @classmethod
+    def setUpClass(cls):
+        cls.s = system(accounts=("alice", "elsewhere"),
+                       gateway={"interval": "1h"})
+        cls.addClassCleanup(cls.s.close)
+        cls.r = Receiver()
+        cls.addClassCleanup(cls.r.close)
+
+    def next_second(self):
+        now = int(time.time())
+        until(lambda: time.time() >= now + 1, "a second")
+
+    def outside(self, address, *args):
+        self.s.pneu("outside", "add", "--host", "127.0.0.1", *args, address,
+                    self.s.address("alice"), input=PASSWORD + "\n")
+        self.addCleanup(self.s.pneu, "outside", "remove", address)
+
+    def fetch(self, address):
+        self.s.pneu("outside", "fetch", address)
+
+    def wait_messages(self, address, n):
+        until(lambda: json.loads(self.s.pneu(
+            "outside", "show", "--json", address))["messages"] == n, address)
+
+    @staticmethod
+    def received(m):
+        return b"Received: by out.test; %s\r\n" % email.utils.formatdate(
+            time.time()).encode() + m
+
+    def test_a_first_look_is_no_flood(self):
+        # The subscription is older than the mail: by itself it would be told
+        # of all that nobody has seen.
+        _, _, path = self.add("alice", "--content", "envelope")
+        self.next_second()
+        old = [message("old %d" % i) for i in range(self.OLD)]
+        self.deliver("elsewhere", *old)
+        with Pop3Server([self.received(b"X-Copy: yes\r\n" + m) for m in old],
+                        password=PASSWORD) as server:
+            there_s = time.time()
+            self.next_second()
+            self.outside("u@pop.test", "--protocol", "pop3", "--port",
+                         str(server.port), "--user", "u", "--security", "none",
+                         "--into", "Pop")
+            self.outside("u@imap.test", "--protocol", "imap", "--port",
+                         str(self.s.port["imap"]), "--security", "starttls",
+                         "--user", self.s.address("elsewhere"))
+            for address in ("u@pop.test", "u@imap.test"):
+                self.wait_messages(address, self.OLD)
+            self.deliver("elsewhere", message(
+                "by IMAP", "Ida <ida@news.test>"))
+            self.wait_messages("u@imap.test", self.OLD + 1)
+            self.r.wait(path)
+            server.messages.append(("fresh", self.received(message(
+                "by POP3", "Paul <paul@news.test>"))))
+            self.fetch("u@pop.test")
+        # In order: one of the old would have come before these.
+        self.r.wait(path, 2)
+        told = [(n.json["subject"], n.json["from"]["address"],
+                 n.json["mailbox"]["name"]) for n in self.r.at(path)]
+        self.assertEqual(told, [
+            ("by IMAP", "ida@news.test", "INBOX"),
+            ("by POP3", "paul@news.test", "Pop")])
+        # When the server there got them is when they were received here.
+        with self.s.imap("alice") as m:
+            m.select("Pop", readonly=True)
+            for d in m.fetch("1:%d" % self.OLD, "(INTERNALDATE)")[1]:
+                self.assertLessEqual(
+                    time.mktime(imaplib.Internaldate2tuple(d)), there_s)
 
 
 class Killed(Case):

@@ -20,10 +20,10 @@ what_is_well_formed(void **state)
 		size_t keywords;
 		unsigned special;
 	} cases[] = {
-		{ ID ";1;2;-;-;+09INBOX", "INBOX", 1, 2, 0, INT64_MIN, 0, 0 },
-		{ ID ";4294967295;0;1000;Sent;\\Seen+20$Label1+20\\X+20+09a/b",
+		{ ID ";1;2;-;new;-;+09INBOX", "INBOX", 1, 2, 0, INT64_MIN, 0, 0 },
+		{ ID ";4294967295;0;1000;old;Sent;\\Seen+20$Label1+20\\X+20+09a/b",
 		    "a/b", UINT32_MAX, 0, MAILS_SEEN, 1000, 1, MAILS_SENT },
-		{ ID ";1;2;-;-;\\flagged+20+20Zebra+20Zebra+20+09a+09b", "a\tb",
+		{ ID ";1;2;-;new;-;\\flagged+20+20Zebra+20Zebra+20+09a+09b", "a\tb",
 		    1, 2, MAILS_FLAGGED_FLAG, INT64_MIN, 1, 0 },
 	};
 
@@ -41,6 +41,7 @@ what_is_well_formed(void **state)
 		assert_int_equal(d.meta.n_keywords, cases[i].keywords);
 		assert_true(d.meta.internaldate == cases[i].date);
 		assert_int_equal(d.special, cases[i].special);
+		assert_true(d.is_old == (cases[i].special != 0));
 		assert_true(slice_eq_str(d.mailbox, cases[i].mailbox));
 		arena_reset(&a);
 	}
@@ -49,12 +50,14 @@ what_is_well_formed(void **state)
 static void
 what_is_not(void **state)
 {
-	static const char *const cases[] = { "", ID, ID ";1;2;-;-",
-		ID ";1;2;-;-;", ID ";1;2;-;-;INBOX", ID ";1;2;-;-;+09",
-		ID ";x;2;-;-;+09a", ID ";1;4294967296;-;-;+09a",
-		ID ";1;2;;-;+09a", ID ";1;2;-1;-;+09a",
-		ID ";1;2;-;Nothing;+09a", ID ";1;2;-;-;+0", "0ff;1;2;-;-;+09a",
-		"00000000000000fg;1;2;-;-;+09a" };
+	static const char *const cases[] = { "", ID, ID ";1;2;-;new;-",
+		ID ";1;2;-;-;+09a", ID ";1;2;-;;-;+09a",
+		ID ";1;2;-;older;-;+09a",
+		ID ";1;2;-;new;-;", ID ";1;2;-;new;-;INBOX", ID ";1;2;-;new;-;+09",
+		ID ";x;2;-;new;-;+09a", ID ";1;4294967296;-;new;-;+09a",
+		ID ";1;2;;new;-;+09a", ID ";1;2;-1;new;-;+09a",
+		ID ";1;2;-;new;Nothing;+09a", ID ";1;2;-;new;-;+0",
+		"0ff;1;2;-;new;-;+09a", "00000000000000fg;1;2;-;new;-;+09a" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
