@@ -265,7 +265,7 @@ refuse(struct http_exchange *x, int status)
 	api_problem(&c, code, NULL);
 }
 
-static const struct http_server server = {
+const struct http_server api_server = {
 	.handle = handle,
 	.refuse = refuse,
 	.fields = "Cache-Control: no-store\r\n"
@@ -306,5 +306,5 @@ api_session(struct conn *c, const struct service_protocol *p)
 	struct api_env env = service_env;
 
 	(void)p;
-	http_serve(c, &server, &env);
+	http_serve(c, &api_server, &env);
 }

@@ -317,17 +317,21 @@ put_texts(struct buf *b, const char *text, const char *html)
 }
 
 static bool
+is_token(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!ascii_is_alpha(s.p[i]) && !ascii_is_digit(s.p[i]) &&
+		    memchr(".+-_", s.p[i], 4) == NULL)
+			return false;
+	return s.n > 0;
+}
+
+static bool
 is_type(const char *type)
 {
-	size_t slashes = 0;
+	struct slice sub = slice_str(type), top = slice_split(&sub, '/');
 
-	for (const char *p = type; *p != '\0'; p++)
-		if (*p == '/')
-			slashes++;
-		else if (!ascii_is_alpha(*p) && !ascii_is_digit(*p) &&
-		    strchr(".+-_", *p) == NULL)
-			return false;
-	return slashes == 1 && strlen(type) < 120;
+	return is_token(top) && is_token(sub) && strlen(type) < 120;
 }
 
 /* RFC 2231: what is not plain goes as %XX. */

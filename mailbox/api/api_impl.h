@@ -36,6 +36,9 @@
 #define API_PARAMS HTTP_PARAMS
 #define API_UIDS_MAX 1000	       /* messages in one change */
 
+/* Serves the API; its argument is an api_env. */
+extern const struct http_server api_server;
+
 struct api_env {
 	struct mails *mails;
 	struct accounts *accounts;

@@ -12,6 +12,7 @@
 #include <openssl/md5.h>
 
 #include "common/mail/date.h"
+#include "common/net/http_form.h"
 #include "mailbox/api/api_messages.h"
 
 #define LIST_MAX 1000
@@ -204,6 +205,23 @@ md5_json(struct mails_view *v, uint32_t seq, const struct mails_part *part)
 	return json_string(text);
 }
 
+/* Absolute, for programs fetch it as it stands. */
+static json_t *
+link_json(struct api_call *c, uint32_t uid, size_t part)
+{
+	struct buf b = BUF_INIT_MAX(HTTP_LINE_MAX);
+	json_t *j;
+
+	buf_printf(&b, "http%s://", c->is_tls ? "s" : "");
+	buf_put_slice(&b, http_head_get(&c->x->head, "Host"));
+	buf_put_str(&b, API_ROOT "/mailbox/");
+	http_percent_put(&b, slice_str(c->account));
+	buf_printf(&b, "/%u/parts/%zu", uid, part);
+	j = api_text(buf_slice(&b));
+	buf_clear(&b);
+	return j;
+}
+
 static json_t *
 attachments_json(struct api_call *c, struct mails_view *v, uint32_t seq,
     json_t *parts)
@@ -222,9 +240,7 @@ attachments_json(struct api_call *c, struct mails_view *v, uint32_t seq,
 
 		if (name == NULL || i >= sum.n_parts)
 			continue;
-		link = json_sprintf(
-		    API_ROOT "/mailbox/%.*s/%u/parts/%u", (int)c->param[0].n,
-		    c->param[0].p, mails_view_uid(v, seq), (unsigned)i);
+		link = link_json(c, mails_view_uid(v, seq), i);
 		json_array_append_new(out,
 		    json_pack("{s:s, s:O, s:O, s:o, s:o}", "filename", name,
 			"content-type", json_object_get(part, "type"),
@@ -290,13 +306,14 @@ part(struct api_call *c)
 	return end(c, &v, rc);
 }
 
+/* Inbucket's own client says MarkSeen by a PATCH without a body. */
 static int
 mark(struct api_call *c)
 {
 	struct mails_view *v = NULL;
 	uint32_t seq, *failed;
 	size_t n_failed;
-	bool seen = false;
+	bool seen = true;
 	int rc;
 
 	if ((rc = api_in_bool(c, "seen", &seen)) == 0 &&

@@ -154,15 +154,18 @@ summary_json(struct mails_view *v, uint32_t seq, struct arena *a,
     struct mails_summary *sum, json_t **out)
 {
 	struct mails_row row;
+	int64_t sent;
 	int rc;
 
 	if ((rc = mails_row(v, seq, &row)) != 0 ||
 	    (rc = mails_summary(v, seq, a, sum)) != 0)
 		return rc;
+	/* RFC 5256 2.2 */
+	sent = sum->sent_date != INT64_MIN ? sum->sent_date : row.internaldate;
 	*out = json_pack("{s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:b}", "uid",
 	    (json_int_t)row.uid, "flags", api_flags_json(v, row.flags), "modseq",
 	    (json_int_t)row.modseq, "size", (json_int_t)row.size, "received",
-	    api_time(row.internaldate), "date", api_time(sum->sent_date),
+	    api_time(row.internaldate), "date", api_time(sent),
 	    "preview", api_text(sum->preview), "attachments",
 	    (int)has_attachments(sum));
 	if (*out == NULL)

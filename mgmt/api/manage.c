@@ -237,7 +237,7 @@ refuse(struct http_exchange *x, int status)
 	manage_problem(&c, code, NULL);
 }
 
-static const struct http_server server = {
+const struct http_server manage_server = {
 	.handle = handle,
 	.refuse = refuse,
 	.fields = "Cache-Control: no-store\r\n"
@@ -255,7 +255,7 @@ session(struct conn *c, const struct service_protocol *p)
 		opened.http };
 
 	(void)p;
-	http_serve(c, &server, &env);
+	http_serve(c, &manage_server, &env);
 }
 
 /* --- the service --- */

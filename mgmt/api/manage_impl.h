@@ -26,6 +26,9 @@
 
 enum manage_scope { MANAGE_OPEN, MANAGE_ACCOUNT, MANAGE_ADMIN };
 
+/* Serves it; its argument is a manage_env. */
+extern const struct http_server manage_server;
+
 struct manage_env {
 	const struct conf *conf; /* lives as long as the session */
 	struct accounts *accounts;

@@ -381,6 +381,12 @@ class Messages(Case):
                      "no-such-part")
         self.problem(self.api.call("GET", message + "/parts/0"), 404,
                      "no-such-part")
+        # Sent nobody knows when: then it is the receipt that counts.
+        deliver(self.system, "bob", b"Subject: timeless\r\n\r\n")
+        bob = Api(self.api.port)
+        bob.sign_in(self.system.address("bob"))
+        m = bob.list(bob.box(), subject="timeless")["messages"][0]
+        self.assertEqual(m["date"], m["received"])
         for uid in ("0", "999999", "x", "4294967296"):
             self.problem(self.api.call("GET", "%s/messages/%s" % (box, uid)),
                          404, "no-such-message")

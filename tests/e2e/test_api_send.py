@@ -132,7 +132,11 @@ class Sending(Case):
                      {"to": ["bob@example.test"],
                       "attachments": [{"content": "###"}]},
                      {"to": ["bob@example.test"], "attachments": [
-                         {"content": "", "type": "a/b\r\nX: y"}]}):
+                         {"content": "", "type": "a/b\r\nX: y"}]},
+                     {"to": ["bob@example.test"], "attachments": [
+                         {"content": "", "type": "/b"}]},
+                     {"to": ["bob@example.test"], "attachments": [
+                         {"content": "", "type": "a/"}]}):
             got = self.api.call("POST", "/send", body)
             self.problem(got, 422, "bad-value")
         self.problem(self.api.call("POST", "/send", b"x", {

@@ -7,10 +7,14 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import unittest
+import urllib.request
 
-from pneu import PATIENCE, System
+from pneu import PATIENCE, TOP, System
 from test_api import MAIL, deliver
+
+CLIENT = "/usr/local/lib/pneu-peers/inbucket/node_modules"
 
 
 class WebSocket:
@@ -101,12 +105,19 @@ class Inbucket(unittest.TestCase):
         self.assertEqual((a["filename"], a["content-type"], a["md5"]), (
             "über.bin", "application/octet-stream",
             hashlib.md5(bytes(range(10))).hexdigest()))
-        self.assertEqual(self.call("GET", a["download-link"][7:])[1],
-                         bytes(range(10)))
+        self.assertEqual(a["view-link"], a["download-link"])
+        with urllib.request.urlopen(a["download-link"],
+                                    timeout=PATIENCE) as r:
+            self.assertEqual(r.read(), bytes(range(10)))
         status, source = self.call("GET", one + "/source")
         self.assertTrue(source.endswith(MAIL % (1, 1, 1)))
         self.assertEqual(self.call("PATCH", one, {"seen": True}),
                          (200, "OK"))
+        self.assertIs(self.call("GET", one)[1]["seen"], True)
+        self.call("PATCH", one, {"seen": False})
+        self.assertIs(self.call("GET", one)[1]["seen"], False)
+        # MarkSeen of Inbucket's client for Go has no body.
+        self.assertEqual(self.call("PATCH", one), (200, "OK"))
         self.assertIs(self.call("GET", one)[1]["seen"], True)
         self.assertEqual(self.call("DELETE", one), (200, "OK"))
         self.assertEqual(self.call("GET", one)[0], 404)
@@ -116,6 +127,25 @@ class Inbucket(unittest.TestCase):
         self.assertEqual(self.call("GET", "/mailbox/nobody"), (200, []))
         self.assertEqual(self.call("GET", "/mailbox/nobody/1")[0], 404)
         self.assertEqual(self.call("GET", "/mailbox/alice/x")[0], 404)
+
+    @unittest.skipUnless(os.path.exists(CLIENT), CLIENT + " is missing: "
+                         "tools/deps peers installs it by npm")
+    def test_by_a_client_of_inbucket(self):
+        self.call("DELETE", "/mailbox/alice")
+        deliver(self.system, "alice", MAIL % (5, 5, 5), MAIL % (6, 6, 6))
+        out = json.loads(subprocess.run(
+            ["node", TOP + "/tests/inbucket/use.js", CLIENT,
+             "http://127.0.0.1:%d/" % self.system.port["http"], "alice"],
+            check=True, stdout=subprocess.PIPE, timeout=PATIENCE).stdout)
+        self.assertEqual([m["subject"] for m in out["list"]],
+                         ["Grüße 5", "Grüße 6"])
+        self.assertEqual(out["message"]["header"]["Subject"], ["Grüße 5"])
+        self.assertEqual(out["message"]["body"]["text"],
+                         "Schöne Grüße, word5")
+        self.assertEqual([m["subject"] for m in out["left"]], ["Grüße 6"])
+        self.assertEqual((out["removed"], out["purged"]), ("OK", "OK"))
+        self.assertEqual((out["empty"], out["nobody"]), ([], []))
+        self.assertIn("404", out["gone"])
 
     def test_the_monitor(self):
         every = WebSocket(self.system.port["http"],
