@@ -93,8 +93,7 @@ answer_json(struct smtp_session *s, json_t *j, struct smtp_reply *reply)
 }
 
 static int
-ask_notices(
-    struct smtp_session *s, struct slice args, struct smtp_reply *reply)
+ask_notices(struct smtp_session *s, struct slice args, struct smtp_reply *reply)
 {
 	json_t *j = NULL;
 	int rc = notices_ask(gateway.notices, args, &j);
@@ -162,7 +161,10 @@ gateway_session(struct conn *c, const struct service_protocol *p)
 /* --- from start to end --- */
 
 #define MAILBOX_CONNECTIONS 32
+/* All of Gmail's are to one host; tokens come from a few providers. */
 #define API_CONNECTIONS 128
+#define TOKEN_CONNECTIONS 16
+#define HTTP_CONNECTIONS 1024
 
 int
 gateway_open(
@@ -189,7 +191,8 @@ gateway_open(
 		 conf_file(conf, "run_dir"), &client, MAILBOX_CONNECTIONS)) !=
 		0)
 		return rc;
-	http_client_limit(g->api, API_CONNECTIONS, API_CONNECTIONS);
+	http_client_limit(g->api, HTTP_CONNECTIONS, API_CONNECTIONS);
+	http_client_limit(g->http, HTTP_CONNECTIONS, TOKEN_CONNECTIONS);
 	rc = state_open(&g->state, conf, readonly, err);
 	if (rc == -ENOENT && readonly) {
 		buf_reset(err);

@@ -9,7 +9,10 @@
 #include "common/base/log.h"
 #include "common/net/http_url.h"
 
-#define CONNECTIONS 8
+/* Who answers slowly, or not, has its own share and no more: others find room
+ * as long as there are fewer than TOTAL / PER_HOST of them. */
+#define TOTAL 512
+#define PER_HOST 8
 
 /* --- the loop --- */
 
@@ -123,8 +126,7 @@ http_client_new(
 	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
 	curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, want_timer);
 	curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-	curl_multi_setopt(
-	    h->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS);
+	http_client_limit(h, TOTAL, PER_HOST);
 	*out = h;
 	return 0;
 }
@@ -230,8 +232,11 @@ resolve(struct http_client *h, struct http_transfer *f, const char *host,
 		if (f->resolve == NULL || entry.failed || list.failed)
 			rc = -ENOMEM;
 	} else if (rc != -ECANCELED && rc != -EACCES) {
-		snprintf(f->error, sizeof(f->error), "no address of %s: %s",
-		    host, strerror(-rc));
+		snprintf(f->error, sizeof(f->error), "%s: %s", host,
+		    rc == -ENOENT        ? "no such host"
+			: rc == -ENODATA ? "no address of that host"
+			: rc == -EAGAIN  ? "DNS gives no answer"
+					 : strerror(-rc));
 		if (f->r == NULL)
 			log_warning("http: no address", "host=%s error=\"%s\"",
 			    log_qs(host), strerror(-rc));

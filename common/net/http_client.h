@@ -14,7 +14,8 @@ struct http_client;
 /* After fork; `conf` for dns and tls.ca. 0, or -errno with the reason. */
 int http_client_new(
     struct http_client **out, const struct conf *conf, struct buf *err);
-/* Connections at once, and to one host; else 8. */
+/* Connections at once, and to one host and port; else 512 and 8. What is more
+ * waits its turn, within its own time. */
 void http_client_limit(struct http_client *h, long total, long per_host);
 /* When no request runs. */
 void http_client_free(struct http_client **h);

@@ -234,7 +234,7 @@ http_stream(struct http_client *h, const struct http_stream_request *r,
 	if (rc == -EAGAIN) {
 		rc = -EHOSTUNREACH;
 		if (why != NULL)
-			buf_put_str(why, "no address");
+			buf_put_str(why, s->f.error);
 	}
 	if (rc == 0) {
 		s->f.easy = curl_easy_init();
