@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -13,64 +12,6 @@
 
 #define SOURCE_MAX ((size_t)1700) /* of a command line's 2048 */
 #define FLAGS_MAX ((size_t)400)
-
-/* --- ends --- */
-
-enum fetch_end
-fetch_fail(struct fetch *f, enum fetch_end end, const char *fmt, ...)
-{
-	va_list ap;
-
-	buf_reset(&f->why);
-	va_start(ap, fmt);
-	buf_vprintf(&f->why, fmt, ap);
-	va_end(ap);
-	return end;
-}
-
-static const char *
-colon(const char *said)
-{
-	return *said == '\0' ? "" : ": ";
-}
-
-enum fetch_end
-fetch_fail_open(struct fetch *f, int rc, const char *said)
-{
-	const char *host = f->o.server.host;
-
-	switch (rc) {
-	case -EACCES:
-		return fetch_fail(f, FETCH_LOGIN,
-		    "%s refuses to sign us in%s%s", host, colon(said), said);
-	case -ENOTSUP:
-		f->renewed = true; /* no other token would do */
-		return fetch_fail(f, FETCH_LOGIN,
-		    "%s offers no way to sign in that we have%s%s", host,
-		    colon(said), said);
-	case -EBUSY:
-		return fetch_fail(
-		    f, FETCH_RETRY, "%s: not now%s%s", host, colon(said), said);
-	case -EPROTO:
-		return fetch_fail(f, FETCH_RETRY,
-		    "%s: not what was expected%s%s", host, colon(said), said);
-	case -ECANCELED:
-		return fetch_fail(f, FETCH_RETRY, "stopped");
-	default:
-		return fetch_fail(f, FETCH_HOST, "%s port %u: %s%s%s", host,
-		    f->o.server.port, strerror(-rc), colon(said), said);
-	}
-}
-
-enum fetch_end
-fetch_fail_broken(struct fetch *f, int rc, const char *said)
-{
-	if (f->why.n > 0) /* it was ours, and told */
-		return FETCH_RETRY;
-	return fetch_fail(f, FETCH_RETRY, "%s: %s%s%s", f->o.server.host,
-	    rc == -EPROTO ? "not what was expected" : strerror(-rc),
-	    colon(said), said);
-}
 
 /* --- to mailbox --- */
 
@@ -459,13 +400,7 @@ fetch_prepare(struct fetch *f, const char *address)
 		return end;
 	rc = gateway_addresses(
 	    f->g, &f->a, &f->o, &f->o.server, &f->addrs, &f->n_addrs);
-	if (rc == -ENOENT || rc == -ENODATA)
-		return fetch_fail(
-		    f, FETCH_HOST, "%s: no such host", f->o.server.host);
-	if (rc != 0)
-		return fetch_fail(
-		    f, FETCH_HOST, "%s: DNS gives no answer", f->o.server.host);
-	return FETCH_OK;
+	return rc == 0 ? FETCH_OK : fetch_fail_name(f, rc);
 }
 
 enum fetch_end

@@ -89,6 +89,13 @@ void fetch_clear(struct fetch *f);
 /* End with a reason; returns `end`. */
 enum fetch_end fetch_fail(struct fetch *f, enum fetch_end end, const char *fmt,
     ...) __attribute__((format(printf, 3, 4)));
+/* The same for what gateway_addresses returned. */
+enum fetch_end fetch_fail_name(struct fetch *f, int rc);
+/* What an error of a connection means, for people; static but for others. */
+const char *fetch_words(int rc);
+/* Stars in place of the secret (may be NULL), which a bad server may have said
+ * after us, as it is and as SASL sends it. */
+void fetch_conceal(struct buf *text, const char *user, const char *secret);
 /* The same for what opening a connection returned, with what was said. */
 enum fetch_end fetch_fail_open(struct fetch *f, int rc, const char *said);
 /*

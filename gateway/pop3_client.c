@@ -151,9 +151,10 @@ secure(struct pop3_client *c)
 
 	if (rc == 0)
 		return 0;
-	say(c,
-	    "no TLS: see the log line above; is the certificate one to be "
-	    "trusted?");
+	buf_reset(&c->said);
+	buf_printf(&c->said, "no TLS: %s",
+	    *conn_tls_failure(c->conn) != '\0' ? conn_tls_failure(c->conn)
+					       : strerror(-rc));
 	return end_of(c, rc);
 }
 

@@ -23,6 +23,7 @@ struct relay {
 	struct smtp_client_rcpt *rcpts;
 	size_t n;
 	struct smtp_reply all; /* of all recipients; code 0: each has its own */
+	const char *tls_why;   /* there was none; "" */
 };
 
 int
@@ -110,7 +111,10 @@ find_server(struct relay *r, struct net_addr **out, size_t *n)
 	const char *host = r->o.smtp.host;
 	int rc = gateway_addresses(r->g, &r->a, &r->o, &r->o.smtp, out, n);
 
-	return rc == 0 ? 0 : fail(r, 451, "4.4.3", host, "no address");
+	return rc == 0 ? 0
+		       : fail(r, 451, "4.4.3", host,
+			     rc == -EAGAIN ? "DNS gives no answer"
+					   : "no such host (no address)");
 }
 
 /* A password that is wrong now is the user's to mend: the queue waits. */
@@ -118,12 +122,18 @@ static int
 cannot_open(struct relay *r, int rc, const struct smtp_reply *said)
 {
 	const char *host = r->o.smtp.host;
+	struct buf text = BUF_INIT_MAX(1000);
 
+	if (*r->tls_why != '\0')
+		return fail(r, 451, "4.7.5", host, r->tls_why);
 	if (rc != -EPROTO || said->code < 400)
-		return fail(r, 451, "4.4.1", host, strerror(-rc));
+		return fail(r, 451, "4.4.1", host, fetch_words(rc));
+	buf_put_slice(&text, said->text);
+	fetch_conceal(&text, r->o.user, r->secret.p);
 	r->all = smtp_reply_f(smtp_session_tx_arena(r->s), 451,
 	    said->code == 535 ? "4.7.8" : "4.4.0", "%s says %d %s", host,
-	    said->code, log_q(said->text));
+	    said->code, log_q(buf_slice(&text)));
+	buf_clear(&text);
 	return -EIO;
 }
 
@@ -143,8 +153,11 @@ open_once(struct relay *r, const struct net_addr *addrs, size_t n,
 		.sasl = r->o.sign_in == OUTSIDE_OAUTH ? &sasl_smtp_client_token
 						      : &sasl_smtp_client,
 		.reply_arena = &r->a,
+		.tls_why = &r->tls_why,
 	};
 	int rc = -EHOSTUNREACH;
+
+	r->tls_why = "";
 
 	for (size_t i = 0; i < n; i++) {
 		*said = (struct smtp_reply){ 0 };
@@ -356,7 +369,8 @@ relay_all(struct smtp_session *s, struct spool *body,
 	struct relay r = { .g = smtp_session_server(s)->app,
 		.s = s,
 		.a = ARENA_INIT_MAX((size_t)4 << 20),
-		.secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2) };
+		.secret = BUF_INIT_MAX(OUTSIDE_SECRET_MAX + 2),
+		.tls_why = "" };
 	int rc = recipients(&r);
 
 	if (rc == 0 && (rc = find_account(&r)) == 0 &&

@@ -268,10 +268,12 @@ secure(struct imap_client *c)
 {
 	int rc = conn_starttls_client(c->conn, c->conf.tls, c->conf.host);
 
-	if (rc != 0)
-		buf_put_str(&c->said,
-		    "no TLS: see the log line above; is the "
-		    "certificate one to be trusted?");
+	if (rc == 0)
+		return 0;
+	buf_reset(&c->said);
+	buf_printf(&c->said, "no TLS: %s",
+	    *conn_tls_failure(c->conn) != '\0' ? conn_tls_failure(c->conn)
+					       : strerror(-rc));
 	return rc;
 }
 

@@ -159,6 +159,9 @@ int conn_starttls_server(struct conn *c, struct tls_server *t);
  * check. */
 int conn_starttls_client(struct conn *c, struct tls_client *t,
     const char *name);
+/* Why it failed, and what could be done about it, for people: static. "" where it
+ * has not, or the connection was just lost. */
+const char *conn_tls_failure(const struct conn *c);
 /* The same with a certificate that TLSA records vouch for. */
 int conn_starttls_dane(struct conn *c, struct tls_client *t,
     const struct tls_dane *dane);

@@ -19,6 +19,7 @@ struct conn {
 	bool end_seen;	     /* the loop has: a read will meet the end */
 	bool idle;
 	bool tls_broken; /* no close_notify after a fatal error */
+	const char *tls_failure; /* why the handshake failed; static */
 	short ready;	 /* EV_READ, EV_WRITE: a try may succeed */
 	short want;	 /* what the last try lacked */
 	struct co *waiter;

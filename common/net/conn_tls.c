@@ -109,6 +109,63 @@ failure_reason(const struct conn *c)
 	return "connection closed";
 }
 
+/* The same for who is to do something about it; OpenSSL's words are for who
+ * knows OpenSSL. */
+static const char *
+failure_advice(const struct conn *c)
+{
+	static const char other_name[] =
+	    "its certificate is for another name: connect to it by a name "
+	    "that the certificate has";
+	static const char nobody[] =
+	    "its certificate was issued by nobody who is trusted here: where "
+	    "it is the right one, put its issuer into the file of tls.ca";
+	static const struct {
+		long verdict;
+		const char *text;
+	} verdicts[] = {
+		{ X509_V_ERR_HOSTNAME_MISMATCH, other_name },
+		{ X509_V_ERR_IP_ADDRESS_MISMATCH, other_name },
+		{ X509_V_ERR_CERT_HAS_EXPIRED,
+		    "its certificate has expired: whoever runs it has to "
+		    "renew that" },
+		{ X509_V_ERR_CERT_NOT_YET_VALID,
+		    "its certificate is not valid yet: is the clock right "
+		    "here?" },
+		{ X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+		    "its certificate is self-signed: where it is the right "
+		    "one, put it into the file of tls.ca" },
+		{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, nobody },
+		{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, nobody },
+		{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, nobody },
+		{ X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, nobody },
+	};
+	unsigned long e = ERR_peek_last_error();
+	long verdict = SSL_get_verify_result(c->ssl);
+
+	if (e == 0)
+		return "";
+	switch (ERR_GET_REASON(e)) {
+	case SSL_R_CERTIFICATE_VERIFY_FAILED:
+		for (size_t i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]);
+		     i++)
+			if (verdicts[i].verdict == verdict)
+				return verdicts[i].text;
+		break;
+	case SSL_R_WRONG_VERSION_NUMBER:
+	case SSL_R_PACKET_LENGTH_TOO_LONG:
+		return "it does not speak TLS at this port: is it one for "
+		       "STARTTLS?";
+	case SSL_R_UNSUPPORTED_PROTOCOL:
+	case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+		return "it has only versions of TLS from before 1.2, which "
+		       "are not safe";
+	default:
+		break;
+	}
+	return failure_reason(c);
+}
+
 static int
 handshake(struct conn *c)
 {
@@ -131,6 +188,7 @@ handshake(struct conn *c)
 	got_reply = ERR_peek_last_error() != 0;
 	log_info(
 	    "tls handshake failed", "reason=\"%s\"", log_qs(failure_reason(c)));
+	c->tls_failure = failure_advice(c);
 	ERR_clear_error();
 	return got_reply ? -EPROTO : -ECONNRESET;
 }
@@ -191,6 +249,12 @@ conn_starttls_dane(
     struct conn *c, struct tls_client *t, const struct tls_dane *dane)
 {
 	return starttls_client(c, tls_client_ssl_dane(t, dane));
+}
+
+const char *
+conn_tls_failure(const struct conn *c)
+{
+	return c->tls_failure != NULL ? c->tls_failure : "";
 }
 
 bool
@@ -264,8 +328,8 @@ conn_ssl(const struct conn *c)
 #define CLIENT_MAILS_MAX 16
 
 int
-conn_tls_client_mails(const struct conn *c, struct arena *a,
-    struct slice **out, size_t *n)
+conn_tls_client_mails(
+    const struct conn *c, struct arena *a, struct slice **out, size_t *n)
 {
 	X509 *x = c->ssl != NULL ? SSL_get0_peer_certificate(c->ssl) : NULL;
 	GENERAL_NAMES *names;

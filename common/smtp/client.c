@@ -205,6 +205,8 @@ secure(struct smtp_client *c)
 	    : conn_starttls_client(c->conn, c->conf.tls, c->conf.tls_name);
 
 	c->tls_failed = rc == -EPROTO || rc == -ECONNRESET;
+	if (c->tls_failed && c->conf.tls_why != NULL)
+		*c->conf.tls_why = conn_tls_failure(c->conn);
 	if (rc != 0)
 		c->out_of_step = true;
 	return rc == -EPROTO ? -ECONNRESET : rc;

@@ -63,6 +63,8 @@ struct smtp_client_conf {
 	/* Where the text of *reply goes when opening is refused, since nothing
 	 * is left of the client then; NULL: codes only. */
 	struct arena *reply_arena;
+	/* Where set: why there is no TLS, as of conn_tls_failure. */
+	const char **tls_why;
 };
 
 /*
