@@ -387,20 +387,8 @@ apply(const struct outside_args *in, struct outside *o)
 		}
 		o->labels = (enum outside_labels)labels;
 	}
-	if (o->protocol == OUTSIDE_GMAIL && o->n_folders > 0) {
-		complain("--folder is for imap");
-		return false;
-	}
-	if (o->protocol == OUTSIDE_GMAIL && o->delete_days >= 0) {
-		complain("--delete-after is for pop3 and imap");
-		return false;
-	}
 	if (in->has_sync)
 		o->sync = in->sync;
-	if (o->protocol == OUTSIDE_GMAIL && o->sync == OUTSIDE_MIRROR) {
-		complain("--mirror is for imap");
-		return false;
-	}
 	if (o->protocol == OUTSIDE_POP3 && in->has_sync) {
 		complain("--mirror, --no-mirror and --apart are for imap");
 		return false;
@@ -467,7 +455,8 @@ tell_found(struct directory *d, const struct outside *o, const char *hint)
 		fprintf(stderr, "       %s\n",
 		    server_text(&d->arena, "smtp", &o->smtp));
 	if (hint != NULL)
-		fprintf(stderr, "note: %s\n", hint);
+		fprintf(stderr, "note: %s%s\n", hint,
+		    hint == outside_hint_oauth ? ": --oauth" : "");
 }
 
 /* Asked for; or it is Gmail, there is a client to log in as, and nothing else was
@@ -504,7 +493,7 @@ find(struct directory *d, const struct outside_args *in, struct outside *o)
 		rc = http_client_new(&http, in->conf, &d->err);
 	if (rc == 0)
 		rc = outside_find_online(
-		    dns, http, &d->arena, in->address, pop3, o, &hint);
+		    dns, http, &d->arena, in->address, pop3, false, o, &hint);
 	http_client_free(&http);
 	dns_free(&dns);
 	if (rc == -EPERM)

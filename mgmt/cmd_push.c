@@ -38,10 +38,10 @@ push(struct directory *d, void *arg)
 	    !in->stop, in->only, &d->err);
 	if (rc != 0)
 		return directory_failed(d, rc);
-	if (!in->stop && !o.paused)
+	if (in->only && outside_push_comes_back(&o))
 		fprintf(stderr,
-		    "note: %s is fetched as well, so what is put into its "
-		    "INBOX comes back; `pneu outside pause` ends that\n",
+		    "note: %s is fetched as well, so what is put there comes "
+		    "here from there; `pneu outside pause` ends that\n",
 		    o.address);
 	return EX_OK;
 }

@@ -269,12 +269,13 @@ autoconfig_parse(struct arena *a, struct slice xml, struct slice local,
 
 static int
 ask(struct http_client *h, struct arena *a, const struct buf *url,
-    struct slice local, struct slice domain, bool pop3, struct outside *o,
-    bool *oauth)
+    struct slice local, struct slice domain, bool pop3, bool public_only,
+    struct outside *o, bool *oauth)
 {
 	const struct http_request r = { .url = buf_str(url),
 		.timeout_ms = WAIT_MS,
-		.max = AUTOCONFIG_MAX };
+		.max = AUTOCONFIG_MAX,
+		.global_only = public_only };
 	struct buf xml = BUF_INIT_MAX(AUTOCONFIG_MAX);
 	int status = 0, rc = -ENOENT;
 
@@ -290,7 +291,8 @@ ask(struct http_client *h, struct arena *a, const struct buf *url,
 
 int
 autoconfig_find(struct http_client *h, struct arena *a, struct slice local,
-    struct slice domain, bool pop3, struct outside *o, bool *oauth)
+    struct slice domain, bool pop3, bool public_only, struct outside *o,
+    bool *oauth)
 {
 	struct buf url = BUF_INIT_MAX(2000), address = url;
 	int rc;
@@ -301,14 +303,14 @@ autoconfig_find(struct http_client *h, struct arena *a, struct slice local,
 	buf_printf(&url, "https://autoconfig.%.*s/mail/config-v1.1.xml?",
 	    (int)domain.n, domain.p);
 	http_form_put(&url, "emailaddress", buf_slice(&address));
-	rc = ask(h, a, &url, local, domain, pop3, o, oauth);
+	rc = ask(h, a, &url, local, domain, pop3, public_only, o, oauth);
 	if (rc == -ENOENT) {
 		buf_reset(&url);
 		buf_printf(&url,
 		    "https://%.*s/.well-known/autoconfig/mail/"
 		    "config-v1.1.xml",
 		    (int)domain.n, domain.p);
-		rc = ask(h, a, &url, local, domain, pop3, o, oauth);
+		rc = ask(h, a, &url, local, domain, pop3, public_only, o, oauth);
 	}
 	buf_clear(&url);
 	buf_clear(&address);

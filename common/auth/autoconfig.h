@@ -25,8 +25,10 @@ int autoconfig_parse(struct arena *a, struct slice xml, struct slice local,
 /* The same of what the domain's own two places have, each some 10 s at most:
  * https://autoconfig.DOMAIN/mail/config-v1.1.xml?emailaddress=..., and
  * https://DOMAIN/.well-known/autoconfig/mail/config-v1.1.xml. -ENOENT also where
- * there is no answer. Waits. */
+ * there is no answer. `public_only`: only of addresses that the whole world can
+ * have. Waits. */
 int autoconfig_find(struct http_client *h, struct arena *a, struct slice local,
-    struct slice domain, bool pop3, struct outside *o, bool *oauth);
+    struct slice domain, bool pop3, bool public_only, struct outside *o,
+    bool *oauth);
 
 #endif

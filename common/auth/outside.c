@@ -525,6 +525,14 @@ check(struct change *c, const struct outside *o)
 	    (o->sign_in != OUTSIDE_OAUTH || o->server.security != OUTSIDE_TLS))
 		return change_fail(
 		    c, -EINVAL, "gmail signs in by OAuth, over TLS");
+	if (o->protocol == OUTSIDE_GMAIL && o->n_folders > 0)
+		return change_fail(c, -EINVAL,
+		    "gmail has labels: folders to be fetched are of imap");
+	if (o->protocol == OUTSIDE_GMAIL && o->delete_days >= 0)
+		return change_fail(
+		    c, -EINVAL, "deleting there is for pop3 and imap");
+	if (o->protocol == OUTSIDE_GMAIL && o->sync == OUTSIDE_MIRROR)
+		return change_fail(c, -EINVAL, "only imap can be mirrored");
 	if ((rc = check_text(
 		 "host", slice_str(o->server.host), TEXT_MAX, c->err)) != 0 ||
 	    (rc = check_text("user", slice_str(o->user), TEXT_MAX, c->err)) !=
@@ -627,6 +635,8 @@ put_fill(struct change *c, const void *arg)
 	if (rc != 0 && rc != -ENOENT)
 		return rc;
 	o.account = account.address;
+	if (o.protocol == OUTSIDE_POP3)
+		o.sync = OUTSIDE_FOLLOW; /* it has nothing to be followed */
 	if (o.created_s == 0)
 		o.created_s = clock_wall_s();
 	if (p->secret.p != NULL)

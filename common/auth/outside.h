@@ -131,6 +131,8 @@ bool outside_push_is(struct slice forward_path, struct slice *out);
  * then nothing stays here, for all of the account's. -ENOENT with the reason. */
 int outside_push_put(struct accounts *a, struct slice account,
     struct slice address, bool add, bool only, struct buf *err);
+/* Is what is put into its INBOX fetched from there? */
+bool outside_push_comes_back(const struct outside *o);
 /* Into the outside address nothing is put any more, whoever's. */
 int outside_push_forget(
     struct accounts *a, struct slice address, struct buf *err);

@@ -10,6 +10,8 @@
 #define APP_PASSWORD                                                           \
 	"it takes an app password, made in the account's security settings"
 
+const char outside_hint_oauth[] = "it takes no password, but OAuth";
+
 static const struct provider {
 	const char *domains; /* separated by spaces */
 	const char *mx;      /* end of its MX hosts' names, or NULL */
@@ -23,7 +25,7 @@ static const struct provider {
 	  "hotmail.co.uk hotmail.fr",
 	    ".mail.protection.outlook.com", "outlook.office365.com",
 	    "outlook.office365.com", "smtp.office365.com", 587,
-	    "it takes no password, but OAuth: --oauth" },
+	    outside_hint_oauth },
 	{ "yahoo.com yahoo.co.uk yahoo.de yahoo.fr ymail.com aol.com",
 	    ".yahoodns.net", "imap.mail.yahoo.com", "pop.mail.yahoo.com",
 	    "smtp.mail.yahoo.com", 465, APP_PASSWORD },
@@ -167,8 +169,8 @@ by_dns(struct dns *d, struct arena *a, struct slice domain, bool pop3,
  * where DNS says what nobody vouches for (-EPERM). */
 static int
 by_file(struct http_client *h, struct arena *a, struct slice local,
-    struct slice domain, bool pop3, struct outside *o, const char **hint,
-    int rc)
+    struct slice domain, bool pop3, bool public_only, struct outside *o,
+    const char **hint, int rc)
 {
 	struct outside found = *o;
 	bool oauth;
@@ -177,12 +179,12 @@ by_file(struct http_client *h, struct arena *a, struct slice local,
 	if (h == NULL || (rc != -ENOENT && rc != -EPERM))
 		return rc;
 	file_rc =
-	    autoconfig_find(h, a, local, domain, pop3, &found, &oauth);
+	    autoconfig_find(h, a, local, domain, pop3, public_only, &found, &oauth);
 	if (file_rc != 0)
 		return file_rc == -ECANCELED ? file_rc : rc;
 	*o = found;
 	if (oauth)
-		*hint = "it takes no password, but OAuth: --oauth";
+		*hint = outside_hint_oauth;
 	return 0;
 }
 
@@ -190,12 +192,13 @@ int
 outside_find(struct dns *d, struct arena *a, const char *address, bool pop3,
     struct outside *o, const char **hint)
 {
-	return outside_find_online(d, NULL, a, address, pop3, o, hint);
+	return outside_find_online(d, NULL, a, address, pop3, true, o, hint);
 }
 
 int
 outside_find_online(struct dns *d, struct http_client *h, struct arena *a,
-    const char *address, bool pop3, struct outside *o, const char **hint)
+    const char *address, bool pop3, bool public_only, struct outside *o,
+    const char **hint)
 {
 	const struct provider *p = providers;
 	struct slice canonical, local, domain;
@@ -216,7 +219,7 @@ outside_find_online(struct dns *d, struct http_client *h, struct arena *a,
 		return use_provider(p, pop3, o, hint);
 	/* What the domain says itself comes before what we guess. */
 	rc = by_dns(d, a, domain, pop3, o);
-	rc = by_file(h, a, local, domain, pop3, o, hint, rc);
+	rc = by_file(h, a, local, domain, pop3, public_only, o, hint, rc);
 	if (rc == -ENOENT && (p = provider_by_mx(d, a, name)) != NULL)
 		rc = use_provider(p, pop3, o, hint);
 	return rc;

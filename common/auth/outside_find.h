@@ -22,9 +22,14 @@
  */
 int outside_find(struct dns *d, struct arena *a, const char *address, bool pop3,
     struct outside *o, const char **hint);
-/* The same, asking the domain's web server too; `h` NULL: not. */
+/* The same, asking the domain's web server too; `h` NULL: not; `public_only`:
+ * only one that the whole world can have, as the address is a user's word. */
 int outside_find_online(struct dns *d, struct http_client *h, struct arena *a,
-    const char *address, bool pop3, struct outside *o, const char **hint);
+    const char *address, bool pop3, bool public_only, struct outside *o,
+    const char **hint);
+
+/* The hint where a provider takes no password. */
+extern const char outside_hint_oauth[];
 
 /* Is what was found Gmail, by IMAP or POP3? */
 bool outside_is_gmail(const struct outside *o);

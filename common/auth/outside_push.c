@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What comes for an account of ours, and is put into outside accounts. */
 #include <errno.h>
+#include <strings.h>
 
 #include "common/auth/accounts_impl.h"
 #include "common/auth/outside.h"
@@ -48,6 +49,17 @@ change_list(struct accounts_account *r, struct arena *arena,
 	r->push = list;
 	r->n_push = n;
 	return 0;
+}
+
+bool
+outside_push_comes_back(const struct outside *o)
+{
+	if (o->paused || o->protocol == OUTSIDE_POP3)
+		return false;
+	for (size_t i = 0; i < o->n_folders; i++)
+		if (strcasecmp(o->folders[i], "INBOX") == 0)
+			return true;
+	return o->n_folders == 0;
 }
 
 /* Before the outside account goes, nothing is to be put into it any more: what

@@ -19,11 +19,12 @@
 
 #define API_ROOT "/api/v1"
 #define MEMORY ((size_t)64 << 20) /* of one request: lists of accounts */
+#define FINDER_CONNECTIONS 64
 
 static struct {
 	struct accounts *accounts;
 	struct dns *dns;
-	struct http_client *http;
+	struct http_client *http, *finder;
 } opened;
 
 /* --- who asks --- */
@@ -252,7 +253,7 @@ session(struct conn *c, const struct service_protocol *p)
 {
 	/* Its configuration lives as long as sessions that began under it. */
 	struct manage_env env = { service_conf(), opened.accounts, opened.dns,
-		opened.http };
+		opened.http, opened.finder };
 
 	(void)p;
 	http_serve(c, &manage_server, &env);
@@ -271,6 +272,10 @@ start(const struct conf *conf)
 	if (rc == 0)
 		rc = http_client_new(&opened.http, conf, &err);
 	if (rc == 0)
+		rc = http_client_new(&opened.finder, conf, &err);
+	if (rc == 0)
+		http_client_limit(opened.finder, FINDER_CONNECTIONS, 4);
+	if (rc == 0)
 		rc = health_open();
 	if (rc == 0)
 		rc = stats_start(conf);
@@ -287,6 +292,7 @@ stop(void)
 	stats_stop();
 	logins_free();
 	health_close();
+	http_client_free(&opened.finder);
 	http_client_free(&opened.http);
 	dns_free(&opened.dns);
 	accounts_close(&opened.accounts);

@@ -8,6 +8,8 @@
  *   manage_ask.c      HTTP to pneu-mailbox: whose a token is
  *   own.c             /account: settings, passwords
  *   outside_api.c     /outside
+ *   outside_body.c    what the bodies of these say
+ *   outside_found.c   the servers of an address
  *   logins.c          /outside/{address}/login
  *   notices_api.c     /notices
  *   stats.c           counts of each minute, for graphs
@@ -34,6 +36,7 @@ struct manage_env {
 	struct accounts *accounts;
 	struct dns *dns;
 	struct http_client *http;
+	struct http_client *finder; /* asks whatever a user's address names */
 };
 
 struct manage_route;
@@ -75,6 +78,8 @@ int manage_problem(struct manage_call *c, const char *code, const char *detail);
 /* The problem of an error of Accounts and of what they are asked for; `what` is
  * the code of -ENOENT. Returns MANAGE_REPLIED. */
 int manage_errno(struct manage_call *c, int rc, const char *what);
+/* 429, and in how many seconds it is worth trying again. */
+int manage_too_many(struct manage_call *c, int seconds);
 int manage_json(struct manage_call *c, int status, json_t *j);
 int manage_no_content(struct manage_call *c);
 

@@ -91,6 +91,16 @@ manage_errno(struct manage_call *c, int rc, const char *what)
 }
 
 int
+manage_too_many(struct manage_call *c, int seconds)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", seconds);
+	http_reply_field(c->x, "Retry-After", slice_str(text));
+	return manage_problem(c, "too-many-requests", NULL);
+}
+
+int
 manage_json(struct manage_call *c, int status, json_t *j)
 {
 	http_json_reply(c->x, status, "application/json", j);

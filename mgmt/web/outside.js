@@ -19,7 +19,8 @@ function stateOf(o) {
 	const s = o.paused ? "paused" : o.status?.state;
 
 	return h("span", { class: "badge " + (s ?? "unknown") },
-		words[s] ?? "not known just now");
+		s === "login" && o.sign_in === "oauth" ? "waits for you to log in"
+			: words[s] ?? "not known just now");
 }
 
 async function list(where) {
@@ -38,6 +39,83 @@ async function list(where) {
 		"There are none yet."),
 		h("p", {}, h("a", { class: "button primary", href:
 			"#/outside/add" }, "Add an account")));
+}
+
+/* --- what is done with its mail --- */
+
+const syncs = {
+	imap: [["follow", "Keep it here, and take over what is read or flagged "
+		+ "there"],
+	["mirror", "Keep both sides alike: deleting and moving here is done "
+		+ "there, and the other way round"],
+	["apart", "Copy it here once, and leave both sides alone"]],
+	gmail: [["follow", "Keep it here, and take over what is read or labelled "
+		+ "there"],
+	["apart", "Copy it here once, and leave both sides alone"]],
+};
+
+// Controls that only some protocols have are shown for these.
+function ways(o) {
+	const only = (protocols, ...what) => h("div", { "data-for": protocols,
+		hidden: true }, ...what);
+
+	return h("fieldset", { class: "ways" },
+		h("legend", {}, "What is done with its mail"),
+		only("imap", choice("sync-imap", "After a message was fetched",
+			o.sync ?? "follow", syncs.imap)),
+		only("gmail", choice("sync-gmail", "After a message was fetched",
+			o.sync ?? "follow", syncs.gmail),
+		choice("labels", "Gmail's labels", o.labels ?? "keywords",
+			[["keywords", "are keywords of the message here"],
+				["folders", "are folders here"]])),
+		only("imap pop3", field("delete-after", "Delete it there after days",
+			{ type: "number", min: "0", max: "36500", value:
+				String(o.delete_after_days ?? "") },
+			"Empty: it stays there. 0: as soon as it is here. What is "
+				+ "deleted there is then only here.")),
+		only("imap", field("folders", "Only these folders there", { tag:
+			"textarea", rows: "3", value: (o.folders ?? []).join("\n") },
+		"One a line. Empty: all of them.")),
+		only("imap gmail", check("push", "Put what arrives here into that "
+			+ "account too", o.push ?? false, "Mail to your address here "
+			+ "appears in the inbox there as well."),
+		check("push-only", "… and keep nothing of it here", o.push_only
+			?? false, "Until the other side has said that it has it, it "
+			+ "waits here. Goes for all accounts that your mail is put "
+			+ "into."), h("p", { class: "note", "data-push": "" })));
+}
+
+// What fits the protocol, as it is chosen; `o`: as it is stored.
+function watchWays(f, o) {
+	const e = f.elements, note = f.querySelector("[data-push]");
+	const show = () => {
+		const p = e.protocol.value;
+
+		for (const part of f.querySelectorAll("[data-for]"))
+			part.hidden = !part.dataset.for.split(" ").includes(p);
+		e["push-only"].disabled = !e.push.checked;
+		note.textContent = e.push.checked && e["push-only"].checked
+			&& !o.paused && e.folders.value.trim() === ""
+			? "It is fetched as well, so what is put there comes here from "
+				+ "there: pause it, or fetch other folders only." : "";
+	};
+
+	f.addEventListener("change", show);
+	show();
+}
+
+function waysOf(e) {
+	const p = e.protocol.value, days = e["delete-after"].value.trim();
+	const push = p !== "pop3" && e.push.checked;
+
+	return { push, push_only: push && e["push-only"].checked,
+		...p === "imap" ? { sync: e["sync-imap"].value, folders:
+			e.folders.value.split("\n").map(s => s.trim())
+				.filter(s => s !== "") } : { folders: [] },
+		...p === "gmail" ? { sync: e["sync-gmail"].value,
+			labels: e.labels.value } : {},
+		delete_after_days: p === "gmail" || days === "" ? null
+			: Number(days) };
 }
 
 /* --- adding --- */
@@ -80,7 +158,10 @@ function addStart(where, address = "", why = null) {
 			if (!["not-found-out", "must-confirm", "try-later"]
 				.includes(problem.code))
 				throw problem;
-			addSure(where, asked, {}, problem.message);
+			// What nobody vouches for is shown, to be confirmed.
+			addSure(where, asked, problem.code === "must-confirm"
+				? await get("/outside/find?confirm=true&address=" +
+					enc(asked)) : {}, problem.message);
 		}
 	}, field("address", "Your address there", { type: "email",
 		required: true, value: address, autocapitalize: "none" }),
@@ -93,31 +174,56 @@ function addStart(where, address = "", why = null) {
 	f.elements.address.focus();
 }
 
+const byOAuth = e => e.protocol.value === "gmail" ||
+	(e["sign-in"]?.checked ?? false);
+
 function addSure(where, address, found, why) {
+	const gmail = found.protocol === "gmail";
+	const sure = found.host !== undefined && found.vouched;
 	const f = form({}, async e => {
-		const made = await post("/outside", { ...serversOf(e), address,
-			user: e.user.value.trim(), sign_in: e["sign-in"]?.checked
-				? "oauth" : "password",
-			...e.password.value !== "" ? { password: e.password.value }
-				: {} });
+		const oauth = byOAuth(e);
+		const made = await post("/outside", { ...serversOf(e), ...waysOf(e),
+			address, user: e.user.value.trim(),
+			sign_in: oauth ? "oauth" : "password",
+			...!oauth && e.password.value !== ""
+				? { password: e.password.value } : {} });
 
 		location.hash = link(made);
-	}, field("user", "User name there", { value: address, required: true }),
-	field("password", "Password there", { type: "password" },
-		found.hint ?? "It is kept sealed, and never shown."),
-	found.oauth ? check("sign-in", "Sign in at the provider's own page "
-		+ "instead (OAuth)", false) : null,
-	h("details", { open: found.host === undefined },
+	}, field("user", "User name there", { value: found.user ?? address,
+		required: true }),
+	found.oauth && !gmail ? check("sign-in", "Sign in at the provider's own "
+		+ "page (OAuth), not with a password", found.oauth_only) : null,
+	h("p", { class: "note", "data-oauth": "" }, "You allow it at the "
+		+ "provider's own page, in the next step; no password is needed "
+		+ "here."),
+	h("div", { "data-password": "" }, field("password", "Password there",
+		{ type: "password" }, (found.hint ? found.hint + ". " : "")
+			+ "It is kept sealed, and never shown.")),
+	h("details", { open: !sure },
 		h("summary", {}, found.host === undefined ? "Servers"
 			: "Servers: " + found.host + (found.smtp ? ", " +
 				found.smtp.host : "")), servers(found)),
+	h("details", {}, h("summary", {}, "What is done with its mail"),
+		ways({})),
 	h("div", { class: "buttons" },
-		h("button", { class: "primary" }, "Add"),
+		h("button", { class: "primary" }, found.vouched === false
+			? "These are right, add it" : "Add"),
 		button("Back", () => addStart(where, address))));
+	const signIn = () => {
+		const oauth = byOAuth(f.elements);
 
-	page(where, "Add " + address, why ? h("p", { class: "bar" }, why,
-		" Say where it is.") : null, f);
-	f.elements.password.focus();
+		f.querySelector("[data-oauth]").hidden = !oauth;
+		f.querySelector("[data-password]").hidden = oauth;
+	};
+
+	page(where, "Add " + address, why ? h("p", { class: "bar bad" }, why,
+		found.host === undefined ? " Say where it is." : " Your password "
+			+ "would go to that server: look whether it is your "
+			+ "provider's.") : null, f);
+	f.addEventListener("change", signIn);
+	signIn();
+	watchWays(f, {});
+	f.elements[byOAuth(f.elements) ? "user" : "password"].focus();
 }
 
 /* --- one --- */
@@ -180,6 +286,7 @@ async function one(where, address) {
 	const out = h("p", { role: "status" });
 	const again = () => one(where, address);
 	const at = "/outside/" + enc(o.address);
+	const change = changeForm(o, at, again);
 
 	page(where, o.address,
 		h("dl", { class: "header" }, [["State", stateOf(o)],
@@ -193,6 +300,9 @@ async function one(where, address) {
 				: "folders of the same name")]]
 			.filter(([, v]) => v !== null).map(([k, v]) =>
 				h("div", {}, h("dt", {}, k), h("dd", {}, v)))),
+		o.sign_in === "oauth" && !o.has_password ? h("p", { class: "bar" },
+			"One step is left: log in at the provider, and allow it "
+				+ "there.") : null,
 		h("div", { class: "buttons" },
 			button("Test", () => test(o, out)),
 			button("Fetch now", () => fetchNow(o, out, again)),
@@ -201,7 +311,8 @@ async function one(where, address) {
 				await again();
 			}),
 			o.sign_in === "oauth" ? button("Log in", () =>
-				logIn(where, o), { class: "primary" }) : null,
+				logIn(where, o), { class: o.has_password &&
+				s.state !== "login" ? null : "primary" }) : null,
 			button("Remove", async () => {
 				if (!confirm("Remove " + o.address + "? The mail "
 					+ "that came stays."))
@@ -210,29 +321,35 @@ async function one(where, address) {
 				location.hash = "#/outside";
 				say("Removed");
 			})), out,
-		h("h3", {}, "Change it"),
-		form({}, async e => {
-			await patch(at, { ...serversOf(e), user: e.user.value.trim(),
-				into: e.into.value.trim(), interval_seconds:
-					Number(e.minutes.value) > 0
-						? Number(e.minutes.value) * 60 : null,
-				...e.password.value !== "" ? { password:
-					e.password.value } : {} });
-			await again();
-			say("Saved");
-		}, field("user", "User name there", { value: o.user,
-			required: true }),
-		field("password", "New password there", { type: "password" },
-			"Empty: it stays. For another server it has to be said "
-				+ "again."),
-		field("into", "Folder for its mail", { value: o.into }),
-		field("minutes", "Minutes between two looks", { type: "number",
-			min: "0", max: "10080", value: String(Math.round(
-				o.interval_seconds / 60)) }, "0: as the system does."),
-		h("details", {}, h("summary", {}, "Servers"), servers(o)),
-		h("div", { class: "buttons" }, h("button", { class: "primary" },
-			"Save"), h("a", { class: "button", href: "#/outside" },
-			"Back to all"))));
+		o.notes.map(n => h("p", { class: "bar" }, n)),
+		h("h3", {}, "Change it"), change);
+	watchWays(change, o);
+}
+
+function changeForm(o, at, again) {
+	const minutes = String(Math.round(o.interval_seconds / 60));
+	const oauth = o.sign_in === "oauth";
+
+	return form({}, async e => {
+		await patch(at, { ...serversOf(e), ...waysOf(e),
+			user: e.user.value.trim(), into: e.into.value.trim(),
+			...e.minutes.value === minutes ? {} : { interval_seconds:
+				Number(e.minutes.value) > 0
+					? Number(e.minutes.value) * 60 : null },
+			...e.password?.value ? { password: e.password.value } : {} });
+		await again();
+		say("Saved");
+	}, field("user", "User name there", { value: o.user, required: true }),
+	oauth ? null : field("password", "New password there",
+		{ type: "password" }, "Empty: it stays. For another server it has to "
+			+ "be said again."),
+	field("into", "Folder for its mail", { value: o.into }),
+	field("minutes", "Minutes between two looks", { type: "number", min: "0",
+		max: "10080", value: minutes }, "0: as the system does."),
+	ways(o),
+	h("details", {}, h("summary", {}, "Servers"), servers(o)),
+	h("div", { class: "buttons" }, h("button", { class: "primary" }, "Save"),
+		h("a", { class: "button", href: "#/outside" }, "Back to all")));
 }
 
 export async function showOutside(where, context, [address]) {

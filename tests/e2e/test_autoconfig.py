@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """The servers of an outside address from the domain's own file for mail programs
 (Mozilla's autoconfig), over HTTPS at the places that it has."""
+import concurrent.futures
+import contextlib
 import http.server
 import json
 import os
@@ -10,7 +12,8 @@ import threading
 import unittest
 import urllib.parse
 
-from pneu import System, certificate
+from pneu import PATIENCE, System, certificate, until
+from test_api import Api
 from zone import TestZone
 
 FILE = """<?xml version="1.0"?>
@@ -36,12 +39,15 @@ class Web:
 
     def __init__(self, names):
         self.files, self.asked = {}, []
+        self.hold = {}  # host -> Event that its answers wait for
         owner = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 host = self.headers["Host"]
                 owner.asked.append((host, self.path))
+                if host in owner.hold:
+                    owner.hold[host].wait(PATIENCE)
                 status, body = owner.files.get(
                     (host, urllib.parse.urlsplit(self.path).path), (404, b""))
                 self.send_response(status)
@@ -49,8 +55,9 @@ class Web:
                     self.send_header("Location", body.decode())
                     body = b""
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(OSError):  # nobody waits any more
+                    self.end_headers()
+                    self.wfile.write(body)
 
             def log_message(self, *_):
                 pass
@@ -149,6 +156,118 @@ class Found(unittest.TestCase):
                     self.assertIn("cannot be found", add(address).stderr)
             # Nobody was asked in the clear, or where a redirect said.
             self.assertNotIn(("autoconfig.auto.lab", "/"), web.asked)
+
+
+class ByApi(unittest.TestCase):
+    """The same through the HTTP API, for users whose word is not believed."""
+
+    NAMES = ("autoconfig.auto.lab", "autoconfig.oauth.lab",
+             "autoconfig.slow.lab")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.web, address = None, "127.0.0.1"
+        if os.geteuid() == 0:
+            cls.web = Web(cls.NAMES)
+            cls.addClassCleanup(cls.web.close)
+            address = cls.web.address
+        here = "autoconfig A %s" % address
+        zone = TestZone({
+            "auto.lab": here, "oauth.lab": here, "slow.lab": here,
+            "away.lab": "_imaps._tcp SRV 0 0 1993 imap.else.lab.\n"
+                        "_submissions._tcp SRV 0 0 465 smtp.else.lab."})
+        cls.addClassCleanup(zone.close)
+        cls.s = System(
+            programs=("guard", "mailbox", "manage", "http"),
+            conf={**zone.conf(), "mailbox": {"http": "unix:api.sock"},
+                  "tls": {"ca": certificate(",".join(
+                      "DNS:" + n for n in cls.NAMES))[0]}})
+        cls.addClassCleanup(cls.s.close)
+        cls.s.pneu("account", "set", "--admin", "alice@example.test")
+        cls.admin, cls.user = (cls.client(who) for who in ("alice", "bob"))
+
+    @classmethod
+    def client(cls, who):
+        api = Api(cls.s.port["web"])
+        api.sign_in(who + "@example.test")
+        return api
+
+    def find(self, api, address, more=""):
+        return api.call("GET", "/outside/find?address=" +
+                        urllib.parse.quote(address) + more)
+
+    def test_must_confirm(self):
+        """Unsigned DNS of a domain names a server of another one."""
+        address = "bob@away.lab"
+        for status, got in (self.find(self.user, address), self.user.call(
+                "POST", "/outside", {"address": address, "password": "x"})):
+            self.assertEqual((status, got["code"]), (409, "must-confirm"))
+            self.assertEqual(got["detail"], "imap://imap.else.lab:1993 (tls)")
+        status, got = self.find(self.user, address, "&confirm=true")
+        self.assertEqual((status, got["vouched"], got["host"], got["port"]),
+                         (200, False, "imap.else.lab", 1993))
+        self.assertEqual(got["smtp"]["host"], "smtp.else.lab")
+        # Who says it, confirms it.
+        status, made = self.user.call("POST", "/outside", {
+            "address": address, "password": "x", "paused": True, **{
+                k: got[k] for k in ("protocol", "host", "port", "security",
+                                    "smtp")}})
+        self.assertEqual((status, made.get("host")), (201, "imap.else.lab"),
+                         made)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs port 443, and so root")
+    def test_the_domains_own_file(self):
+        good = FILE % (("%EMAILLOCALPART%", "password-cleartext") * 2)
+        at = lambda name: ("autoconfig." + name, Found.CONFIG)
+        self.web.files = {
+            at("auto.lab"): (200, good.encode()),
+            at("slow.lab"): (200, good.encode()),
+            at("oauth.lab"): (200, good.replace("password-cleartext",
+                                                "OAuth2").encode())}
+        status, got = self.find(self.admin, "a+b@auto.lab")
+        self.assertEqual((status, got["host"], got["user"], got["vouched"]),
+                         (200, "imap.provider.example", "a+b", True))
+        self.assertEqual(got["smtp"]["host"], "smtp.provider.example")
+        self.assertFalse(got["oauth_only"])
+        self.assertIn(("autoconfig.auto.lab", Found.CONFIG +
+                       "?emailaddress=a%2Bb%40auto.lab"), self.web.asked)
+        got = self.find(self.admin, "a@oauth.lab")[1]
+        self.assertTrue(got["oauth_only"])
+        self.assertEqual(got["hint"], "it takes no password, but OAuth")
+        status, made = self.admin.call("POST", "/outside", {
+            "address": "a@auto.lab", "password": "x", "paused": True})
+        self.assertEqual((status, made.get("user"), made.get("host")),
+                         (201, "a", "imap.provider.example"), made)
+        # A user has no server of ours asked by naming a domain.
+        before = len(self.web.asked)
+        self.assertEqual(self.find(self.user, "a@auto.lab")[0], 404)
+        self.assertEqual(len(self.web.asked), before)
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs port 443, and so root")
+    def test_a_slow_one_holds_up_nobody(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+        self.addCleanup(self.web.hold.clear)
+        self.web.hold["autoconfig.slow.lab"] = go
+        asked = len(self.web.asked)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            # Connections of their own.
+            slow = [pool.submit(self.find, self.client("alice"),
+                                "a%d@slow.lab" % i) for i in range(2)]
+            until(lambda: len(self.web.asked) >= asked + 2, "both asked")
+            # Others, and whatever else the same account asks, do not wait.
+            self.assertEqual(self.admin.call("GET", "/account")[0], 200)
+            self.assertEqual(self.find(self.user, "x@gmail.com")[0], 200)
+            status, got = self.find(self.admin, "third@slow.lab")
+            self.assertEqual((status, got["code"]),
+                             (429, "too-many-requests"))
+            self.assertFalse(any(f.done() for f in slow))
+            go.set()
+            self.assertTrue(all(f.result(PATIENCE)[0] in (200, 404)
+                                for f in slow))
+        # Each took its place, and gave it back.
+        self.web.hold.clear()
+        self.assertEqual(self.find(self.admin, "b@gmail.com")[0], 200)
 
 
 if __name__ == "__main__":

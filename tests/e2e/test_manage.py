@@ -164,6 +164,90 @@ class Outside(Case):
             self.admin, "GET", "/outside?account=" + USER)["outside"]), 1)
         self.good(self.admin, "DELETE", at, None, 204)
 
+    def test_what_is_done_with_its_mail(self):
+        """sync, labels, deleting there: each protocol has its own."""
+        u, at = self.user, "/outside/ways@elsewhere.test"
+        got = self.good(u, "POST", "/outside", {
+            **OUTSIDE, "address": "ways@elsewhere.test", "sync": "mirror",
+            "delete_after_days": 30}, 201)
+        self.assertEqual([got[k] for k in ("sync", "labels", "push", "notes",
+                                           "delete_after_days")],
+                         ["mirror", None, False, [], 30])
+        for sync in ("apart", "follow", "mirror"):
+            self.assertEqual(self.good(u, "PATCH", at, {"sync": sync})["sync"],
+                             sync)
+        show = json.loads(self.system.pneu("outside", "show", "--json",
+                                           "ways@elsewhere.test"))
+        self.assertEqual(show["sync"], "mirror")
+        got = self.good(u, "PATCH", at, {"delete_after_days": None})
+        self.assertIsNone(got["delete_after_days"])
+        for body in ({"labels": "folders"}, {"sync": "both"}, {"sync": None},
+                     {"push": 1}, {"delete_after_days": -1}):
+            self.bad(u, "PATCH", at, body, 422, "bad-value")
+        got = self.good(u, "PATCH", at, {"protocol": "pop3",
+                                         "password": "x"})
+        self.assertIsNone(got["sync"])
+        self.bad(u, "PATCH", at, {"sync": "mirror"}, 422, "bad-value")
+        # Gmail: what it has, and what it has not.
+        gmail = {"address": "ways@gmail.test", "protocol": "gmail",
+                 "paused": True}
+        got = self.good(u, "POST", "/outside", {**gmail, "labels": "folders"},
+                        201)
+        self.assertEqual([got[k] for k in ("host", "port", "security",
+                                           "sign_in", "oauth_provider",
+                                           "labels", "sync")],
+                         ["gmail.googleapis.com", 443, "tls", "oauth",
+                          "google", "folders", "follow"])
+        at = "/outside/ways@gmail.test"
+        for body in ({"sync": "mirror"}, {"folders": ["INBOX"]},
+                     {"delete_after_days": 1}, {"sign_in": "password"}):
+            self.bad(u, "PATCH", at, body, 422, "bad-value")
+        got = self.good(u, "PATCH", at, {"labels": "keywords",
+                                         "sync": "apart"})
+        self.assertEqual((got["labels"], got["sync"]), ("keywords", "apart"))
+
+    def test_putting_in(self):
+        u = self.user
+        for name in ("one", "two"):
+            self.good(u, "POST", "/outside", {
+                **OUTSIDE, "address": name + "@elsewhere.test",
+                "push": name == "one"}, 201)
+        one, two = ("/outside/%s@elsewhere.test" % n for n in ("one", "two"))
+
+        def pushed():
+            got = json.loads(self.system.pneu("account", "show", "--json",
+                                              USER))
+            return got["push"], got["push_only"]
+
+        self.assertEqual(pushed(), (["one@elsewhere.test"], False))
+        self.assertEqual(self.good(u, "GET", one)["notes"], [])
+        got = self.good(u, "PATCH", two, {"push": True, "push_only": True})
+        self.assertTrue(got["push"] and got["push_only"])
+        self.assertTrue(self.good(u, "GET", one)["push_only"])  # of all
+        self.assertEqual(pushed(), (["one@elsewhere.test",
+                                     "two@elsewhere.test"], True))
+        # What is fetched as well comes here: said as the command says it.
+        self.assertEqual(self.good(u, "GET", one)["notes"], [])
+        notes = self.good(u, "PATCH", one, {"paused": False})["notes"]
+        self.assertIn("comes here from there", notes[0])
+        self.assertEqual(self.good(u, "PATCH", one, {
+            "folders": ["Other"]})["notes"], [])
+        self.good(u, "PATCH", one, {"push": False})
+        self.bad(u, "PATCH", one, {"push_only": True}, 422, "bad-value")
+        got = self.good(u, "PATCH", two, {"push_only": False})
+        self.assertEqual((got["push"], got["push_only"]), (True, False))
+        # By POP3 nothing can be put in; nothing of it is kept then.
+        got = self.bad(u, "PATCH", two, {"protocol": "pop3"}, 422, "bad-value")
+        self.assertIn("by pop3", got["detail"])
+        self.bad(u, "POST", "/outside", {
+            **OUTSIDE, "address": "three@elsewhere.test", "protocol": "pop3",
+            "push": True}, 422, "bad-value")
+        self.bad(u, "GET", "/outside/three@elsewhere.test", None, 404,
+                 "no-such-outside")
+        # With the outside account it ends.
+        self.good(u, "DELETE", two, None, 204)
+        self.assertEqual(pushed(), ([], False))
+
     def test_found_by_the_address_alone(self):
         got = self.good(self.user, "GET",
                         "/outside/find?address=someone@gmail.com")
@@ -672,7 +756,7 @@ class Walk(Case):
             name = op["operationId"]
             for code, status in openapi.codes(op).items():
                 if code in self.ELSEWHERE or code == "must-confirm":
-                    continue  # test_gateway has a DNS server for that
+                    continue  # test_autoconfig has a DNS server for that
                 with self.subTest(operation=name, code=code):
                     if code in self.GENERAL:
                         scope = op["security"][0]["bearer"][0]

@@ -207,9 +207,10 @@ async function go(page, name, title = name) {
 async function outside(page) {
 	await go(page, "Accounts elsewhere");
 	await page.click("text=Add an account");
-	await page.fill("#address", "someone@gmail.com");
+	// A provider by its domain.
+	await page.fill("#address", "someone@posteo.de");
 	await page.click("text=Go on");
-	await page.waitForSelector("summary >> text=imap.gmail.com");
+	await page.waitForSelector("summary >> text=posteo.de");
 	await page.click("text=Back");
 	// One that nothing is known of: it is said where that is.
 	await page.fill("#address", "alice@nothing.invalid");
@@ -229,6 +230,13 @@ async function outside(page) {
 	await page.click("text=Fetch now");
 	await page.waitForSelector(".badge.ok");
 	await page.waitForSelector("dd >> text=1 message");
+	// What is done with its mail: of POP3 it can be deleted there.
+	assert.ok(!await page.isVisible("#sync-imap"));
+	assert.ok(!await page.isVisible("#push"));
+	await page.fill("#delete-after", "30");
+	await page.click("main >> text=/^Save$/");
+	await page.waitForSelector("#say >> text=Saved");
+	assert.equal(await page.inputValue("#delete-after"), "30");
 	await shot(page, "outside");
 	await go(page, "Inbox", "").catch(() => {});
 	await page.waitForSelector(
