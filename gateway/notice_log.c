@@ -311,9 +311,31 @@ purge_row(void *arg, struct slice key, struct slice val)
 	return ++p->n == PURGE_STEP;
 }
 
+struct purging_dead {
+	struct store_batch *b;
+	uint64_t to;
+};
+
+static int
+purge_dead(void *arg, struct slice id)
+{
+	const struct purging_dead *p = arg;
+	char name[NOTICE_ID_LEN + 1] = "";
+	struct row_key from, to;
+
+	if (id.n != NOTICE_ID_LEN)
+		return 0;
+	memcpy(name, id.p, id.n);
+	from = dead_key(name, 0);
+	to = dead_key(name, p->to);
+	store_del_range(p->b, key_slice(&from), key_slice(&to));
+	return 0;
+}
+
 int
 notice_log_purge(struct store *s, const char *account, int64_t arrived_s)
 {
+	struct purging_dead dead;
 	struct purging p = { .arrived_s = arrived_s };
 	struct store_batch *b = NULL;
 	struct row_key to;
@@ -324,8 +346,11 @@ notice_log_purge(struct store *s, const char *account, int64_t arrived_s)
 		return rc < 0 ? rc : 0;
 	to = number_key('e', p.to);
 	rc = begin(s, account, &b);
-	if (rc == 0)
+	if (rc == 0) {
 		store_del_range(b, SLICE_LIT("e"), key_slice(&to));
+		dead = (struct purging_dead){ b, p.to };
+		rc = notice_known(s, account, purge_dead, &dead);
+	}
 	return end(s, &b, rc);
 }
 
@@ -352,7 +377,6 @@ status_decode(struct arena *a, const json_t *o, struct notice_status *out)
 {
 	*out = (struct notice_status){ .next = (uint64_t)member(o, "next"),
 		.sent = (uint64_t)member(o, "sent"),
-		.dead = (uint64_t)member(o, "dead"),
 		.passed = (uint64_t)member(o, "passed"),
 		.fails = (uint32_t)member(o, "fails"),
 		.since_s = member(o, "since"),
@@ -417,10 +441,10 @@ put_status(
 	struct row_key k = id_key('s', id);
 
 	return put_json(b, key_slice(&k),
-	    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, "
+	    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, "
 		      "s:I, s:o}",
 		"next", (json_int_t)st->next, "sent", (json_int_t)st->sent,
-		"dead", (json_int_t)st->dead, "passed", (json_int_t)st->passed,
+		"passed", (json_int_t)st->passed,
 		"fails", (json_int_t)st->fails, "since",
 		(json_int_t)st->since_s, "replayed", (json_int_t)st->replayed_s,
 		"sent_at", (json_int_t)st->sent_s, "next_at",
@@ -494,6 +518,34 @@ notice_dead_list(struct store *s, const char *account, const char *id,
 	    s, account, key_slice(&first), key_slice(&last), 0, dead_row, &l);
 
 	*n = l.n;
+	return rc > 0 ? 0 : rc;
+}
+
+struct dead_count {
+	size_t n, max;
+};
+
+static int
+count_dead(void *arg, struct slice key, struct slice val)
+{
+	struct dead_count *k = arg;
+
+	(void)key;
+	(void)val;
+	return ++k->n == k->max;
+}
+
+int
+notice_dead_count(struct store *s, const char *account, const char *id,
+    size_t max, size_t *n)
+{
+	struct row_key first = dead_key(id, 0);
+	struct row_key last = dead_key(id, UINT64_MAX);
+	struct dead_count k = { .max = max };
+	int rc = scan(s, account, key_slice(&first), key_slice(&last),
+	    STORE_SCAN_KEYS, count_dead, &k);
+
+	*n = k.n;
 	return rc > 0 ? 0 : rc;
 }
 

@@ -44,22 +44,23 @@ int notice_log_bounds(
 /* The first that arrived at that time or later, or the next one. */
 int notice_log_since(
     struct store *s, const char *account, int64_t arrived_s, uint64_t *number);
-/* Forget some of those that arrived before that time. */
+/* Forget some of those that arrived before that time, and that they are dead:
+ * nobody can be sent them again. */
 int notice_log_purge(struct store *s, const char *account, int64_t arrived_s);
 
 /* --- subscriptions --- */
 
 struct notice_status {
 	uint64_t next;               /* event that is to be sent next */
-	uint64_t sent, dead, passed; /* so far; the filters passed over those */
+	uint64_t sent, passed;       /* so far; the filters passed over those */
 	uint32_t fails;              /* one after the other */
 	int64_t since_s;             /* first of them; 0: none */
 	int64_t replayed_s;          /* when it was asked to go back */
 	int64_t sent_s, next_s;      /* last one; next attempt, 0: no failure */
-	int status;                  /* HTTP, of the last one; 0: none */
+	int status;                  /* HTTP, of the last attempt; 0: none */
 	uint64_t ended;    /* the version of the record that has ended */
 	uint64_t retry_to; /* dead ones up to here are to be sent again */
-	const char *error; /* for people; "" */
+	const char *error; /* of the last attempt, for people; "": it was taken */
 };
 /* -ENOENT: it is new, *out is zeros. */
 int notice_status_get(struct store *s, struct arena *a, const char *account,
@@ -82,6 +83,9 @@ int notice_status_put(struct store *s, const char *account, const char *id,
 int notice_dead_list(struct store *s, const char *account, const char *id,
     struct arena *a, uint64_t from, size_t max, struct notice_dead *out,
     size_t *n);
+/* How many are dead, `max` at most. */
+int notice_dead_count(struct store *s, const char *account, const char *id,
+    size_t max, size_t *n);
 /* All that is known of a subscription. */
 int notice_forget(struct store *s, const char *account, const char *id);
 /* Subscriptions that there is something of. `each` must not wait. */

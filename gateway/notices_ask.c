@@ -7,6 +7,7 @@
 #include "common/mail/date.h"
 #include "gateway/notices_impl.h"
 
+#define DEAD_COUNTED 10000
 #define DEAD_TOLD 100 /* the oldest; with their words they fit in a reply */
 
 struct question {
@@ -71,7 +72,7 @@ state_word(const struct notice *n, const struct notice_status *st)
 
 static json_t *
 status_json(const struct notice *n, const struct notice_status *st,
-    uint64_t first, uint64_t next)
+    size_t dead, uint64_t first, uint64_t next)
 {
 	json_t *error = json_string(st->error);
 
@@ -79,7 +80,7 @@ status_json(const struct notice *n, const struct notice_status *st,
 			 "s:o, s:o}",
 	    "state", state_word(n, st), "next", (json_int_t)st->next, "first",
 	    (json_int_t)first, "last", (json_int_t)next - 1, "sent",
-	    (json_int_t)st->sent, "dead", (json_int_t)st->dead, "passed",
+	    (json_int_t)st->sent, "dead", (json_int_t)dead, "passed",
 	    (json_int_t)st->passed, "fails", (json_int_t)st->fails, "error",
 	    error != NULL ? error : json_string(""), "status", st->status,
 	    "sent_at", time_json(st->sent_s), "next_at", time_json(st->next_s));
@@ -91,7 +92,7 @@ ask_status(struct question *q)
 	struct notice_status st;
 	struct notice *v;
 	uint64_t first, next;
-	size_t n;
+	size_t n, dead;
 	json_t *all = json_object();
 	int rc = notice_list(q->s->g->accounts, &q->a, q->args, &v, &n);
 
@@ -103,8 +104,11 @@ ask_status(struct question *q)
 			rc = notice_log_bounds(
 			    q->s->store, v[i].account, &first, &next);
 		if (rc == 0)
-			json_object_set_new(
-			    all, v[i].id, status_json(&v[i], &st, first, next));
+			rc = notice_dead_count(q->s->store, v[i].account,
+			    v[i].id, DEAD_COUNTED, &dead);
+		if (rc == 0)
+			json_object_set_new(all, v[i].id,
+			    status_json(&v[i], &st, dead, first, next));
 	}
 	if (rc != 0) {
 		json_decref(all);

@@ -33,10 +33,11 @@ subscriber_status(struct notices *s, struct arena *a, const struct notice *n,
 }
 
 static int
-write_status(struct run *r, const struct notice_dead *dead, size_t n)
+write_status(
+    struct run *r, const struct notice_dead *dead, size_t n, uint64_t taken)
 {
 	int rc = notice_status_put(
-	    r->s->store, r->n.account, r->n.id, &r->st, dead, n, 0);
+	    r->s->store, r->n.account, r->n.id, &r->st, dead, n, taken);
 
 	if (rc == 0)
 		r->passed = false;
@@ -176,13 +177,12 @@ give_up_some(struct run *r, int64_t old_s, bool *more)
 			continue;
 		}
 		dead[k++] = dead_of(r, v[i].number, i == 0 ? r->st.fails : 0);
-		r->st.dead++;
 	}
 	if (k > 0)
 		log_warning("notices given up", "account=%s events=%zu",
 		    log_qs(r->n.account), k);
 	*more = i == NOTICE_DEAD_STEP;
-	return i > 0 ? write_status(r, dead, k) : 0;
+	return i > 0 ? write_status(r, dead, k, 0) : 0;
 }
 
 /* It has taken none for so long: what is as old as that goes. */
@@ -226,7 +226,7 @@ failed(struct run *r, const struct notice_result *out)
 		r->st.error = "";
 	ms = wait_ms(r, out);
 	r->st.next_s = now_s + (ms + 999) / 1000;
-	if ((rc = write_status(r, NULL, 0)) == 0)
+	if ((rc = write_status(r, NULL, 0, 0)) == 0)
 		rc = give_up(r);
 	return rc == -ECANCELED ? IDLE : ms;
 }
@@ -242,7 +242,9 @@ sent(struct run *r, const struct notice_event *e,
 	r->st.sent_s = clock_wall_s();
 	r->st.status = out->status;
 	r->st.error = "";
-	return write_status(r, NULL, 0);
+	/* Who went back may have come to one that was dead. */
+	return write_status(
+	    r, NULL, 0, r->st.replayed_s != 0 ? e->number : 0);
 }
 
 static int
@@ -255,10 +257,9 @@ dead(struct run *r, const struct notice_event *e,
 	r->st.error = buf_str(&out->why);
 	d = dead_of(r, e->number, r->st.fails + 1);
 	r->st.next = e->number + 1;
-	r->st.dead++;
 	r->st.fails = 0;
 	r->st.since_s = r->st.next_s = 0;
-	return write_status(r, &d, 1);
+	return write_status(r, &d, 1, 0);
 }
 
 static int
@@ -268,7 +269,7 @@ ended(struct run *r, const struct notice_result *out)
 	r->st.status = out->status;
 	r->st.error = buf_str(&out->why);
 	r->st.next_s = 0;
-	return write_status(r, NULL, 0);
+	return write_status(r, NULL, 0, 0);
 }
 
 /* --- sending --- */
@@ -320,38 +321,61 @@ deal_with(struct run *r, const struct notice_event *e)
 	return wait;
 }
 
-/* One that is dead and is to be sent again. What fails stays dead, and those
- * behind it are not tried now. */
+/* The first that is dead and is to be sent again, if it is wanted still: 1; 0: it
+ * is not, or there is no such event any more. *n: 0 where there is none. */
+static int
+look_at_dead(struct run *r, struct notice_dead *d, struct notice_event *e,
+    json_t **about, size_t *n)
+{
+	size_t found;
+	int rc = notice_dead_list(
+	    r->s->store, r->n.account, r->n.id, &r->a, 0, 1, d, n);
+
+	if (rc == 0 && *n == 1 && d->number > r->st.retry_to)
+		*n = 0;
+	if (rc != 0 || *n == 0)
+		return rc;
+	rc = notice_log_read(
+	    r->s->store, r->n.account, d->number, 1, e, &found);
+	if (rc == 0 && found == 1 && e->number == d->number)
+		rc = look(r, e, about);
+	return rc;
+}
+
+/* What is not taken stays dead, and those behind it are not tried now. */
 static int
 retry_dead(struct run *r)
 {
 	struct notice_result out = { .why = BUF_INIT_MAX(500) };
-	struct notice_dead d;
+	struct notice_dead d = { .number = 0 };
 	struct notice_event e;
 	json_t *about = NULL;
-	size_t n = 0, found = 0;
-	bool good = false;
-	int rc = notice_dead_list(
-	    r->s->store, r->n.account, r->n.id, &r->a, 0, 1, &d, &n);
+	size_t n = 0;
+	int rc = look_at_dead(r, &d, &e, &about, &n);
 
-	if (rc == 0 && n == 1 && d.number <= r->st.retry_to)
-		rc = notice_log_read(
-		    r->s->store, r->n.account, d.number, 1, &e, &found);
-	if (rc == 0 && found == 1 && e.number == d.number &&
-	    (rc = look(r, &e, &about)) == 1 &&
-	    (rc = send_one(r, &e, about, &out)) == 0)
-		good = out.fate == NOTICE_DONE;
-	json_decref(about);
-	if (good) {
-		r->st.sent++;
-		r->st.sent_s = clock_wall_s();
-	} else {
+	if (rc == 0 && n == 0) {
 		r->st.retry_to = 0;
+	} else if (rc == 0) {
+		r->st.passed++;
+	} else if (rc == 1 && (rc = send_one(r, &e, about, &out)) == 0) {
+		r->st.status = out.status;
+		r->st.error = buf_str(&out.why);
+		if (out.fate == NOTICE_DONE) {
+			r->st.sent++;
+			r->st.sent_s = clock_wall_s();
+			r->st.error = "";
+		} else {
+			r->st.retry_to = 0;
+			d.number = 0;
+		}
+		if (out.fate == NOTICE_ENDED)
+			r->st.ended = r->n.version;
 	}
+	if (rc == 0)
+		rc = write_status(r, NULL, 0, n == 0 ? 0 : d.number);
+	json_decref(about);
 	buf_clear(&out.why);
-	return rc < 0 ? rc
-		      : notice_status_put(r->s->store, r->n.account, r->n.id,
-			    &r->st, NULL, 0, good ? d.number : 0);
+	return rc;
 }
 
 /* Is there anything to do now? 0, or until when not. */
@@ -400,7 +424,7 @@ step(struct run *r)
 		wait = n == 0 ? IDLE : deal_with(r, &e);
 	} while (wait == 0 && r->passed && --at_once > 0);
 	if (r->passed)
-		(void)write_status(r, NULL, 0);
+		(void)write_status(r, NULL, 0, 0);
 	return wait;
 }
 

@@ -45,14 +45,14 @@ notice_record(const struct notice *n, json_t *status)
 	json_t *one = json_object_get(status, n->id);
 
 	return json_pack(
-	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:b, s:b, "
-	    "s:o, s:O?}",
+	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:b, "
+	    "s:b, s:o, s:O?}",
 	    "id", n->id, "account", n->account, "kind", notice_kinds[n->kind],
 	    "content", notice_contents[n->content], "url", n->url, "name",
 	    n->name, "mailboxes", json_texts(n->mailboxes, n->n_mailboxes),
 	    "senders", json_texts(n->senders, n->n_senders), "min_size",
 	    (json_int_t)n->min_size, "max_size", (json_int_t)n->max_size,
-	    "has_secret", n->sealed.n > 0, "paused", n->paused, "created",
+	    "p256dh", n->p256dh, "has_secret", n->sealed.n > 0, "paused", n->paused, "created",
 	    json_time(n->created_s), "status",
 	    json_is_object(one) ? one : NULL);
 }

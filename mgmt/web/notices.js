@@ -11,6 +11,9 @@ const contents = [["nothing", "only that there is new mail"],
 	["envelope", "sender and subject"],
 	["preview", "sender, subject, and how it begins"]];
 
+const states = { new: "nothing sent yet", ok: "works", retry: "did not work, is "
+	+ "tried again", ended: "wants no more", paused: "paused" };
+
 /* --- this browser --- */
 
 const canPush = () => "serviceWorker" in navigator && "PushManager" in window;
@@ -47,8 +50,9 @@ async function subscribe(content) {
 function state(n) {
 	const s = n.status;
 
-	return [h("span", { class: "badge " + (s?.error ? "failed" : "ok") },
-		n.paused ? "paused" : s?.state ?? "not known just now"),
+	return [h("span", { class: "badge " + (!s ? "unknown" : s.error
+		? "failed" : "ok") }, n.paused ? "paused" : states[s?.state]
+		?? "not known just now"),
 	s?.error ? h("p", { class: "error" }, s.error) : null];
 }
 

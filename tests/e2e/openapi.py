@@ -61,8 +61,8 @@ def fault(schema, value, at="$"):
             schema.get("minimum", value) <= value <=
             schema.get("maximum", value)):
         return "%s: out of range: %r" % (at, value)
-    if schema.get("format") == "date-time" and not re.fullmatch(
-            r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value):
+    if schema.get("format") == "date-time" and isinstance(value, str) and \
+            not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value):
         return "%s: not a time: %r" % (at, value)
     if isinstance(value, list):
         if not (schema.get("minItems", 0) <= len(value) <=

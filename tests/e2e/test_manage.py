@@ -464,6 +464,18 @@ class Notices(Case):
         self.assertEqual((got["paused"], got["name"], got["senders"]),
                          (True, "mine", ["@else.test"]))
         self.assertEqual(len(self.good(u, "GET", "/notices")["notices"]), 1)
+        # What was said is shown, but for secrets.
+        key = "BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInm" \
+              "YWAmS6TlzAC8wEqKK6PBru3jl7A8"
+        push = self.good(u, "POST", "/notices", {
+            "kind": "webpush", "url": "https://push.example/x",
+            "p256dh": key, "secret": "BTBZMqHH6r4Tts7J_aSIgg"}, 201)
+        self.addCleanup(u.call, "DELETE", "/notices/" + push["id"])
+        shown = self.good(u, "GET", "/notices/" + push["id"])
+        self.assertEqual((shown["p256dh"], shown["has_secret"]), (key, True))
+        self.assertEqual(got["p256dh"], "")
+        self.assertNotIn("BTBZMqHH6r4Tts7J_aSIgg", json.dumps(
+            [push, shown]))
         self.bad(self.admin, "GET", at, None, 404, "no-such-notice")
         self.bad(self.admin, "DELETE", at, None, 404, "no-such-notice")
         self.good(u, "DELETE", at, None, 204)
@@ -506,9 +518,11 @@ class Notices(Case):
         r.answer = 200
         self.assertEqual(self.good(u, "POST", at + "/retry", {}),
                          {"events": 1})
-        # status.dead counts all that ever were; the list has what is left.
-        until(lambda: status(sent=1) and not self.good(
-            u, "GET", at + "/dead")["dead"], "it, sent again")
+        # Neither its number nor the reason is left.
+        got = until(lambda: status(sent=1, dead=0), "it, sent again")
+        self.assertEqual((got["state"], got["error"], got["status"]),
+                         ("ok", "", 200))
+        self.assertEqual(self.good(u, "GET", at + "/dead"), {"dead": []})
         had = len(r.at("/hook", True))
         self.assertEqual(self.good(u, "POST", at + "/replay", {"from": event}),
                          {"from": event, "last": event})

@@ -301,11 +301,18 @@ class Trouble(Case):
         self.assertEqual([(d["event"], d["status"], d["attempts"])
                           for d in dead], [(2, 422, 1), (4, 400, 1)])
         self.assertIn("422", self.notice("dead", id))
+        # One that is refused once more stays, and the status says why.
+        self.answer(path, [200, 413])
         self.assertIn("2 events", self.notice("replay", "--dead", id))
+        got = self.wait_status(id, sent=4, dead=1, status=413)
+        self.assertIn("413", got["error"])
+        self.answer(path, 200)
+        self.assertIn("1 event", self.notice("replay", "--dead", id))
         self.r.wait(path, 5)
         self.assertEqual(self.subjects(path), ["d0", "d2", "d4", "d1", "d3"])
-        until(lambda: json.loads(self.notice("dead", "--json", id)) == [],
-              "no dead ones")
+        # Nothing is left of it: neither the number nor the reason.
+        self.wait_status(id, sent=5, dead=0, error="", status=200, state="ok")
+        self.assertEqual(json.loads(self.notice("dead", "--json", id)), [])
         self.notice("replay", "--from", "3", id)
         self.r.wait(path, 8)
         self.assertEqual(self.subjects(path)[5:], ["d2", "d3", "d4"])
@@ -315,6 +322,17 @@ class Trouble(Case):
         for n in ("6", "999999999"):
             self.assertEqual(self.notice(
                 "replay", "--from", n, id, check=False).returncode, 1)
+
+    def test_going_back_takes_the_dead_along(self):
+        id, _, path = self.add("frank")
+        self.answer(path, [422, 200])
+        self.deliver("frank", message("f0"), message("f1"))
+        self.wait_status(id, sent=1, dead=1, error="")
+        self.answer(path, 200)
+        first = json.loads(self.notice("dead", "--json", id))[0]["event"]
+        self.notice("replay", "--from", str(first), id)
+        self.wait_status(id, sent=3, dead=0)
+        self.assertEqual(self.subjects(path), ["f1", "f0", "f1"])
 
     def test_one_that_wants_no_more_ends(self):
         id, _, path = self.add("carol")

@@ -44,7 +44,12 @@ numbers(struct store *s)
 	/* Told again, as after a crash, and with what is new. */
 	const struct notice_event again[] = { arrival(1, 2), arrival(1, 4),
 		arrival(1, 5), arrival(2, 1), arrival(2, 9) };
+	const struct notice_dead dead[] = { { .number = 1, .error = "" },
+		{ .number = 2, .error = "" }, { .number = 5, .error = "" } };
+	const struct notice_status st = { .error = "" };
+	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
 	struct notice_event v[10];
+	struct notice_dead d[10];
 	uint64_t from, next;
 	size_t n;
 
@@ -70,13 +75,18 @@ numbers(struct store *s)
 	CHECK(notice_log_since(s, A, 105, &next) == 0 && next == 4);
 	CHECK(notice_log_since(s, A, 1000, &next) == 0 && next == 6);
 	CHECK(notice_log_since(s, A, 0, &next) == 0 && next == 1);
-	/* The old ones go from the start; numbers go on. */
+	/* The old ones go from the start, dead or not; numbers go on. */
+	CHECK(notice_status_put(s, A, ID, &st, dead, 3, 0) == 0);
 	CHECK(notice_log_purge(s, A, 104) == 0);
 	CHECK(notice_log_bounds(s, A, &from, &next) == 0);
 	CHECK(from == 2 && next == 6);
+	CHECK(notice_dead_list(s, A, ID, &a, 0, 10, d, &n) == 0 && n == 2);
+	CHECK(d[0].number == 2 && d[1].number == 5);
+	CHECK(notice_forget(s, A, ID) == 0);
 	CHECK(notice_log_purge(s, A, 1000) == 0);
 	CHECK(notice_log_bounds(s, A, &from, &next) == 0);
 	CHECK(from == 6 && next == 6);
+	arena_reset(&a);
 }
 
 static int
@@ -95,7 +105,6 @@ statuses(struct store *s)
 	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
 	struct notice_status st = { .next = 7,
 		.sent = 5,
-		.dead = 2,
 		.fails = 3,
 		.since_s = 100,
 		.ended = UINT64_MAX >> 12,
@@ -123,6 +132,9 @@ statuses(struct store *s)
 	CHECK(v[0].number == 2 && v[0].attempts == 4 && v[1].number == 300);
 	CHECK(notice_dead_list(s, A, ID, &a, 3, 10, v, &n) == 0 && n == 1);
 	CHECK(notice_dead_list(s, A, OTHER, &a, 0, 10, v, &n) == 0 && n == 0);
+	CHECK(notice_dead_count(s, A, ID, 10, &n) == 0 && n == 2);
+	CHECK(notice_dead_count(s, A, ID, 1, &n) == 0 && n == 1);
+	CHECK(notice_dead_count(s, A, OTHER, 10, &n) == 0 && n == 0);
 	CHECK(notice_status_put(s, A, ID, &st, NULL, 0, 2) == 0);
 	CHECK(notice_dead_list(s, A, ID, &a, 0, 10, v, &n) == 0 && n == 1);
 	CHECK(notice_known(s, A, note_id, &ids) == 0);
