@@ -5,25 +5,10 @@
 
 #include "common/auth/program_ask.h"
 #include "common/base/log.h"
-#include "common/mail/date.h"
 
 /* People may press the button often, and each test is a connection to a server of
  * their choice. */
 #define TESTS_MAX 8
-
-static json_t *
-time_json(int64_t s)
-{
-	struct buf b = BUF_INIT_MAX(64);
-	json_t *j;
-
-	if (s == 0)
-		return json_null();
-	date_put_iso(&b, s);
-	j = json_string(buf_str(&b));
-	buf_clear(&b);
-	return j;
-}
 
 static void
 state(struct gateway *g, struct smtp_session *s, const char *address,
@@ -48,8 +33,8 @@ state(struct gateway *g, struct smtp_session *s, const char *address,
 	    json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I}", "state",
 		o.paused ? "paused" : state_kinds[st.kind], "error",
 		log_qs(st.error != NULL ? st.error : ""), "looked",
-		time_json(st.looked_s), "worked", time_json(st.good_s), "next",
-		o.paused ? json_null() : time_json(st.next_s), "messages",
+		program_time(st.looked_s), "worked", program_time(st.good_s), "next",
+		o.paused ? json_null() : program_time(st.next_s), "messages",
 		(json_int_t)st.messages, "octets", (json_int_t)st.octets,
 		"refused", (json_int_t)st.refused),
 	    reply);
@@ -81,7 +66,7 @@ test(struct gateway *g, struct smtp_session *s, const char *address,
 }
 
 static void
-look(struct roster *r, struct smtp_session *s, const char *address,
+fetch(struct roster *r, struct smtp_session *s, const char *address,
     struct smtp_reply *reply)
 {
 	struct roster_result got = { .why = BUF_INIT_MAX(1000) };
@@ -104,7 +89,7 @@ look(struct roster *r, struct smtp_session *s, const char *address,
 	buf_clear(&got.why);
 }
 
-static const char *const verbs[] = { "XSTATE", "XTEST", "XLOOK" };
+static const char *const verbs[] = { "XSTATE", "XTEST", "XFETCH" };
 
 bool
 ask_command(struct gateway *g, struct roster *r, struct smtp_session *s,
@@ -131,6 +116,6 @@ ask_command(struct gateway *g, struct roster *r, struct smtp_session *s,
 	else if (i == 1)
 		test(g, s, address, reply);
 	else
-		look(r, s, address, reply);
+		fetch(r, s, address, reply);
 	return true;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* What pneu manage asks about outside accounts, on the Unix socket:
+/* What `pneu outside` and pneu manage ask about outside accounts, on the Unix
+ * socket (XFETCH of LHLO stands for all three), with answers in JSON
+ * (common/auth/program_ask.h); 550: there is no such account.
  *
  *   XSTATE <address>   how it stands: an object of state, error, looked, worked,
  *                      next, messages, octets, refused
  *   XTEST <address>    sign in there, and say how it went: {"ok", "error"}
- *   XLOOK <address>    look at it now: {"ok", "error", "messages", "octets"}
+ *   XFETCH <address>   look at it now: {"ok", "error", "messages", "octets"}
  */
 #ifndef PNEU_GATEWAY_ASK_H
 #define PNEU_GATEWAY_ASK_H

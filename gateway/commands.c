@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "common/auth/program_ask.h"
 #include "common/base/log.h"
 #include "common/mail/date.h"
 #include "gateway/gateway.h"
@@ -297,87 +298,93 @@ show(struct run *r)
 
 #define FETCH_MS (24 * 3600 * INT64_C(1000))
 
+/* The running gateway: 0 with its answer, or the exit status, told. */
 static int
-ask(struct run *r, bool only_test, struct smtp_reply *reply)
+ask(struct run *r, const char *verb, json_t **out)
 {
-	const struct smtp_client_conf client = { .lmtp = true,
-		.hostname = service_hostname(),
-		.connect_timeout_ms = 10000,
-		.timeout_ms = FETCH_MS,
-		.reply_arena = &r->a };
-	const char *run_dir = conf_file(r->conf, "run_dir");
-	struct smtp_client *c = NULL;
-	struct net_addr to;
-	size_t n;
-	const char *const *list = conf_list(r->conf, "gateway.lmtp", &n);
-	int rc = -EDESTADDRREQ;
+	const char *question = arena_printf(&r->a, "%s <%s>", verb, r->operand);
+	struct buf err = BUF_INIT_MAX(4096);
+	int rc = question == NULL ? -ENOMEM
+				  : program_ask(r->conf, "gateway.lmtp",
+					question, FETCH_MS, out, &err);
 
-	for (size_t i = 0; i < n; i++)
-		if (net_addr_parse(&to, list[i], run_dir) == 0 &&
-		    net_addr_is_unix(&to)) {
-			rc = smtp_client_open(&c, &to, &client, reply);
-			break;
-		}
-	if (rc == 0)
-		rc = smtp_client_fetch(
-		    c, slice_str(r->operand), only_test, reply);
-	if (rc == 0) /* the text is the client's */
-		reply->text = arena_dup(&r->a, reply->text);
-	smtp_client_free(&c);
-	return rc;
-}
-
-static int
-ask_daemon(struct run *r, bool only_test)
-{
-	struct smtp_reply reply = { 0 };
-	int rc = ask(r, only_test, &reply);
-	bool ok;
-
-	if (rc != 0) {
+	if (rc != 0 && err.n > 0)
+		complain(r, r->operand, buf_str(&err));
+	else if (rc != 0)
 		complain(r, "pneu-gateway does not answer", strerror(-rc));
-		return EX_UNAVAILABLE;
-	}
-	ok = smtp_reply_is_positive(&reply);
-	if (r->json && only_test)
-		return print_json(json_pack("{s:b, s:s}", "ok", ok, "error",
-			   ok ? "" : log_q(reply.text))) |
-		    !ok;
-	if (r->json)
-		return print_json(json_pack(
-			   "{s:b, s:s}", "ok", ok, "text", log_q(reply.text))) |
-		    !ok;
-	if (ok)
-		printf("%s: %s\n", r->operand, log_q(reply.text));
-	else
-		complain(r, r->operand, log_q(reply.text));
-	return ok ? 0 : 1;
+	rc = rc == 0 ? 0 : err.n > 0 ? 1 : EX_UNAVAILABLE;
+	buf_clear(&err);
+	return rc;
 }
 
 static int
 fetch(struct run *r)
 {
-	return ask_daemon(r, false);
+	json_t *j;
+	const char *error, *text;
+	json_int_t messages, octets;
+	int ok, rc = ask(r, "XFETCH", &j);
+
+	if (rc != 0)
+		return rc;
+	if (json_unpack(j, "{s:b, s:s, s:I, s:I}", "ok", &ok, "error", &error,
+		"messages", &messages, "octets", &octets) != 0)
+		ok = 0, error = "no answer that makes sense";
+	text = ok ? arena_printf(&r->a, "%lld messages, %lld octets",
+			(long long)messages, (long long)octets)
+		  : error;
+	if (r->json)
+		rc = print_json(
+		    json_pack("{s:b, s:s*}", "ok", ok, "text", text));
+	else if (ok)
+		printf("%s: %s\n", r->operand, text);
+	else
+		complain(r, r->operand, text);
+	json_decref(j);
+	return ok ? rc : 1;
 }
 
 /* --- test --- */
 
 static int
-test_here(struct run *r)
+tell_test(struct run *r, const struct outside *o, bool ok, const char *error)
 {
-	struct fetch f = { .g = &r->g, .probe = true };
-	enum fetch_end end = fetch_run(&f, r->operand);
-	int status = end == FETCH_OK ? 0 : 1;
+	int rc = 0;
 
 	if (r->json)
-		status |= print_json(json_pack("{s:b, s:s}", "ok",
-		    end == FETCH_OK, "error", buf_str(&f.why)));
-	else if (end == FETCH_OK)
-		printf("%s: signed in at %s\n", f.o.address, f.o.server.host);
+		rc = print_json(
+		    json_pack("{s:b, s:s}", "ok", (int)ok, "error", error));
+	else if (ok)
+		printf("%s: signed in at %s\n", o->address, o->server.host);
 	else
-		complain(r, r->operand, buf_str(&f.why));
+		complain(r, r->operand, error);
+	return ok ? rc : 1;
+}
+
+static int
+test_here(struct run *r, const struct outside *o)
+{
+	struct fetch f = { .g = &r->g, .probe = true };
+	enum fetch_end end = fetch_run(&f, o->address);
+	int status = tell_test(r, o, end == FETCH_OK, buf_str(&f.why));
+
 	fetch_clear(&f);
 	return status;
+}
+
+static int
+test_there(struct run *r, const struct outside *o)
+{
+	const char *error = "";
+	json_t *j;
+	int ok = 0, rc = ask(r, "XTEST", &j);
+
+	if (rc != 0)
+		return rc;
+	(void)json_unpack(j, "{s:b, s:s}", "ok", &ok, "error", &error);
+	rc = tell_test(r, o, ok, error);
+	json_decref(j);
+	return rc;
 }
 
 static int
@@ -386,11 +393,12 @@ test(struct run *r)
 	struct outside o;
 	int rc = outside_get(r->g.accounts, &r->a, slice_str(r->operand), &o);
 
+	if (rc != 0)
+		return failed(r, rc == -EAGAIN ? -ENOENT : rc);
 	/* A refresh token may be good for one use, and then only who keeps the
 	 * next one may use it. */
-	if (rc == 0 && o.sign_in == OUTSIDE_OAUTH)
-		return ask_daemon(r, true);
-	return test_here(r);
+	return o.sign_in == OUTSIDE_OAUTH ? test_there(r, &o)
+					  : test_here(r, &o);
 }
 
 /* --- running one --- */

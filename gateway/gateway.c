@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/auth/program_ask.h"
 #include "common/auth/scram_salted.h"
 #include "common/base/log.h"
-#include "common/mail/transfer.h"
 #include "common/smtp/server.h"
 #include "gateway/ask.h"
 #include "gateway/notices.h"
@@ -29,79 +29,16 @@ static struct {
 /* --- what is asked of it --- */
 
 static int
-fetch_now(
-    struct smtp_session *s, struct slice address, struct smtp_reply *reply)
-{
-	struct roster_result result = { .why = BUF_INIT_MAX(1000) };
-	int rc = roster_fetch(gateway.roster, address, &result);
-
-	if (rc == -ENOENT)
-		*reply = SMTP_REPLY(550, "5.1.1", "no such outside account");
-	else if (rc == -EPERM)
-		*reply = SMTP_REPLY(450, "4.2.1", "it is paused");
-	else if (rc == 0 && result.end == FETCH_OK)
-		*reply = smtp_reply_f(smtp_session_command_arena(s), 250,
-		    "2.0.0", "%llu messages, %llu octets",
-		    (unsigned long long)result.messages,
-		    (unsigned long long)result.octets);
-	else if (rc == 0)
-		*reply = smtp_reply_f(smtp_session_command_arena(s), 451,
-		    result.end == FETCH_LOGIN ? "4.7.0" : "4.4.0", "%s",
-		    log_q(buf_slice(&result.why)));
-	buf_clear(&result.why);
-	return rc == -ENOENT || rc == -EPERM ? 0 : rc;
-}
-
-/* Where it signs in by OAuth nobody but us may try: a refresh token may be good
- * for one use. */
-static int
-test_now(struct smtp_session *s, struct slice address, struct smtp_reply *reply)
-{
-	const char *name = arena_strdup(smtp_session_arena(s), address);
-	struct fetch f = { .g = &gateway.g, .probe = true };
-	enum fetch_end end;
-
-	if (name == NULL)
-		return -ENOMEM;
-	end = fetch_run(&f, name);
-	*reply = end == FETCH_OK
-	    ? smtp_reply_f(smtp_session_arena(s), 250, "2.0.0",
-		  "signed in at %s", f.o.server.host)
-	    : smtp_reply_f(smtp_session_arena(s), end == FETCH_GONE ? 550 : 451,
-		  end == FETCH_LOGIN ? "4.7.0" : "4.4.0", "%s",
-		  log_q(buf_slice(&f.why)));
-	fetch_clear(&f);
-	return 0;
-}
-
-static int
-answer_json(struct smtp_session *s, json_t *j, struct smtp_reply *reply)
-{
-	char *dump = json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
-	struct buf text = BUF_INIT_MAX((size_t)64 << 10);
-	int rc = -ENOMEM;
-
-	if (dump != NULL && base64_encode(&text, slice_str(dump))) {
-		*reply = SMTP_REPLY(250, "2.0.0", "");
-		reply->text =
-		    arena_dup(smtp_session_arena(s), buf_slice(&text));
-		rc = reply->text.p == NULL ? -ENOMEM : 0;
-	}
-	buf_clear(&text);
-	free(dump);
-	return rc;
-}
-
-static int
-ask_notices(struct smtp_session *s, struct slice args, struct smtp_reply *reply)
+ask_notices(
+    struct smtp_session *s, struct slice args, struct smtp_reply *reply)
 {
 	json_t *j = NULL;
 	int rc = notices_ask(gateway.notices, args, &j);
 
-	if (rc == 0)
-		rc = answer_json(s, j, reply);
-	json_decref(j);
 	switch (rc) {
+	case 0:
+		program_answer(smtp_session_arena(s), j, reply);
+		return 0;
 	case -ENOENT:
 		*reply = SMTP_REPLY(550, "5.1.1", "no such subscription");
 		return 0;
@@ -123,26 +60,13 @@ static int
 on_command(struct smtp_session *s, struct slice verb, struct slice args,
     struct smtp_reply *reply)
 {
-	bool only_test = false;
-
 	if (!net_addr_is_unix(conn_peer(smtp_session_conn(s))))
 		return -ENOSYS;
 	if (ask_command(&gateway.g, gateway.roster, s, verb, args, reply))
 		return 0;
 	if (slice_eq_str_nocase(verb, "XNOTICE"))
 		return ask_notices(s, args, reply);
-	if (!slice_eq_str_nocase(verb, "XFETCH"))
-		return -ENOSYS;
-	if (slice_ends_nocase(args, "> TEST")) {
-		args = slice_head(args, args.n - 5);
-		only_test = true;
-	}
-	if (args.n < 3 || args.p[0] != '<' || args.p[args.n - 1] != '>') {
-		*reply = SMTP_REPLY(501, "5.5.4", "XFETCH <address>, please");
-		return 0;
-	}
-	return (only_test ? test_now : fetch_now)(
-	    s, slice_from(slice_head(args, args.n - 1), 1), reply);
+	return -ENOSYS;
 }
 
 static const struct smtp_handler handler = {

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The gateway's service hooks. It fetches by itself; what it serves is LMTP on a
- * Unix socket: mail to be sent through outside accounts (relay.h), and one verb
- * of its own:
- *
- *   XFETCH <address>   look at that outside account now, and say how it went:
- *                      250 and how many messages came, 450 (it is paused), 451
- *                      (why it did not work), 550 (there is no such account)
- *   XFETCH <address> TEST   only sign in there
- *
- * and those of ask.h, for the API.
- * And XNOTICE, about notices of new mail: common/auth/notice_ask.h.
+ * Unix socket: mail to be sent through outside accounts (relay.h), and verbs of
+ * its own: those of ask.h about outside accounts, and XNOTICE about notices of new
+ * mail (common/auth/notice_ask.h).
  */
 #ifndef PNEU_GATEWAY_GATEWAY_H
 #define PNEU_GATEWAY_GATEWAY_H

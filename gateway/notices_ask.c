@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/auth/program_ask.h"
 #include "common/base/clock.h"
-#include "common/mail/date.h"
 #include "gateway/notices_impl.h"
 
 #define DEAD_COUNTED 10000
@@ -17,22 +17,6 @@ struct question {
 	struct notice n;
 	json_t **out;
 };
-
-/* --- words --- */
-
-static json_t *
-time_json(int64_t s)
-{
-	struct buf b = BUF_INIT_MAX(64);
-	json_t *j;
-
-	if (s == 0)
-		return json_null();
-	date_put_iso(&b, s);
-	j = json_string(buf_str(&b));
-	buf_clear(&b);
-	return j;
-}
 
 static int
 answer(struct question *q, json_t *j)
@@ -83,7 +67,7 @@ status_json(const struct notice *n, const struct notice_status *st,
 	    (json_int_t)st->sent, "dead", (json_int_t)dead, "passed",
 	    (json_int_t)st->passed, "fails", (json_int_t)st->fails, "error",
 	    error != NULL ? error : json_string(""), "status", st->status,
-	    "sent_at", time_json(st->sent_s), "next_at", time_json(st->next_s));
+	    "sent_at", program_time(st->sent_s), "next_at", program_time(st->next_s));
 }
 
 static int
@@ -155,7 +139,7 @@ ask_dead(struct question *q)
 
 		json_array_append_new(all,
 		    json_pack("{s:I, s:o, s:I, s:i, s:o}", "event",
-			(json_int_t)v[i].number, "at", time_json(v[i].at_s),
+			(json_int_t)v[i].number, "at", program_time(v[i].at_s),
 			"attempts", (json_int_t)v[i].attempts, "status",
 			v[i].status, "error",
 			error != NULL ? error : json_string("")));

@@ -6,6 +6,7 @@
 
 #include "common/base/json_text.h"
 #include "common/base/log.h"
+#include "common/mail/date.h"
 #include "common/mail/transfer.h"
 #include "common/net/service.h"
 #include "common/smtp/client.h"
@@ -107,4 +108,18 @@ program_answer(struct arena *a, json_t *j, struct smtp_reply *reply)
 	free(json);
 	buf_clear(&text);
 	buf_clear(&lines);
+}
+
+json_t *
+program_time(int64_t s)
+{
+	struct buf b = BUF_INIT_MAX(64);
+	json_t *j;
+
+	if (s == 0)
+		return json_null();
+	date_put_iso(&b, s);
+	j = json_string(buf_str(&b));
+	buf_clear(&b);
+	return j;
 }

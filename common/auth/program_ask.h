@@ -24,5 +24,7 @@ int program_ask(const struct conf *conf, const char *setting, const char *line,
 /* The other side: 250 with this JSON (the reference is taken; NULL is "out of
  * memory"), in the arena. */
 void program_answer(struct arena *a, json_t *j, struct smtp_reply *reply);
+/* A time in it, ISO 8601; of 0, which is never, null. */
+json_t *program_time(int64_t s);
 
 #endif

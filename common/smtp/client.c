@@ -480,18 +480,6 @@ is_word(struct slice s)
 }
 
 int
-smtp_client_fetch(struct smtp_client *c, struct slice address, bool test,
-    struct smtp_reply *reply)
-{
-	if (c->out_of_step)
-		return -ECONNRESET;
-	if (!is_word(address))
-		return -EINVAL;
-	return client_ask(c, reply, "XFETCH <%.*s>%s", (int)address.n,
-	    address.p, test ? " TEST" : "");
-}
-
-int
 smtp_client_who(struct smtp_client *c, struct slice account,
     struct slice message_id, struct smtp_reply *reply)
 {

@@ -186,11 +186,6 @@ int smtp_client_flush(struct smtp_client *c, struct slice node,
 int smtp_client_who(struct smtp_client *c, struct slice account,
     struct slice message_id, struct smtp_reply *reply);
 
-/* XFETCH of our gateway: look at an outside account now, or (`test`) only sign in
- * there; waits for its end. */
-int smtp_client_fetch(struct smtp_client *c, struct slice address, bool test,
-    struct smtp_reply *reply);
-
 /*
  * Any other verb of our own programs, with what stands behind it. The reply's
  * text is the client's until the next command; `joined` strings its lines

@@ -298,7 +298,7 @@ int
 outside_api_fetch(struct manage_call *c)
 {
 	json_t *j;
-	int rc = ask(c, "XLOOK", FETCH_MS, &j);
+	int rc = ask(c, "XFETCH", FETCH_MS, &j);
 
 	if (rc == -ETIMEDOUT)
 		return manage_json(c, 200, json_pack("{s:b}", "done", 0));

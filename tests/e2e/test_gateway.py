@@ -171,7 +171,7 @@ class Pneu(Case):
                     (("show", "a@b.test"), "no such outside account"),
                     (("set", "--keep", "a@b.test"), "no outside account"),
                     (("remove", "a@b.test"), "no outside account"),
-                    (("test", "a@b.test"), "no outside account"),
+                    (("test", "a@b.test"), "no such outside account"),
                     (("fetch", "a@b.test"), "no such outside account")):
                 r = self.outside(*args, input="x\n", check=False)
                 self.assertNotEqual(r.returncode, 0, args)
