@@ -306,7 +306,8 @@ class Fetching(Case):
             got = self.good(self.user, "POST",
                             "/outside/near@elsewhere.test/test", {})
             self.assertEqual(got, {"ok": False, "error":
-                                   "127.0.0.1: no such host"})
+                                   "127.0.0.1: no such host: it has no "
+                                   "address that the whole world can reach"})
             self.assertEqual(server.connections, 0)
             # What an admin says is meant.
             self.good(self.admin, "POST", "/outside", {
