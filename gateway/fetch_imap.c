@@ -13,10 +13,10 @@
 #include "common/base/log.h"
 #include "common/imap/level.h"
 #include "common/imap/set.h"
-#include "gateway/imap_session.h"
+#include "gateway/imap_folders.h"
+#include "gateway/known.h"
 
 #define BREAKS 3 /* on one message that breaks the connection */
-#define FOLDERS_MAX 10000
 #define UIDS_MAX 10000000
 #define HERE_MS 5000 /* between two looks at what changed here */
 #define IDLE_MS (25 * 60 * INT64_C(1000)) /* RFC 2177 3: under 30 minutes */
@@ -98,8 +98,15 @@ add_folder(struct imap_session *s, const struct imap_response *r)
 		.name =
 		    imap_name_decode(&s->a, r->name, s->prefix, r->separator),
 		.selectable = true };
-	if (v->raw.p == NULL || v->name.p == NULL)
+	if (v->raw.p == NULL)
 		return -ENOMEM;
+	/* Of such a length that nobody has it here. */
+	if (v->name.p == NULL || v->name.n == 0) {
+		log_warning("folder passed over", "folder=%s",
+		    log_q(slice_head(v->raw, 200)));
+		return 0;
+	}
+	s->separator = r->separator;
 	state_id(v->raw, v->id.id);
 	s->n++;
 	return 0;
@@ -136,13 +143,16 @@ on_list(void *arg, const struct imap_response *r)
 		b->uidnext = r->uidnext;
 		b->messages = r->messages;
 		b->modseq = r->modseq;
+		if (r->mailboxid.n > 0)
+			b->objectid = arena_dup(&s->a, r->mailboxid);
 	}
 	if (r->kind != IMAP_LIST || r->name.n == 0 ||
 	    folder_of(s, r->name) != NULL)
 		return 0;
 	if ((s->rc = add_folder(s, r)) != 0)
 		return s->rc;
-	take_attributes(&s->folders[s->n - 1], &r->flags);
+	if ((b = folder_of(s, r->name)) != NULL)
+		take_attributes(b, &r->flags);
 	return 0;
 }
 
@@ -176,6 +186,14 @@ folder_cmp(const void *a, const void *b)
 	return slice_cmp(x->name, y->name);
 }
 
+static void
+put_status_items(const struct imap_session *s, struct buf *out)
+{
+	buf_printf(out, "(UIDNEXT UIDVALIDITY MESSAGES%s%s)",
+	    imap_client_has(s->c, "CONDSTORE") ? " HIGHESTMODSEQ" : "",
+	    imap_client_has(s->c, "OBJECTID") ? " MAILBOXID" : "");
+}
+
 /* In one command with how each stands, where the server has RFC 5819. */
 static int
 list(struct imap_session *s)
@@ -183,27 +201,72 @@ list(struct imap_session *s)
 	const struct imap_handler h = { .untagged = on_list, .arg = s },
 				  ns = { .untagged = on_namespace, .arg = s };
 	bool status = imap_client_has(s->c, "LIST-STATUS");
-	const char *items = imap_client_has(s->c, "CONDSTORE")
-	    ? "STATUS (UIDNEXT UIDVALIDITY MESSAGES HIGHESTMODSEQ)"
-	    : "STATUS (UIDNEXT UIDVALIDITY MESSAGES)";
+	struct buf items = BUF_INIT;
 	int rc = 0;
 
 	folders_clear(s);
 	arena_reset(&s->a);
+	s->folder = NULL;
 	s->prefix = SLICE_EMPTY;
+	s->separator = '\0';
 	if (imap_client_has(s->c, "NAMESPACE"))
 		rc = imap_client_run(s->c, &ns, "NAMESPACE");
 	if (rc < 0)
 		return rc;
 	rc = IMAP_REFUSED;
+	put_status_items(s, &items);
 	if (status || imap_client_has(s->c, "SPECIAL-USE"))
-		rc = imap_client_run(s->c, &h, "LIST \"\" \"*\" RETURN (%s%s)",
+		rc = imap_client_run(s->c, &h,
+		    "LIST \"\" \"*\" RETURN (%s%s%s)",
 		    imap_client_has(s->c, "SPECIAL-USE") ? "SPECIAL-USE " : "",
-		    status ? items : "CHILDREN");
+		    status ? "STATUS " : "CHILDREN",
+		    status ? buf_str(&items) : "");
+	buf_clear(&items);
 	if (rc == IMAP_REFUSED)
 		rc = imap_client_run(s->c, &h, "LIST \"\" \"*\"");
 	if (s->n > 0)
 		qsort(s->folders, s->n, sizeof(*s->folders), folder_cmp);
+	return rc;
+}
+
+/* The one that is watched: INBOX, or the first of those that were named. */
+static struct folder *
+watched(struct imap_session *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (session_wants(s, &s->folders[i]))
+			return &s->folders[i];
+	return NULL;
+}
+
+int
+session_list(struct imap_session *s)
+{
+	struct folder *b;
+	int rc = list(s);
+
+	if (rc == 0)
+		rc = folders_assign(s);
+	/* STATUS of what is open may be of when it was opened (RFC 3501
+	 * 6.3.10). */
+	if (s->watching && (b = watched(s)) != NULL)
+		b->has_status = false;
+	return rc;
+}
+
+int
+session_status(struct imap_session *s, struct folder *b)
+{
+	const struct imap_handler h = { .untagged = on_list, .arg = s };
+	struct buf name = BUF_INIT, items = BUF_INIT;
+	int rc = IMAP_REFUSED;
+
+	put_status_items(s, &items);
+	if (imap_put_quoted(&name, b->raw))
+		rc = imap_client_run(s->c, &h, "STATUS %s %s", buf_str(&name),
+		    buf_str(&items));
+	buf_clear(&name);
+	buf_clear(&items);
 	return rc;
 }
 
@@ -296,6 +359,16 @@ session_select(
 }
 
 int
+session_unselect(struct imap_session *s)
+{
+	/* Nothing goes by that which was opened for reading (RFC 3501 6.4.2). */
+	int rc = imap_client_run(s->c, NULL, "CLOSE");
+
+	s->folder = NULL;
+	return rc < 0 ? rc : 0;
+}
+
+int
 session_state_failed(struct imap_session *s, int rc)
 {
 	if (rc != 0)
@@ -328,7 +401,7 @@ note(struct imap_session *s)
 		rc = pairs_flush(&s->pairs);
 	if (rc == 0)
 		rc = state_folder_put(
-		    f->g->state, f->o.address, s->folder->raw, &s->state);
+		    f->g->state, f->o.address, s->folder->id.id, &s->state);
 	return session_state_failed(s, rc);
 }
 
@@ -431,21 +504,6 @@ batch_index(const struct imap_session *s, uint32_t uid)
 	return -1;
 }
 
-static struct slice
-mailbox_of(const struct imap_session *s, struct buf *name)
-{
-	const char *into = s->f->o.into;
-
-	if (*into == '\0')
-		return s->folder->name;
-	buf_put_str(name, into);
-	if (!slice_eq_str(s->folder->name, "INBOX")) {
-		buf_put_char(name, '/');
-		buf_put_slice(name, s->folder->name);
-	}
-	return buf_slice(name);
-}
-
 /* Small ones may come inside the response. */
 static int
 spool_inside(struct imap_session *s, struct slice body)
@@ -490,7 +548,10 @@ put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
 		.uidvalidity = s->uidvalidity,
 		.uid = uid,
 		.internaldate = r->has_date ? r->internaldate : INT64_MIN,
-		.use = *s->f->o.into == '\0' ? s->folder->use : NULL };
+		.use = *s->f->o.into == '\0' &&
+			!folders_is_named(s, s->folder)
+		    ? s->folder->use
+		    : NULL };
 	int rc;
 
 	for (size_t i = 0; i < r->flags.n; i++) {
@@ -501,7 +562,9 @@ put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
 		(void)pair_flag_add(&s->keywords, &agreed, r->flags.v[i]);
 	}
 	m.flags = buf_slice(&flags);
-	m.mailbox = mailbox_of(s, &name);
+	if (!folders_put_name(s, s->folder, &name))
+		name.failed = true;
+	m.mailbox = buf_slice(&name);
 	rc = flags.failed || name.failed ? -ENOMEM : fetch_deposit(s->f, &m);
 	/* It came without any; what it has there is a change. */
 	if (rc == 0 && s->f->put_known) {
@@ -637,6 +700,9 @@ is_as_it_was(const struct imap_session *s, const struct folder *b)
 {
 	const struct outside *o = &s->f->o;
 
+	if (folders_are_mirrored(s) && b->known != NULL &&
+	    b->known->sample_uid == 0)
+		return false;
 	if (!b->has_status || s->state.uidnext == 0 ||
 	    b->uidvalidity != s->state.uidvalidity ||
 	    b->uidnext != s->state.uidnext || o->delete_days >= 0)
@@ -694,7 +760,7 @@ static int
 look_at(struct imap_session *s, struct folder *b)
 {
 	struct fetch *f = s->f;
-	int rc = state_folder_get(f->g->state, f->o.address, b->raw, &s->state);
+	int rc = state_folder_get(f->g->state, f->o.address, b->id.id, &s->state);
 	size_t came, late;
 
 	if (rc != 0)
@@ -719,22 +785,14 @@ look_at(struct imap_session *s, struct folder *b)
 	}
 	if (rc == 0 && f->o.sync != OUTSIDE_APART)
 		rc = follow_end(s, b, came, late);
+	if (rc == 0)
+		rc = folders_sample(s, b);
 	if (rc == 0 && f->o.delete_days >= 0)
 		rc = mirror_delete_old(s, b);
 	return rc < 0 ? rc : 0;
 }
 
 /* --- all --- */
-
-/* The one that is watched: INBOX, or the first of those that were named. */
-static struct folder *
-watched(struct imap_session *s)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (session_wants(s, &s->folders[i]))
-			return &s->folders[i];
-	return NULL;
-}
 
 static int
 look_begins(struct imap_session *s)
@@ -757,13 +815,11 @@ look(struct imap_session *s)
 	s->rc = 0;
 	if ((rc = look_begins(s)) != 0)
 		return FETCH_RETRY;
-	if ((rc = list(s)) == IMAP_REFUSED)
+	if ((rc = session_list(s)) == IMAP_REFUSED)
 		return fetch_fail(f, FETCH_RETRY, "%s: no list of folders: %s",
 		    f->o.server.host, imap_client_said(s->c));
-	/* STATUS of what is open may be of when it was opened (RFC 3501
-	 * 6.3.10). */
-	if (s->watching && watched(s) != NULL)
-		watched(s)->has_status = false;
+	if (rc == 0)
+		rc = folders_sync(s);
 	s->watching = false;
 	for (size_t i = 0; i < s->n && rc == 0 && !f->more; i++)
 		if (session_wants(s, &s->folders[i]))
@@ -787,6 +843,7 @@ imap_session_free(struct imap_session **out)
 	imap_client_free(&s->c);
 	spool_free(&s->body);
 	arena_reset(&s->a);
+	arena_reset(&s->known_a);
 	store_batch_free(&s->pairs.b);
 	pair_keywords_clear(&s->keywords);
 	folders_clear(s);
@@ -931,7 +988,7 @@ imap_session_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms)
 		return -ENOENT;
 	if (rc == 0)
 		rc = state_folder_get(
-		    f->g->state, f->o.address, b->raw, &s->state);
+		    f->g->state, f->o.address, b->id.id, &s->state);
 	s->watching = true;
 	/* Something came between the look and now. */
 	if (rc != 0 || has_moved_on(s))

@@ -114,7 +114,8 @@ take_box(struct arena *a, struct slice line, struct here_box *b)
 	*b = (struct here_box){ .use = "" };
 	if (!number_u32(&line, &b->uidvalidity) ||
 	    !number_u32(&line, &b->uidnext) ||
-	    !number(&line, UINT64_MAX, &b->modseq))
+	    !number(&line, UINT64_MAX, &b->modseq) ||
+	    !number_u32(&line, &b->messages))
 		return -EPROTO;
 	use = slice_split(&line, ' ');
 	if (!slice_eq_str(use, "-"))
@@ -379,4 +380,66 @@ here_apply(struct fetch *f, const struct here_box *b, enum here_op op,
 		}
 	} while (rc == 0 && flags.n > 0);
 	return rc;
+}
+
+/* --- mailboxes as such --- */
+
+static int
+box_command(struct fetch *f, struct buf *args, uint32_t *out)
+{
+	struct arena a = ARENA_INIT_MAX(8192);
+	struct smtp_reply reply;
+	uint64_t n = 0;
+	int rc = args->failed
+	    ? here_fail(f, -E2BIG, NULL)
+	    : here_ask(f, &a, "XBOX", buf_slice(args), &reply);
+
+	if (rc == 0 && smtp_reply_is_positive(&reply)) {
+		if (out != NULL &&
+		    slice_u64(reply.text, UINT32_MAX, &n) != 0)
+			rc = here_fail(f, -EPROTO, NULL);
+	} else if (rc == 0) {
+		rc = reply.code == 550 || reply.code == 553
+		    ? 1
+		    : here_fail(f, 0, &reply);
+	}
+	if (out != NULL)
+		*out = (uint32_t)n;
+	arena_reset(&a);
+	buf_clear(args);
+	return rc;
+}
+
+int
+here_make(
+    struct fetch *f, struct slice name, const char *use, uint32_t *uidvalidity)
+{
+	struct buf args = BUF_INIT_MAX(LINE_MAX_OCTETS);
+
+	buf_printf(&args, "make;%s;", *use != '\0' ? use : "-");
+	smtp_xtext_encode(name, &args);
+	return box_command(f, &args, uidvalidity);
+}
+
+int
+here_rename(struct fetch *f, const struct here_box *b, struct slice to)
+{
+	struct buf args = BUF_INIT_MAX(LINE_MAX_OCTETS);
+
+	buf_printf(&args, "rename;%u;", b->uidvalidity);
+	smtp_xtext_encode(slice_str(b->name), &args);
+	buf_put_char(&args, ';');
+	smtp_xtext_encode(to, &args);
+	return box_command(f, &args, NULL);
+}
+
+int
+here_delete(struct fetch *f, const struct here_box *b)
+{
+	struct buf args = BUF_INIT_MAX(LINE_MAX_OCTETS);
+
+	buf_printf(&args, "delete;%u;%u;%llu;", b->uidvalidity, b->uidnext,
+	    (unsigned long long)b->modseq);
+	smtp_xtext_encode(slice_str(b->name), &args);
+	return box_command(f, &args, NULL);
 }

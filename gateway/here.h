@@ -18,7 +18,9 @@ struct here_change {
 struct here_box {
 	const char *name;
 	const char *use; /* "Sent", or "" */
-	uint32_t uidvalidity, uidnext;
+	/* UIDVALIDITY stays with it when it is renamed, and no other of the
+	 * account ever has it. */
+	uint32_t uidvalidity, uidnext, messages;
 	uint64_t modseq;
 	/* of here_changes: */
 	struct pair_cursor cursor; /* moved on by it */
@@ -40,5 +42,14 @@ enum here_op { HERE_ADD, HERE_REMOVE, HERE_GONE };
  * no error. */
 int here_apply(struct fetch *f, const struct here_box *b, enum here_op op,
     const uint32_t *uids, size_t n, struct slice flags, bool *some);
+
+/* A mailbox of that name (`use`: "Sent", or ""), subscribed to where it is new:
+ * its UIDVALIDITY. 1: there cannot be one. */
+int here_make(struct fetch *f, struct slice name, const char *use,
+    uint32_t *uidvalidity);
+/* With all below it. 1: it cannot be, or it is not there any more. */
+int here_rename(struct fetch *f, const struct here_box *b, struct slice to);
+/* As long as it is as *b has it. 1: it is not, or cannot be. */
+int here_delete(struct fetch *f, const struct here_box *b);
 
 #endif

@@ -9,13 +9,13 @@
  * anybody's, but agree with what was noted.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/imap/set.h"
-#include "gateway/here.h"
-#include "gateway/imap_session.h"
+#include "gateway/imap_folders.h"
 
 #define NAMES_OCTETS ((size_t)4 << 20) /* of all mailboxes here */
 #define STEP 100                       /* messages of one command there */
@@ -54,52 +54,15 @@ struct mirror {
 /* --- which mailbox is which folder --- */
 
 static struct here_box *
-box_named(struct mirror *m, const char *name)
-{
-	for (size_t i = 0; i < m->n_boxes; i++)
-		if (strcmp(m->boxes[i].name, name) == 0)
-			return &m->boxes[i];
-	return NULL;
-}
-
-/* As mailbox/door/take.c has it. NULL: there is none yet. */
-static struct here_box *
 box_of(struct mirror *m, const struct folder *b)
 {
-	const char *into = m->f->o.into;
-	struct buf name = BUF_INIT_MAX(8192);
-	struct here_box *found = NULL;
-
-	if (*into != '\0') {
-		buf_put_str(&name, into);
-		if (!slice_eq_str(b->name, "INBOX")) {
-			buf_put_char(&name, '/');
-			buf_put_slice(&name, b->name);
-		}
-	} else {
-		for (size_t i = 0; b->use != NULL && i < m->n_boxes; i++)
-			if (strcmp(m->boxes[i].use, b->use) == 0)
-				found = &m->boxes[i];
-		buf_put_slice(&name, b->name);
-	}
-	if (found == NULL && !name.failed)
-		found = box_named(m, buf_str(&name));
-	buf_clear(&name);
-	return found;
+	return folders_box_of(m->s, b, m->boxes, m->n_boxes);
 }
 
 static struct folder *
 folder_of_box(struct mirror *m, const struct here_box *box)
 {
-	struct imap_session *s = m->s;
-
-	for (size_t i = 0; i < s->n; i++)
-		if (s->folders[i].selectable &&
-		    box_of(m, &s->folders[i]) == box &&
-		    (s->folders[i].use == NULL ||
-			strcmp(s->folders[i].use, "All") != 0))
-			return &s->folders[i];
-	return NULL;
+	return folders_of_box(m->s, box, m->boxes, m->n_boxes);
 }
 
 /* --- what changed here --- */
@@ -126,14 +89,33 @@ ask_box(struct mirror *m, struct here_box *box)
 	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
 }
 
+/* By what it keeps when it is renamed; INBOX says whether there was a look. */
+static const char *
+cursor_name(const struct here_box *box, char room[static 12])
+{
+	if (strcmp(box->name, "INBOX") == 0)
+		return "INBOX";
+	snprintf(room, 12, "%u", box->uidvalidity);
+	return room;
+}
+
+int
+session_cursor_get(struct imap_session *s, const struct here_box *box,
+    struct pair_cursor *out)
+{
+	char room[12];
+
+	return pair_cursor_get(s->f->g->state, s->f->o.address,
+	    cursor_name(box, room), out);
+}
+
 /* Where it was left. Of a mailbox that is new all is asked for: it may be where
  * something was moved to; and at the first look, of one that is a folder there,
  * so that each message's print is known. */
 static int
 cursor_load(struct mirror *m, struct here_box *box)
 {
-	int rc = pair_cursor_get(
-	    m->f->g->state, m->f->o.address, box->name, &box->cursor);
+	int rc = session_cursor_get(m->s, box, &box->cursor);
 
 	if (rc == -ENOENT)
 		box->cursor = (struct pair_cursor){ box->uidvalidity,
@@ -306,33 +288,65 @@ adopt_box(struct mirror *m, struct folder *f, const struct here_box *box)
 	struct state *state = m->f->g->state;
 	const char *address = m->f->o.address;
 	struct state_folder noted;
-	int rc = state_folder_get(state, address, f->raw, &noted);
+	int rc = state_folder_get(state, address, f->id.id, &noted);
 
 	noted.here = f->next.here = box->uidvalidity;
 	if (rc == 0)
-		rc = state_folder_put(state, address, f->raw, &noted);
+		rc = state_folder_put(state, address, f->id.id, &noted);
 	return state_failed(m, rc);
+}
+
+/* The mailbox was deleted here, and so were they, or they were moved before. */
+static int
+locals_gone(struct mirror *m, const struct folder *f, struct locals *out)
+{
+	static const struct here_change gone = { .gone = true };
+	struct pair *v;
+	size_t n;
+	int rc = pairs_range(m->f->g->state, m->f->o.address, &f->id, 1,
+	    UINT32_MAX, SIZE_MAX, &v, &n);
+
+	if (rc != 0)
+		return state_failed(m, rc);
+	*out = (struct locals){ .v = calloc(n + 1, sizeof(*out->v)) };
+	for (size_t i = 0; i < n && out->v != NULL; i++)
+		out->v[out->n++] = (struct local){ v[i], &gone, i };
+	free(v);
+	return out->v == NULL ? -ENOMEM : 0;
+}
+
+/* What is here belongs to the folder: 1; 0: there is none (any more). */
+static int
+is_mirrored(struct mirror *m, struct folder *f, const struct here_box *box)
+{
+	int rc = 0;
+
+	if (f->orphan)
+		return 1;
+	if (box == NULL)
+		return 0;
+	if (f->next.here == 0 && m->f->o.sync == OUTSIDE_MIRROR)
+		rc = adopt_box(m, f, box);
+	if (rc == 0 && f->next.here != 0 && f->next.here != box->uidvalidity)
+		return forget_folder(m, f, box);
+	return rc == 0 ? f->next.here != 0 : rc;
 }
 
 /* Both are sorted by the UID there. */
 static int
 merge_folder(struct mirror *m, struct folder *f)
 {
-	struct here_box *box = box_of(m, f);
+	struct here_box *box = f->orphan ? NULL : box_of(m, f);
 	struct locals ls = { .v = NULL };
 	size_t i = 0, k = 0;
-	int rc = 0;
+	int rc = is_mirrored(m, f, box);
 
-	if (box == NULL)
-		return 0;
-	if (f->next.here == 0 && m->f->o.sync == OUTSIDE_MIRROR &&
-	    (rc = adopt_box(m, f, box)) != 0)
+	if (rc <= 0)
 		return rc;
-	if (f->next.here == 0)
-		return 0;
-	if (f->next.here != box->uidvalidity)
-		return forget_folder(m, f, box);
-	if (m->f->o.sync == OUTSIDE_MIRROR)
+	rc = 0;
+	if (f->orphan)
+		rc = locals_gone(m, f, &ls);
+	else if (m->f->o.sync == OUTSIDE_MIRROR)
 		rc = locals_of(m, f, box, &ls);
 	while (rc == 0 && (i < f->n || k < ls.n)) {
 		bool t = i < f->n &&
@@ -441,12 +455,17 @@ strays_like(
 }
 
 /* Gone from its mailbox here, and now in that one. */
-static void
+static int
 plan_move(struct mirror *m, struct merged *one, const struct stray *to)
 {
 	struct merge_side here = { MERGE_MOVED, to->change->flags };
+	int rc;
 
 	one->to = folder_of_box(m, to->box);
+	if (one->to == NULL &&
+	    (rc = folders_needed(
+		 m->s, to->box, m->boxes, m->n_boxes, &one->to)) != 0)
+		return rc;
 	one->to_box = to->box;
 	one->to_here = to->change->uid;
 	if (one->to == NULL || one->to == one->f) {
@@ -455,10 +474,11 @@ plan_move(struct mirror *m, struct merged *one, const struct stray *to)
 		    "outside=%s mailbox=%s", log_qs(m->f->o.address),
 		    log_qs(to->box->name));
 		one->plan = (struct merge_plan){ .drop = true };
-		return;
+		return 0;
 	}
 	merge(
 	    OUTSIDE_MIRROR, &one->pair.agreed, &one->there, &here, &one->plan);
+	return 0;
 }
 
 static bool
@@ -481,20 +501,20 @@ is_alone(const struct mirror *m, const struct merged *one)
 
 /* Where it was sealed anew: the only one alike is it, if nothing else that has
  * gone may be that. Else it is not known, and it stays where it is. */
-static void
+static int
 plan_like(struct mirror *m, struct merged *one, const struct stray *v, size_t n)
 {
 	const struct stray *only;
 	size_t alike = strays_like(v, n, print_like(one->pair.print), &only);
 
 	if (alike == 0)
-		return;
+		return 0;
 	if (alike > 1 || !is_alone(m, one)) {
 		one->plan = (struct merge_plan){ .drop = true };
-		return;
+		return 0;
 	}
 	only->change->taken = true;
-	plan_move(m, one, only);
+	return plan_move(m, one, only);
 }
 
 static int
@@ -515,13 +535,13 @@ find_moves(struct mirror *m)
 			one->plan = (struct merge_plan){ .drop = true };
 		else if (n > 0 &&
 		    (to = stray_take(v, n, one->pair.print)) != NULL)
-			plan_move(m, one, to);
+			rc = plan_move(m, one, to);
 	}
 	for (size_t i = 0; i < m->n; i++)
 		m->v[i].missed = is_unexplained(&m->v[i]);
 	for (size_t i = 0; i < m->n && rc == 0 && n > 0; i++)
 		if (m->v[i].missed)
-			plan_like(m, &m->v[i], v, n);
+			rc = plan_like(m, &m->v[i], v, n);
 	free(v);
 	return rc;
 }
@@ -1043,22 +1063,22 @@ note_all(struct mirror *m)
 	struct imap_session *s = m->s;
 	struct fetch *f = m->f;
 	struct pair_cursor was;
+	char room[12];
 	int rc = pairs_flush(&s->pairs);
 
 	for (size_t i = 0; i < s->n && rc == 0; i++)
 		if (s->folders[i].looked)
 			rc = state_folder_put(f->g->state, f->o.address,
-			    s->folders[i].raw, &s->folders[i].next);
+			    s->folders[i].id.id, &s->folders[i].next);
 	for (size_t i = 0;
 	     i < m->n_boxes && rc == 0 && f->o.sync == OUTSIDE_MIRROR; i++) {
 		const struct here_box *box = &m->boxes[i];
 
-		rc =
-		    pair_cursor_get(f->g->state, f->o.address, box->name, &was);
+		rc = session_cursor_get(s, box, &was);
 		if (rc == -ENOENT ||
 		    (rc == 0 && !cursor_eq(&was, &box->cursor)))
-			rc = pair_cursor_put(
-			    f->g->state, f->o.address, box->name, &box->cursor);
+			rc = pair_cursor_put(f->g->state, f->o.address,
+			    cursor_name(box, room), &box->cursor);
 	}
 	return session_state_failed(s, rc);
 }
@@ -1072,6 +1092,14 @@ mix(uint64_t h, uint64_t v)
 {
 	for (int i = 0; i < 8; i++)
 		h = (h ^ (v >> (8 * i) & 0xff)) * 1099511628211u;
+	return h;
+}
+
+static uint64_t
+mix_name(uint64_t h, const char *name)
+{
+	for (; *name != '\0'; name++)
+		h = mix(h, (unsigned char)*name);
 	return h;
 }
 
@@ -1092,7 +1120,7 @@ cursors_end(struct imap_session *s)
 	struct pair_cursor c;
 	int rc = pair_cursor_get(f->g->state, f->o.address, "INBOX", &c);
 
-	if (rc == 0)
+	if (rc == 0 && (rc = folders_forget(s)) == 0)
 		rc = pair_cursors_forget(f->g->state, f->o.address);
 	return session_state_failed(s, rc == -ENOENT ? 0 : rc);
 }
@@ -1106,6 +1134,22 @@ mirror_clear(struct mirror *m)
 	free(m->v);
 }
 
+/* For those that are to be made there meanwhile: all point to these. */
+static int
+room_for_folders(struct imap_session *s, size_t n)
+{
+	struct folder *v;
+
+	if (s->cap - s->n >= n)
+		return 0;
+	if ((v = reallocarray(s->folders, s->n + n, sizeof(*v))) == NULL)
+		return s->rc = -ENOMEM;
+	s->folder = NULL;
+	s->folders = v;
+	s->cap = s->n + n;
+	return 0;
+}
+
 int
 mirror_all(struct imap_session *s)
 {
@@ -1117,6 +1161,8 @@ mirror_all(struct imap_session *s)
 
 	if (both || any_changes(s))
 		rc = here_boxes(s->f, &m.a, &m.boxes, &m.n_boxes);
+	if (rc == 0)
+		rc = room_for_folders(s, m.n_boxes);
 	if (rc == 0 && both)
 		rc = ask_here(&m);
 	else if (rc == 0)
@@ -1127,10 +1173,13 @@ mirror_all(struct imap_session *s)
 		rc = do_all(&m);
 	if (rc == 0)
 		rc = note_all(&m);
+	if (rc == 0)
+		rc = folders_end(s);
 	s->here_print = FNV_1A;
 	for (size_t i = 0; i < m.n_boxes; i++)
 		s->here_print =
-		    mix(mix(mix(s->here_print, m.boxes[i].cursor.uidvalidity),
+		    mix(mix(mix(mix_name(s->here_print, m.boxes[i].name),
+				m.boxes[i].cursor.uidvalidity),
 			    m.boxes[i].cursor.uid),
 			m.boxes[i].cursor.modseq);
 	mirror_clear(&m);
@@ -1147,7 +1196,9 @@ mirror_is_due(struct imap_session *s)
 	int rc = here_boxes(s->f, &a, &v, &n);
 
 	for (size_t i = 0; i < n; i++)
-		print = mix(mix(mix(print, v[i].uidvalidity), v[i].uidnext),
+		print = mix(mix(mix(mix_name(print, v[i].name),
+				    v[i].uidvalidity),
+				v[i].uidnext),
 		    v[i].modseq);
 	arena_reset(&a);
 	return rc < 0 ? rc : print != s->here_print;

@@ -10,6 +10,10 @@
 #include "gateway/pairs.h"
 
 #define BATCH 50 /* messages of one command */
+#define FOLDERS_MAX 10000
+
+struct known;
+struct here_box;
 
 /* A message of ours there that is not as it was. */
 struct there_change {
@@ -27,6 +31,10 @@ struct folder {
 	uint32_t uidvalidity, uidnext, messages; /* as STATUS has it */
 	uint64_t modseq;
 	struct pair_folder id;
+	struct slice objectid; /* MAILBOXID, or empty */
+	struct known *known;   /* NULL: it is new */
+	uint32_t made_for;     /* that mailbox here, in this look */
+	bool orphan;           /* its mailbox was deleted here */
 	/* of this look: */
 	struct there_change *v;
 	size_t n, cap;
@@ -49,6 +57,10 @@ struct imap_session {
 	struct folder *folders;
 	size_t n, cap;
 	struct slice prefix; /* of all names there: "INBOX." */
+	char separator;      /* of levels there; '\0': there are none */
+	struct arena known_a;
+	struct known *known; /* known.h, by key */
+	size_t n_known;
 	bool qresync;        /* enabled */
 	struct pairs pairs;
 	struct pair_keywords keywords;
@@ -83,6 +95,12 @@ struct imap_session {
 
 /* --- fetch_imap.c --- */
 
+/* Folders as they are now, in s->folders. 0, IMAP_REFUSED, or an error. */
+int session_list(struct imap_session *s);
+/* How one stands, which the list has not told. */
+int session_status(struct imap_session *s, struct folder *b);
+/* What was opened for reading is so no more. */
+int session_unselect(struct imap_session *s);
 /* Open for reading, or (`write`) for changes. 0, IMAP_REFUSED, or an error. */
 int session_select(
     struct imap_session *s, struct folder *b, bool write, const char *how);
@@ -115,6 +133,9 @@ int follow_prints(struct imap_session *s, const uint32_t *uids, size_t n,
 
 /* All that changed on either side is done on the other, and then noted. */
 int mirror_all(struct imap_session *s);
+/* How far a mailbox here was followed; -ENOENT: not yet. */
+int session_cursor_get(struct imap_session *s, const struct here_box *box,
+    struct pair_cursor *out);
 /* Has anything changed here since? For who waits. 1, 0, or an error. */
 int mirror_is_due(struct imap_session *s);
 /* `--delete-after`. */

@@ -348,20 +348,21 @@ state_seen_del(
 /* --- IMAP --- */
 
 static struct slice
-folder_key(struct slice name, char room[static KEY_LEN])
+folder_key(
+    const unsigned char id[static STATE_ID], char room[static KEY_LEN])
 {
 	room[0] = 'f';
-	state_id(name, (unsigned char *)room + 1);
+	memcpy(room + 1, id, STATE_ID);
 	return slice(room, KEY_LEN);
 }
 
 int
-state_folder_get(struct state *s, const char *address, struct slice name,
-    struct state_folder *out)
+state_folder_get(struct state *s, const char *address,
+    const unsigned char id[static STATE_ID], struct state_folder *out)
 {
 	struct buf val = BUF_INIT;
 	char room[KEY_LEN];
-	int rc = state_row_get(s, address, folder_key(name, room), &val);
+	int rc = state_row_get(s, address, folder_key(id, room), &val);
 
 	*out = (struct state_folder){ 0 };
 	/* Shorter ones are of before there were pairs: looked at once more. */
@@ -379,8 +380,8 @@ state_folder_get(struct state *s, const char *address, struct slice name,
 }
 
 int
-state_folder_put(struct state *s, const char *address, struct slice name,
-    const struct state_folder *f)
+state_folder_put(struct state *s, const char *address,
+    const unsigned char id[static STATE_ID], const struct state_folder *f)
 {
 	char room[KEY_LEN], val[FOLDER_ROW];
 
@@ -393,5 +394,5 @@ state_folder_put(struct state *s, const char *address, struct slice name,
 	put_be64(val + 28, (uint64_t)f->compared_s);
 	put_be32(val + 36, f->here);
 	return state_row_put(
-	    s, address, folder_key(name, room), slice(val, sizeof(val)));
+	    s, address, folder_key(id, room), slice(val, sizeof(val)));
 }

@@ -98,11 +98,12 @@ struct state_folder {
 	int64_t compared_s; /* when flags were last compared one by one */
 	uint32_t here;      /* UIDVALIDITY of its mailbox here; 0: none yet */
 };
-/* All zero where nothing is known. */
-int state_folder_get(struct state *s, const char *address, struct slice name,
-    struct state_folder *out);
-int state_folder_put(struct state *s, const char *address, struct slice name,
-    const struct state_folder *f);
+/* `id`: half a SHA-256 of its name, as it was first known (known.h). All zero
+ * where nothing is known. */
+int state_folder_get(struct state *s, const char *address,
+    const unsigned char id[static STATE_ID], struct state_folder *out);
+int state_folder_put(struct state *s, const char *address,
+    const unsigned char id[static STATE_ID], const struct state_folder *f);
 
 /* Half a SHA-256. */
 void state_id(struct slice of, unsigned char out[static STATE_ID]);

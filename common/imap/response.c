@@ -458,6 +458,12 @@ status_item(struct cursor *c, struct imap_response *r)
 	uint64_t n;
 
 	skip_spaces(c);
+	if (slice_eq_str_nocase(name, "MAILBOXID") && c->s.n > 1 &&
+	    c->s.p[0] == '(' && c->s.p[1] != ')' && c->s.p[1] != '(') {
+		c->s = slice_from(c->s, 1);
+		r->mailboxid = get_atom(c);
+		return r->mailboxid.n > 0 && accept(c, ')');
+	}
 	if (c->s.n > 0 && c->s.p[0] == '(')
 		return skip_value(c);
 	if (name.n == 0 || !get_number(c, &n))

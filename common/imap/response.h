@@ -94,6 +94,7 @@ struct imap_response {
 	/* STATUS: */
 	uint32_t messages, uidnext, uidvalidity;
 	/* modseq is HIGHESTMODSEQ */
+	struct slice mailboxid; /* RFC 8474 4.3 */
 	/* VANISHED: */
 	struct slice set; /* for imap_set_next */
 	bool earlier;

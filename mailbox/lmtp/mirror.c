@@ -83,8 +83,8 @@ put_box(struct asked *q, const struct mails_info *info)
 
 	if (rc != 0)
 		return rc == -ENOENT ? 0 : rc; /* it has just gone */
-	buf_printf(&q->out, "\n%u %u %llu %s ", st.uidvalidity, st.uidnext,
-	    (unsigned long long)st.highestmodseq, use_of(info));
+	buf_printf(&q->out, "\n%u %u %llu %u %s ", st.uidvalidity, st.uidnext,
+	    (unsigned long long)st.highestmodseq, st.messages, use_of(info));
 	base64_encode(&q->out, slice_str(info->name));
 	return 0;
 }
@@ -300,13 +300,167 @@ apply(struct asked *q, struct slice args)
 	return answered(q);
 }
 
+/* --- XBOX --- */
+
+static int
+no_such(struct asked *q)
+{
+	*q->reply = SMTP_REPLY(550, "5.1.1", "no such mailbox");
+	return 0;
+}
+
+/* It is there, and it is that one. */
+static int
+box_status(struct asked *q, struct slice name, uint64_t uidvalidity,
+    struct mails_status *st)
+{
+	int rc = mails_status(q->m, q->account, name, st);
+
+	return rc == -EINVAL || rc == -EACCES ||
+		(rc == 0 && st->uidvalidity != uidvalidity)
+	    ? -ENOENT
+	    : rc;
+}
+
+/* Levels above it that are no mailboxes are names only. */
+static int
+box_make_levels(struct asked *q, struct slice name)
+{
+	int rc = 0;
+
+	for (size_t i = 1; i < name.n && (rc == 0 || rc == -EEXIST); i++)
+		if (name.p[i] == MAILS_SEPARATOR)
+			rc = mails_create(q->m, q->account,
+			    slice_head(name, i), MAILS_NOSELECT, NULL);
+	return rc == -EEXIST ? 0 : rc;
+}
+
+static int
+box_make(struct asked *q, struct slice args)
+{
+	struct slice use = slice_split(&args, ';'), name;
+	struct mails_status st;
+	unsigned attr = 0;
+	int rc = word(q, &args, ' ', &name);
+
+	for (const struct imap_special *u = imap_specials; u->name != NULL; u++)
+		if (slice_eq_str(use, u->name + 1))
+			attr = u->attr;
+	if (rc != 0)
+		return rc == -EINVAL ? wrong(q) : rc;
+	if ((rc = box_make_levels(q, name)) == 0) {
+		rc = mails_create(q->m, q->account, name, attr, NULL);
+		if (rc == 0)
+			rc = mails_subscribe(q->m, q->account, name, true);
+		else if (rc == -EEXIST)
+			rc = 0;
+	}
+	if (rc == 0)
+		rc = mails_status(q->m, q->account, name, &st);
+	if (rc == -EINVAL || rc == -EACCES || rc == -ENOSPC) {
+		*q->reply = rc == -ENOSPC
+		    ? SMTP_REPLY(553, "5.3.1", "too many mailboxes")
+		    : SMTP_REPLY(553, "5.1.3", "no mailbox has such a name");
+		return 0;
+	}
+	if (rc == 0)
+		buf_printf(&q->out, "%u", st.uidvalidity);
+	return rc == 0 ? answered(q) : rc;
+}
+
+/* Once more, after a reply that was lost: it has that name already. */
+static int
+box_rename(struct asked *q, struct slice args)
+{
+	struct slice from, to;
+	struct mails_status st;
+	uint64_t uidvalidity;
+	int rc = number(&args, ';', UINT32_MAX, &uidvalidity);
+
+	if (rc == 0)
+		rc = word(q, &args, ';', &from);
+	if (rc == 0)
+		rc = word(q, &args, ' ', &to);
+	if (rc != 0)
+		return rc == -EINVAL ? wrong(q) : rc;
+	rc = box_status(q, from, uidvalidity, &st);
+	if (rc == -ENOENT)
+		rc = box_status(q, to, uidvalidity, &st);
+	else if (rc == 0 && (rc = mails_rename(q->m, q->account, from, to)) == 0)
+		(void)mails_subscribe(q->m, q->account, from, false);
+	if (rc == -ENOENT)
+		return no_such(q);
+	if (rc == -EEXIST || rc == -EINVAL || rc == -EACCES || rc == -EPERM ||
+	    rc == -ENOSPC) {
+		*q->reply =
+		    SMTP_REPLY(553, "5.1.3", "it cannot have that name");
+		return 0;
+	}
+	if (rc == 0)
+		(void)mails_subscribe(q->m, q->account, to, true);
+	if (rc == 0)
+		buf_put_str(&q->out, "done");
+	return rc == 0 ? answered(q) : rc;
+}
+
+/* As long as nothing has happened in it since. It is kept as any other that was
+ * deleted. */
+static int
+box_delete(struct asked *q, struct slice args)
+{
+	uint64_t uidvalidity, uidnext, modseq;
+	struct mails_status st;
+	struct slice name;
+	int rc = number(&args, ';', UINT32_MAX, &uidvalidity);
+
+	if (rc == 0)
+		rc = number(&args, ';', UINT32_MAX, &uidnext);
+	if (rc == 0)
+		rc = number(&args, ';', INT64_MAX, &modseq);
+	if (rc == 0)
+		rc = word(q, &args, ' ', &name);
+	if (rc != 0)
+		return rc == -EINVAL ? wrong(q) : rc;
+	rc = box_status(q, name, uidvalidity, &st);
+	if (rc == 0 && (st.uidnext != uidnext || st.highestmodseq != modseq)) {
+		*q->reply = SMTP_REPLY(553, "5.7.1", "it has changed");
+		return 0;
+	}
+	if (rc == 0 && (rc = mails_delete(q->m, q->account, name)) == 0)
+		(void)mails_subscribe(q->m, q->account, name, false);
+	if (rc == -ENOENT || rc == -EPERM)
+		return no_such(q);
+	if (rc == 0)
+		buf_put_str(&q->out, "done");
+	return rc == 0 ? answered(q) : rc;
+}
+
+static int
+box(struct asked *q, struct slice args)
+{
+	static const struct {
+		const char *op;
+		int (*run)(struct asked *q, struct slice args);
+	} ops[] = { { "make", box_make }, { "rename", box_rename },
+		{ "delete", box_delete } };
+	struct slice op = slice_split(&args, ';');
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (slice_eq_str(op, ops[i].op)) {
+			log_info("mirrored", "account=%s op=%s",
+			    log_qs(q->account), ops[i].op);
+			return ops[i].run(q, args);
+		}
+	return wrong(q);
+}
+
 /* --- all --- */
 
 static const struct {
 	const char *verb;
 	int (*run)(struct asked *q, struct slice args);
 } verbs[] = { { "XBOXES", boxes }, { "XCHANGES", changes },
-	{ "XAPPLY", apply } };
+	{ "XAPPLY", apply }, { "XBOX", box } };
 
 /* The account as it is called here. */
 static int

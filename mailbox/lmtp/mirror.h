@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What pneu-gateway asks to keep an outside account and what is here alike,
- * on Unix sockets only (XMIRROR of LHLO stands for all three). Names of
+ * on Unix sockets only (XMIRROR of LHLO stands for all four). Names of
  * mailboxes are xtext.
  *
  *   XBOXES <account> [after]
  *     250-more|end
- *     250-uidvalidity uidnext highestmodseq use|- name in base64
+ *     250-uidvalidity uidnext highestmodseq messages use|- name in base64
  *
  *   XCHANGES <account> uidvalidity;uid;modseq;modseq_uid;name
  *     250-more|end uidvalidity uid modseq modseq_uid     where to go on
@@ -19,6 +19,14 @@
  *   XAPPLY <account> add|remove|gone;uidvalidity;uids;name;flags
  *     flags: xtext, each followed by a space. What is not there any more is
  *     passed over. 250; "250 2.0.0 some" where a keyword found no room.
+ *
+ *   XBOX <account> make;use|-;name
+ *     250 uidvalidity, of the one that is there or was made (and subscribed to)
+ *   XBOX <account> rename;uidvalidity;name;to
+ *     With all below it; a mailbox is the same by its UIDVALIDITY, which it keeps
+ *   XBOX <account> delete;uidvalidity;uidnext;highestmodseq;name
+ *     If it stands so still
+ *     250; 550 5.1.1: it is not there (any more); 553: it cannot be
  */
 #ifndef PNEU_MAILBOX_LMTP_MIRROR_H
 #define PNEU_MAILBOX_LMTP_MIRROR_H

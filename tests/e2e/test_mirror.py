@@ -316,8 +316,8 @@ class Verbs(unittest.TestCase):
         self.assertEqual(code, 250)
         lines = [line[6:] if line.startswith("2.0.0") else line for line in text.split("\n")]
         self.assertEqual(lines[0], "end")
-        boxes = {base64.b64decode(x.split()[4]).decode(): x.split() for x in lines[1:]}
-        self.assertEqual(boxes["Trash"][3], "Trash")
+        boxes = {base64.b64decode(x.split()[5]).decode(): x.split() for x in lines[1:]}
+        self.assertEqual(boxes["Trash"][4], "Trash")
         validity, uidnext, modseq = boxes["INBOX"][:3]
         self.assertEqual(uidnext, "3")
         code, text = self.ask("XCHANGES <%s> %s;1;0;4294967295;INBOX" % (alice, validity))
@@ -349,7 +349,7 @@ class Verbs(unittest.TestCase):
             with self.subTest(line=line):
                 self.assertEqual(self.ask(line)[0], want)
         _, text = self.ask("XBOXES <%s>" % alice)
-        validity = [x.split()[-5] for x in text.split("\n")
+        validity = [x.split()[-6] for x in text.split("\n")
                     if x.endswith(base64.b64encode(b"INBOX").decode())][0]
         for uids in ("", "0", "a", "1:", "1:*"):
             with self.subTest(uids=uids):
