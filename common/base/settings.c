@@ -466,6 +466,9 @@ const struct conf_setting conf_settings[] = {
 	{ "manage.http", CONF_LIST, "unix:manage.sock", 0, 0, NULL,
 	    "Where pneu manage serves the HTTP API of accounts, outside "
 	    "accounts and the system; pneu http passes it on from here" },
+	{ "manage.http_rate", CONF_INT, "1200", 0, 1000000, NULL,
+	    "Requests that an account, or an address that has not signed in, "
+	    "may make a minute of pneu manage; 0: any number" },
 	{ "manage.outside_private", CONF_BOOL, "false", 0, 0, NULL,
 	    "Outside accounts that users add by the API may be at this machine "
 	    "and in private networks" },

@@ -3,10 +3,8 @@
 #include "mailbox/api/api.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
 
 #include "common/base/clock.h"
-#include "common/base/log.h"
 #include "mailbox/api/api_impl.h"
 #include "mailbox/api/api_inbucket.h"
 
@@ -58,23 +56,11 @@ find_token(struct api_call *c)
 	}
 }
 
-/* A page of another site can make the browser send our cookie, but can
- * neither read nor guess this. */
-static bool
-csrf_is_right(struct api_call *c)
-{
-	struct slice given = http_head_get(&c->x->head, "X-CSRF-Token");
-	char want[API_TOKEN_LEN + 1];
-
-	api_token_csrf(c->token_text, want);
-	return given.n == API_TOKEN_LEN &&
-	    CRYPTO_memcmp(given.p, want, API_TOKEN_LEN) == 0;
-}
-
 /* 0 or API_REPLIED. */
 static int
 authorize(struct api_call *c)
 {
+	char csrf[API_TOKEN_LEN + 1] = "";
 	int rc;
 
 	if (c->route->scope == 0)
@@ -84,39 +70,20 @@ authorize(struct api_call *c)
 		return API_REPLIED;
 	}
 	rc = api_token_find(c->env, c->a, c->token_text, &c->token);
+	if (c->by_cookie)
+		api_token_csrf(c->token_text, csrf);
 	if (rc == -ENOENT)
 		api_problem(c, "bad-token", NULL);
 	else if (rc != 0)
 		api_errno(c, rc);
 	else if ((c->token.scopes & c->route->scope) == 0)
 		api_problem(c, "bad-scope", NULL);
-	else if (c->by_cookie && c->route->method != HTTP_GET &&
-	    !csrf_is_right(c))
+	else if (c->by_cookie && !http_api_csrf(c->x, csrf))
 		api_problem(c, "bad-csrf", NULL);
 	else {
 		c->account = c->token.account;
 		return 0;
 	}
-	return API_REPLIED;
-}
-
-/* By address before, and by account after it is known. 0 or API_REPLIED. */
-static int
-limit_rate(struct api_call *c)
-{
-	char who[64];
-	char seconds[16];
-	int wait;
-
-	if (c->account == NULL)
-		net_addr_prefix(conn_peer(c->x->c), who);
-	wait = api_rate(
-	    c->env, slice_str(c->account != NULL ? c->account : who));
-	if (wait == 0)
-		return 0;
-	snprintf(seconds, sizeof(seconds), "%d", wait);
-	http_reply_field(c->x, "Retry-After", slice_str(seconds));
-	api_problem(c, "too-many-requests", NULL);
 	return API_REPLIED;
 }
 
@@ -158,52 +125,22 @@ answer_cors(struct api_call *c)
 /* --- the body --- */
 
 int
-api_body_problem(struct api_call *c, int rc)
-{
-	if (rc == -EMSGSIZE || rc == -ENOMEM)
-		api_problem(c, "too-large", NULL);
-	else if (rc == -EBADMSG)
-		api_problem(c, "bad-request", NULL);
-	else
-		return rc;
-	return API_REPLIED;
-}
-
-int
 api_read_json(struct api_call *c, size_t max)
 {
-	struct buf why = BUF_INIT_MAX(512);
-	int rc = http_json_body(c->x, max, &c->in, &why);
-
-	if (rc == -EPROTONOSUPPORT)
-		api_problem(c, "bad-type", NULL);
-	else if (rc == -EINVAL)
-		api_problem(c, "bad-json", buf_str(&why));
-	else if (rc != 0)
-		rc = api_body_problem(c, rc);
-	buf_clear(&why);
-	return rc == -EPROTONOSUPPORT || rc == -EINVAL ? API_REPLIED : rc;
+	return http_api_body(c->x, api_problems, max, &c->in);
 }
 
 /* --- dispatch --- */
-
-static void
-reply_no_route(struct api_call *c, unsigned allow)
-{
-	if (allow == 0) {
-		api_problem(c, "not-found", NULL);
-		return;
-	}
-	http_reply_allow(c->x, allow);
-	api_problem(c, "bad-method", NULL);
-}
 
 static void
 run(struct api_call *c)
 {
 	int rc;
 
-	if ((rc = authorize(c)) == 0 && (rc = limit_rate(c)) == 0 &&
+	/* By address before, and by account after it is known. */
+	if ((rc = authorize(c)) == 0 &&
+	    (rc = http_api_rate(
+		 c->x, api_problems, c->account, c->env->rate)) == 0 &&
 	    c->route->json)
 		rc = api_read_json(c, API_JSON_MAX);
 	if (rc == 0)
@@ -214,64 +151,51 @@ run(struct api_call *c)
 }
 
 static const struct api_route *
-find_route(struct api_call *c, struct slice path, unsigned *allow)
+find_route(struct api_call *c, struct http_match *m)
 {
-	const struct api_route *r = api_route_find(
-	    api_routes, c->x->head.method, path, c->a, c->param, allow);
+	const struct api_route *r =
+	    api_route_find(api_routes, m, c->a, c->param);
 
-	if (r != NULL || *allow != 0 || !c->env->test_inbox)
+	if (r != NULL || m->allow != 0 || !c->env->test_inbox)
 		return r;
-	return api_route_find(api_inbucket_routes, c->x->head.method, path,
-	    c->a, c->param, allow);
+	return api_route_find(api_inbucket_routes, m, c->a, c->param);
 }
 
 static void
 handle(struct http_exchange *x)
 {
 	struct api_call c = { .x = x, .a = &x->a, .env = x->arg };
+	struct http_match m = { .method = x->head.method };
 	struct slice path = x->head.path;
 	int64_t began_us = clock_mono_us();
-	unsigned allow = 0;
 
 	know_peer(&c);
 	find_token(&c);
 	if (!answer_cors(&c)) {
+		m.path = slice_from(path, strlen(API_ROOT));
 		if (slice_starts(path, API_ROOT "/"))
-			c.route = find_route(
-			    &c, slice_from(path, strlen(API_ROOT)), &allow);
+			c.route = find_route(&c, &m);
 		if (c.route == NULL)
-			reply_no_route(&c, allow);
+			http_match_refuse(x, api_problems, &m);
 		else
 			run(&c);
 	}
 	seal_key_unref(&c.token.key);
 	json_decref(c.in);
-	log_info("api", "operation=%s status=%d account=%s took_us=%lld",
-	    c.route != NULL ? c.route->id : "-", x->status, log_qs(c.account),
-	    (long long)(clock_mono_us() - began_us));
+	http_api_log(
+	    x, c.route != NULL ? c.route->id : NULL, c.account, began_us);
 }
 
 static void
 refuse(struct http_exchange *x, int status)
 {
-	struct api_call c = { .x = x, .a = &x->a, .env = x->arg };
-	const char *code = "bad-request";
-
-	for (const struct http_problem *p = api_problems; p->code; p++)
-		if (p->status == status) {
-			code = p->code;
-			break;
-		}
-	api_problem(&c, code, NULL);
+	http_api_refuse(x, api_problems, status);
 }
 
 const struct http_server api_server = {
 	.handle = handle,
 	.refuse = refuse,
-	.fields = "Cache-Control: no-store\r\n"
-		  "X-Content-Type-Options: nosniff\r\n"
-		  "Referrer-Policy: no-referrer\r\n"
-		  "Cross-Origin-Resource-Policy: same-origin\r\n",
+	.fields = HTTP_API_FIELDS,
 	.memory = MEMORY,
 };
 

@@ -6,7 +6,6 @@
  *   api_routes.c      THE table of paths
  *   api_openapi.c     openapi.json, which describes the table
  *   api_reply.c       JSON and problems
- *   api_rate.c        how often somebody may ask
  *   api_tokens.c      sessions and tokens, as they are kept
  *   api_session.c     /session and /tokens
  *   api_mailboxes.c   /mailboxes
@@ -28,7 +27,7 @@
 
 #include "common/auth/accounts.h"
 #include "common/auth/seal.h"
-#include "common/net/http_json.h"
+#include "common/net/http_api.h"
 #include "mailbox/mails/mails.h"
 
 #define API_ROOT "/api/v1"
@@ -131,11 +130,10 @@ struct api_route {
 };
 extern const struct api_route api_routes[]; /* ends with a NULL path */
 extern const size_t api_n_routes;
-/* The route of method and path in such a table, with the parameters; NULL:
- * none, and then *allow has the methods that the path knows. */
+/* The route of m->method and m->path in such a table, with the parameters, or
+ * NULL (http_match_end). */
 const struct api_route *api_route_find(const struct api_route *table,
-    enum http_method method, struct slice path, struct arena *a,
-    struct slice param[API_PARAMS], unsigned *allow);
+    struct http_match *m, struct arena *a, struct slice param[API_PARAMS]);
 
 /* The OpenAPI document. */
 struct slice api_openapi(void);
@@ -166,15 +164,7 @@ int api_in_int(
     int64_t *out);
 /* The body into c->in. */
 int api_read_json(struct api_call *c, size_t max);
-/* The problem of an error of http_body_read; API_REPLIED, or the error of a
- * connection that is gone. */
-int api_body_problem(struct api_call *c, int rc);
-#define API_REPLIED 1 /* a problem has been replied: return 0 */
-
-/* --- rate --- */
-
-/* 0, or in how many seconds `who` may ask again. */
-int api_rate(const struct api_env *env, struct slice who);
+#define API_REPLIED HTTP_API_REPLIED /* a problem has been replied: return 0 */
 
 /* --- mailboxes --- */
 

@@ -63,32 +63,15 @@ const struct api_route api_routes[] = {
 const size_t api_n_routes = sizeof(api_routes) / sizeof(api_routes[0]) - 1;
 
 const struct api_route *
-api_route_find(const struct api_route *table, enum http_method method,
-    struct slice path, struct arena *a, struct slice param[API_PARAMS],
-    unsigned *allow)
+api_route_find(const struct api_route *table, struct http_match *m,
+    struct arena *a, struct slice param[API_PARAMS])
 {
-	enum http_method as = method == HTTP_HEAD ? HTTP_GET : method;
-	const struct api_route *found = NULL;
-	struct slice raw[API_PARAMS] = { { 0 } };
+	const struct api_route *found;
 
-	*allow = 0;
-	for (const struct api_route *r = table; r->path; r++) {
-		struct slice got[API_PARAMS] = { { 0 } };
-
-		/* A fixed segment stands before a parameter where both could. */
-		if (!http_path_fits(r->path, path, got))
-			continue;
-		*allow |= r->method;
-		if (r->method == as && found == NULL) {
-			found = r;
-			memcpy(raw, got, sizeof(raw));
-		}
-	}
-	if (found != NULL && !http_params_decode(a, raw)) {
-		found = NULL;
-		*allow = 0;
-	}
+	for (const struct api_route *r = table; r->path; r++)
+		http_match_offer(m, r->method, r->path, r);
+	found = http_match_end(m, a);
 	if (found != NULL)
-		memcpy(param, raw, sizeof(raw));
+		memcpy(param, m->param, sizeof(m->param));
 	return found;
 }

@@ -265,7 +265,7 @@ take_raw(struct api_call *c, struct api_outgoing *o, struct spool *body)
 		if ((rc = spool_text(body, piece, &last)) != 0)
 			return rc;
 	if (rc != 0)
-		return api_body_problem(c, rc);
+		return http_api_body_problem(c->x, api_problems, rc);
 	if ((rc = spool_head(body, SEND_HEADER_MAX, &piece)) != 0)
 		return rc;
 	return api_compose_raw(

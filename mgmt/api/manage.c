@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -28,19 +27,6 @@ static struct {
 } opened;
 
 /* --- who asks --- */
-
-/* A page of another site can make the browser send our cookie, but can neither
- * read nor guess this. */
-static bool
-csrf_is_right(struct manage_call *c)
-{
-	struct slice given = http_head_get(&c->x->head, "X-CSRF-Token");
-	const char *want =
-	    json_string_value(json_object_get(c->session, "csrf"));
-
-	return want != NULL && given.n == strlen(want) &&
-	    CRYPTO_memcmp(given.p, want, given.n) == 0;
-}
 
 static bool
 token_may(const struct manage_call *c, const char *scope)
@@ -106,8 +92,9 @@ authorize(struct manage_call *c)
 	if (c->route->scope == MANAGE_ADMIN ? !c->admin
 					    : !token_may(c, "account"))
 		return manage_problem(c, "bad-scope", NULL);
-	if (c->by_cookie && c->x->head.method != HTTP_GET &&
-	    c->x->head.method != HTTP_HEAD && !csrf_is_right(c))
+	if (c->by_cookie &&
+	    !http_api_csrf(c->x,
+		json_string_value(json_object_get(c->session, "csrf"))))
 		return manage_problem(c, "bad-csrf", NULL);
 	return 0;
 }
@@ -134,47 +121,16 @@ manage_check_password(
 /* --- dispatch --- */
 
 static const struct manage_route *
-find_route(struct manage_call *c, struct slice path, unsigned *allow)
+find_route(struct manage_call *c, struct http_match *m)
 {
-	enum http_method as =
-	    c->x->head.method == HTTP_HEAD ? HTTP_GET : c->x->head.method;
-	const struct manage_route *found = NULL;
+	const struct manage_route *found;
 
-	*allow = 0;
-	for (const struct manage_route *r = manage_routes; r->path; r++) {
-		struct slice got[HTTP_PARAMS] = { { 0 } };
-
-		if (!http_path_fits(r->path, path, got))
-			continue;
-		*allow |= r->method;
-		if (r->method == as && found == NULL) {
-			found = r;
-			memcpy(c->param, got, sizeof(got));
-		}
-	}
-	if (found != NULL && !http_params_decode(c->a, c->param)) {
-		*allow = 0;
-		return NULL;
-	}
+	for (const struct manage_route *r = manage_routes; r->path; r++)
+		http_match_offer(m, r->method, r->path, r);
+	found = http_match_end(m, c->a);
+	if (found != NULL)
+		memcpy(c->param, m->param, sizeof(c->param));
 	return found;
-}
-
-static int
-read_body(struct manage_call *c)
-{
-	struct buf why = BUF_INIT_MAX(512);
-	int rc = http_json_body(c->x, MANAGE_JSON_MAX, &c->in, &why);
-
-	if (rc == -EPROTONOSUPPORT)
-		rc = manage_problem(c, "bad-type", NULL);
-	else if (rc == -EINVAL)
-		rc = manage_problem(c, "bad-json", buf_str(&why));
-	else if (rc == -EMSGSIZE)
-		rc = manage_problem(c, "too-large", NULL);
-	else if (rc == -EBADMSG)
-		rc = manage_problem(c, "bad-request", NULL);
-	buf_clear(&why);
-	return rc;
 }
 
 static void
@@ -182,8 +138,13 @@ run(struct manage_call *c)
 {
 	int rc;
 
-	if ((rc = authorize(c)) == 0 && c->route->json)
-		rc = read_body(c);
+	/* By address before, and by account after it is known. */
+	if ((rc = authorize(c)) == 0 &&
+	    (rc = http_api_rate(c->x, manage_problems, c->account,
+		 conf_int(c->env->conf, "manage.http_rate"))) == 0 &&
+	    c->route->json)
+		rc = http_api_body(
+		    c->x, manage_problems, MANAGE_JSON_MAX, &c->in);
 	if (rc == 0)
 		rc = c->route->run(c);
 	/* Gone, or shutting down: there is nobody to tell. */
@@ -197,28 +158,23 @@ handle(struct http_exchange *x)
 	struct manage_call c = {
 		.x = x, .a = &x->a, .env = x->arg, .err = BUF_INIT_MAX(4096)
 	};
+	struct http_match m = { .method = x->head.method };
 	struct slice path = x->head.path;
 	int64_t began_us = clock_mono_us();
-	unsigned allow = 0;
 
 	http_take_forwarded(x, &c.is_tls);
 	c.is_private = c.is_tls || net_addr_is_loopback(conn_peer(x->c)) ||
 	    net_addr_is_unix(conn_peer(x->c)) ||
 	    conf_bool(c.env->conf, "mailbox.plaintext_login");
+	m.path = slice_from(path, strlen(API_ROOT));
 	if (slice_starts(path, API_ROOT "/"))
-		c.route =
-		    find_route(&c, slice_from(path, strlen(API_ROOT)), &allow);
-	if (c.route != NULL) {
+		c.route = find_route(&c, &m);
+	if (c.route != NULL)
 		run(&c);
-	} else if (allow != 0) {
-		http_reply_allow(x, allow);
-		manage_problem(&c, "bad-method", NULL);
-	} else {
-		manage_problem(&c, "not-found", NULL);
-	}
-	log_info("api", "operation=%s status=%d account=%s took_us=%lld",
-	    c.route != NULL ? c.route->id : "-", x->status, log_qs(c.account),
-	    (long long)(clock_mono_us() - began_us));
+	else
+		http_match_refuse(x, manage_problems, &m);
+	http_api_log(
+	    x, c.route != NULL ? c.route->id : NULL, c.account, began_us);
 	json_decref(c.session);
 	json_decref(c.in);
 	buf_clear(&c.err);
@@ -227,24 +183,13 @@ handle(struct http_exchange *x)
 static void
 refuse(struct http_exchange *x, int status)
 {
-	struct manage_call c = { .x = x, .a = &x->a, .env = x->arg };
-	const char *code = "bad-request";
-
-	for (const struct http_problem *p = manage_problems; p->code; p++)
-		if (p->status == status) {
-			code = p->code;
-			break;
-		}
-	manage_problem(&c, code, NULL);
+	http_api_refuse(x, manage_problems, status);
 }
 
 const struct http_server manage_server = {
 	.handle = handle,
 	.refuse = refuse,
-	.fields = "Cache-Control: no-store\r\n"
-		  "X-Content-Type-Options: nosniff\r\n"
-		  "Referrer-Policy: no-referrer\r\n"
-		  "Cross-Origin-Resource-Policy: same-origin\r\n",
+	.fields = HTTP_API_FIELDS,
 	.memory = MEMORY,
 };
 

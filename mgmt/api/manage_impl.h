@@ -19,12 +19,12 @@
 #define PNEU_MGMT_API_MANAGE_IMPL_H
 
 #include "common/auth/outside.h"
+#include "common/net/http_api.h"
 #include "common/net/http_client.h"
-#include "common/net/http_json.h"
 #include "common/net/service.h"
 
 #define MANAGE_JSON_MAX ((size_t)256 << 10)
-#define MANAGE_REPLIED 1 /* a problem has been replied: return 0 */
+#define MANAGE_REPLIED HTTP_API_REPLIED /* a problem has been replied: return 0 */
 
 enum manage_scope { MANAGE_OPEN, MANAGE_ACCOUNT, MANAGE_ADMIN };
 

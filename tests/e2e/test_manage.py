@@ -669,6 +669,31 @@ class Who(Case):
             self.assertNotIn(self.user.token, text)
 
 
+class Rate(Case):
+    @classmethod
+    def setUpClass(cls):
+        # mailbox, which is asked of each token, has none here.
+        cls.system = System(
+            programs=("guard", "mailbox", "manage", "http"),
+            conf={"mailbox": {"http_rate": 0, "http": "unix:api.sock"},
+                  "manage": {"http_rate": 6}})  # 10 at once
+        cls.addClassCleanup(cls.system.close)
+
+    def test_one_account_and_no_other(self):
+        for _ in range(1000):
+            r, body = self.user.call("GET", "/account", raw=True)
+            if r.status == 429:
+                break
+        self.assertEqual(r.status, 429)
+        self.assertEqual(json.loads(body)["code"], "too-many-requests")
+        self.assertGreaterEqual(int(r.getheader("Retry-After")), 1)
+        self.good(self.admin, "GET", "/account")
+        # Who has not signed in counts by where he is.
+        got = [Api(self.user.port).call("GET", "/openapi.json")[0]
+               for _ in range(100)]
+        self.assertEqual((got[0], set(got)), (200, {200, 429}))
+
+
 class Walk(Case):
     """Each operation has each problem that the document names."""
 

@@ -174,17 +174,15 @@ static void
 handle(struct http_exchange *x)
 {
 	struct slice param[API_PARAMS];
+	struct http_match m = { .method = x->head.method };
 	const struct api_route *r = NULL;
-	unsigned allow = 0;
 
 	if (slice_starts(x->head.path, API_ROOT "/")) {
-		struct slice path = slice_from(x->head.path, strlen(API_ROOT));
-
-		r = api_route_find(
-		    api_routes, x->head.method, path, &x->a, param, &allow);
-		if (r == NULL && allow == 0 && env.test_inbox)
-			r = api_route_find(api_inbucket_routes, x->head.method,
-			    path, &x->a, param, &allow);
+		m.path = slice_from(x->head.path, strlen(API_ROOT));
+		r = api_route_find(api_routes, &m, &x->a, param);
+		if (r == NULL && m.allow == 0 && env.test_inbox)
+			r = api_route_find(
+			    api_inbucket_routes, &m, &x->a, param);
 	}
 	answers_asked(
 	    &seen, r == NULL ? NULL : r->id, x->head.method == HTTP_HEAD);

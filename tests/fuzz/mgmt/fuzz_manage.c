@@ -177,7 +177,7 @@ open_all(struct conf **conf)
 	snprintf(text, sizeof(text),
 	    "{\"run_dir\":\"%s\",\"hostname\":\"x.test\","
 	    "\"mailbox\":{\"http\":\"unix:mailbox.http\"},"
-	    "\"manage\":{\"url\":\"https://m.test\"},"
+	    "\"manage\":{\"url\":\"https://m.test\",\"http_rate\":0},"
 	    "\"trace\":{\"dir\":\"%s/trace\"},"
 	    "\"accounts\":{\"hash_cost\":1,\"scram_iterations\":4096,"
 	    "\"outside_key\":\"%s/key\"}}",

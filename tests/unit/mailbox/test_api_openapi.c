@@ -171,12 +171,13 @@ paths_find_routes(void **state)
 	for (size_t i = 0; i < sizeof(finds) / sizeof(finds[0]); i++) {
 		struct arena a = ARENA_INIT_MAX(0);
 		struct slice param[API_PARAMS] = { { 0 } };
-		unsigned allow;
-		const struct api_route *r = api_route_find(api_routes,
-		    finds[i].method, slice_str(finds[i].path), &a, param, &allow);
+		struct http_match m = { .method = finds[i].method,
+			.path = slice_str(finds[i].path) };
+		const struct api_route *r =
+		    api_route_find(api_routes, &m, &a, param);
 
 		if ((r != NULL) != (finds[i].id != NULL) ||
-		    allow != finds[i].allow)
+		    m.allow != finds[i].allow)
 			fail_msg("%s", finds[i].path);
 		if (r != NULL)
 			assert_string_equal(r->id, finds[i].id);
