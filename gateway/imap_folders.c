@@ -723,13 +723,49 @@ gone_there(struct sync *y)
 
 /* --- gone here --- */
 
+/* A mailbox here is older than what was seen of it: it has come from a backup,
+ * and what is missing was made after that. */
+static int
+has_gone_back(struct sync *y)
+{
+	struct pair_cursor c;
+	int rc;
+
+	for (size_t i = 0; i < y->n_boxes; i++) {
+		const struct here_box *b = &y->boxes[i];
+
+		rc = session_cursor_get(y->s, b, &c);
+		if (rc == 0 && c.uidvalidity == b->uidvalidity &&
+		    (c.uid > b->uidnext || c.modseq > b->modseq))
+			return 1;
+		if (rc != 0 && rc != -ENOENT)
+			return session_state_failed(y->s, rc);
+	}
+	return 0;
+}
+
+static int
+gone_here_are_doubted(struct sync *y)
+{
+	const struct imap_session *s = y->s;
+	bool any = false;
+
+	for (size_t i = 0; i < s->n_known; i++)
+		any |= is_gone_here(&s->known[i]);
+	if (!any)
+		return 0;
+	return are_too_many(s, is_gone_here) ? 1 : has_gone_back(y);
+}
+
 /* 1: names are to be read once more. */
 static int
 gone_here(struct sync *y)
 {
 	struct imap_session *s = y->s;
-	bool too_many = are_too_many(s, is_gone_here);
-	int rc = 0, again = 0;
+	int rc = 0, again = 0, doubted = gone_here_are_doubted(y);
+
+	if (doubted < 0)
+		return doubted;
 
 	for (size_t i = 0; i < s->n_known && rc == 0; i++) {
 		struct known *k = &s->known[i];
@@ -746,9 +782,9 @@ gone_here(struct sync *y)
 		} else if (is_fixed_folder(k->f)) {
 			k->here = 0;
 			rc = put(y, k);
-		} else if (too_many) {
-			log_warning("most mailboxes are gone here: they come "
-				    "back",
+		} else if (doubted == 1) {
+			log_warning("mailboxes are gone here, which is not "
+				    "believed: they come back",
 			    "outside=%s folder=%s", log_qs(y->f->o.address),
 			    log_q(k->raw));
 			rc = drop(y, k);

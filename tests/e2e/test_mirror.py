@@ -334,6 +334,44 @@ class Verbs(unittest.TestCase):
         self.assertRegex(self.ask("XCHANGES <%s> %s;3;%s;4294967295;INBOX" % (
             alice, validity, modseq))[1], r"- 2\b")
 
+    def test_boxes(self):
+        bob = self.s.address("bob")
+
+        def box(name):
+            _, text = self.ask("XBOXES <%s>" % bob)
+            for line in text.split("\n"):
+                if line.endswith(" " + base64.b64encode(name.encode()).decode()):
+                    return line.split()[-6:]
+            return None
+        code, text = self.ask("XBOX <%s> make;-;Up/Low+20er" % bob)
+        self.assertEqual(code, 250)
+        uidvalidity = text.split()[-1]
+        self.assertEqual(box("Up/Low er")[0], uidvalidity)
+        self.assertIsNone(box("Up"))  # a name only
+        # Once more, and from another name that it had.
+        self.assertEqual(self.ask("XBOX <%s> make;-;Up/Low+20er" % bob)[1].split()[-1],
+                         uidvalidity)
+        line = "XBOX <%s> rename;%s;Up/Low+20er;New" % (bob, uidvalidity)
+        for _ in range(2):
+            self.assertEqual(self.ask(line)[0], 250)
+        self.assertEqual(box("New")[0], uidvalidity)
+        self.assertEqual(self.ask("XBOX <%s> rename;%s;New;Trash" % (bob, uidvalidity))[0],
+                         553)
+        with self.s.imap("bob") as c:
+            self.assertIn(b"New", b" ".join(c.lsub()[1]))
+            self.assertNotIn(b"Low", b" ".join(c.lsub()[1]))
+            was = box("New")
+            c.append("New", None, None, message(1))
+        old = "XBOX <%s> delete;%s;%s;%s;New" % (bob, *was[:3])
+        self.assertEqual(self.ask(old)[0], 553)
+        self.assertIsNotNone(box("New"))
+        now = box("New")
+        self.assertEqual(now[3], "1")
+        line = "XBOX <%s> delete;%s;%s;%s;New" % (bob, *now[:3])
+        self.assertEqual(self.ask(line)[0], 250)
+        self.assertEqual(self.ask(line)[0], 550)
+        self.assertIsNone(box("New"))
+
     def test_nonsense(self):
         alice = self.s.address("alice")
         for line, want in (
@@ -345,7 +383,19 @@ class Verbs(unittest.TestCase):
                 ("XCHANGES <%s> 1;1;99999999999999999999;0;INBOX" % alice, 501),
                 ("XAPPLY <%s> what;1;1;INBOX;" % alice, 501),
                 ("XAPPLY <%s> add;1;1;None;" % alice, 550),
-                ("XAPPLY <%s> gone;1;1;INBOX;" % alice, 550)):
+                ("XAPPLY <%s> gone;1;1;INBOX;" % alice, 550),
+                ("XBOX", 501), ("XBOX <%s>" % alice, 501),
+                ("XBOX <%s> what;1;a" % alice, 501),
+                ("XBOX <%s> make;-;a+Z" % alice, 501),
+                ("XBOX <%s> make;-;" % alice, 553),
+                ("XBOX <%s> make;-;/a" % alice, 553),
+                ("XBOX <%s> make;-;%s" % (alice, "a" * 256), 553),
+                ("XBOX <%s> make;-;#deleted/a" % alice, 553),
+                ("XBOX <%s> make;-;a+01" % alice, 553),
+                ("XBOX <%s> rename;1;Trash;b" % alice, 550),
+                ("XBOX <%s> rename;x;Trash;b" % alice, 501),
+                ("XBOX <%s> delete;1;1;1;Trash" % alice, 550),
+                ("XBOX <%s> delete;1;1;Trash" % alice, 501)):
             with self.subTest(line=line):
                 self.assertEqual(self.ask(line)[0], want)
         _, text = self.ask("XBOXES <%s>" % alice)

@@ -5,6 +5,7 @@ loses them, and tells what is which by MAILBOXID."""
 import imaplib
 import random
 import re
+import shutil
 import threading
 import time
 import unittest
@@ -261,7 +262,7 @@ class AtNames(Case):
         self.wait(self.s, self.address)
         self.look(self.s)
         here = self.s.imap("alice")
-        self.addCleanup(here.logout)
+        self.addCleanup(here.shutdown)
         return server, here
 
     def box(self, name):
@@ -366,6 +367,28 @@ class AtNames(Case):
         self.assertEqual(set(seen(here, self.box("A"))), {"m10"})
         self.assertEqual(server.boxes["A"][1][1][1], "\\Flagged")
 
+    def test_from_a_backup(self):
+        server, _ = self.begin({"A": some(10)})
+        s = self.s
+        s.stop("mailbox")
+        shutil.copytree(s.dir + "/data/mails", s.dir + "/kept")
+        s.start("mailbox")
+        server.boxes["Later"] = some(20)
+        server.boxes["A"][1][2] = (message(11), "")
+        self.assertEqual(self.look(s), 2)
+        s.stop("mailbox")
+        shutil.rmtree(s.dir + "/data/mails")
+        shutil.move(s.dir + "/kept", s.dir + "/data/mails")
+        s.start("mailbox")
+        for _ in range(2):
+            self.look(s)
+        here = s.imap("alice")
+        self.addCleanup(here.shutdown)
+        self.assertEqual({m[1] for b in server.boxes.values() for m in b[1].values()},
+                         {""})
+        self.assertEqual(self.mine(here), {"A", "Later"})
+        self.assertEqual(set(seen(here, self.box("Later"))), {"m20"})
+
     def test_another_outside_account_has_its_own(self):
         server, here = self.begin({"A": some(10)})
         # One that has all of the account's mailboxes, but not that tree.
@@ -458,7 +481,7 @@ class Killed(Case):
                     look = threading.Thread(target=s.pneu, args=(
                         "outside", "fetch", self.address), kwargs={"check": False})
                     look.start()
-                    time.sleep(chance.random() * 0.1)  # anywhere in it
+                    time.sleep(chance.random() * 0.4)  # anywhere in it
                     program = "mailbox" if i % 2 else "gateway"
                     s.kill(program)
                     look.join()

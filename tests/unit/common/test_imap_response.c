@@ -79,6 +79,9 @@ put_response(struct buf *out, const struct imap_response *r)
 	if (r->kind == IMAP_STATUS)
 		buf_printf(out, " %u %u %u %llu", r->messages, r->uidnext,
 		    r->uidvalidity, (unsigned long long)r->modseq);
+	if (r->mailboxid.n > 0)
+		buf_printf(out, " id=%.*s", (int)r->mailboxid.n,
+		    r->mailboxid.p);
 	buf_put_char(out, '\n');
 }
 
@@ -137,6 +140,12 @@ static const struct {
 	    "LIST name=x sep=/\n" },
 	{ "* LIST (\\A \"/\" x\r\n* LIST () \"/\"\r\n* LIST\r\n",
 	    "other \\A / x\nother name= sep=/\nother\n" },
+	{ "* STATUS a (MAILBOXID (F2212ea8) UIDNEXT 9)\r\n",
+	    "STATUS name=a 0 9 0 0 id=F2212ea8\n" },
+	{ "* STATUS a (UIDNEXT 9 MAILBOXID ())\r\n",
+	    "STATUS name=a 0 9 0 0\n" },
+	{ "* STATUS a (MAILBOXID ((x)) UIDNEXT 9)\r\n",
+	    "STATUS name=a 0 9 0 0\n" },
 	{ "* STATUS \"a b\" (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 7 HIGHESTMODSEQ "
 	  "99999999999 X (1 2))\r\n",
 	    "STATUS name=a b 3 9 7 99999999999\n" },
