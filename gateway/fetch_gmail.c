@@ -13,8 +13,9 @@
 #include "common/net/http_form.h"
 #include "gateway/fetch_gmail.h"
 
-#define PARALLEL 4   /* messages at a time; each counts 20 of 15,000 a minute */
-#define PAGE "500"   /* their most, of listings and history */
+#define PARALLEL 4 /* messages at a time; each counts 20 of 15,000 a minute */
+#define PAGE "500" /* their most, of listings and history */
+#define HISTORY_PAGES 20
 #define FAILED_MAX 3 /* messages that cannot be had, in one look */
 #define RETRIED_MAX 20
 #define TRIES_MAX 10 /* then it is passed over */
@@ -27,8 +28,8 @@ our_state(struct gmail_session *s, int rc)
 	return rc;
 }
 
-static int
-note_position(struct gmail_session *s)
+int
+gmail_session_note(struct gmail_session *s)
 {
 	return our_state(
 	    s, gmail_position_put(s->f->g->state, s->f->o.address, &s->pos));
@@ -42,6 +43,7 @@ keep_names(struct gmail_session *s, const json_t *answer)
 	const json_t *list = json_object_get(answer, "labels");
 
 	json_decref(s->names);
+	json_decref(s->words);
 	s->names = json_object();
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *l = json_array_get(list, i);
@@ -55,11 +57,11 @@ keep_names(struct gmail_session *s, const json_t *answer)
 		    strcmp(type, "user") == 0)
 			json_object_set_new(s->names, id, json_string(name));
 	}
+	s->words = gmail_words_of(s->names);
 }
 
-/* Once a look, and only if somebody's label is met. */
-static int
-load_names(struct gmail_session *s)
+int
+gmail_session_names(struct gmail_session *s)
 {
 	json_t *answer = NULL;
 	int rc = 0;
@@ -77,6 +79,51 @@ load_names(struct gmail_session *s)
 }
 
 int
+gmail_session_label(struct gmail_session *s, struct slice name, const char **id)
+{
+	json_t *answer = NULL, *body;
+	const char *made;
+	int rc = 0;
+
+	if ((*id = gmail_label_named(s->names, name)) != NULL)
+		return 0;
+	body = json_pack("{s:o, s:s, s:s}", "name",
+	    json_stringn(name.p, name.n), "labelListVisibility", "labelShow",
+	    "messageListVisibility", "show");
+	rc = gmail_post(&s->login.g, "labels", body, &answer);
+	made = json_string_value(json_object_get(answer, "id"));
+	if (rc == 0 && gmail_id_is_valid(slice_str(made))) {
+		json_object_set_new(
+		    s->names, made, json_stringn(name.p, name.n));
+		json_decref(s->words);
+		s->words = gmail_words_of(s->names);
+		*id = gmail_label_named(s->names, name);
+	} else if (rc == -EINVAL || rc == -EEXIST) {
+		log_info("no label there", "outside=%s label=%s said=\"%s\"",
+		    log_qs(s->f->o.address), log_q(name),
+		    log_qs(buf_str(&s->login.g.said)));
+		rc = 0;
+	}
+	json_decref(answer);
+	return rc;
+}
+
+void
+gmail_labels_text(const json_t *message, struct buf *out)
+{
+	const json_t *list = json_object_get(message, "labelIds");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *id = json_string_value(json_array_get(list, i));
+
+		if (!gmail_id_is_valid(slice_str(id)))
+			continue;
+		buf_put_str(out, id);
+		buf_put_char(out, ' ');
+	}
+}
+
+int
 gmail_session_place(
     struct gmail_session *s, struct slice labels, struct gmail_place *out)
 {
@@ -85,7 +132,7 @@ gmail_session_place(
 
 	gmail_place_of(labels, s->names, folders, out, &unknown);
 	if (unknown && !s->has_names) {
-		if ((rc = load_names(s)) != 0)
+		if ((rc = gmail_session_names(s)) != 0)
 			return rc;
 		gmail_place_of(labels, s->names, folders, out, &unknown);
 	}
@@ -180,10 +227,15 @@ deliver(struct gmail_session *s, struct gmail_row *row,
 	int rc = gmail_session_place(s, buf_slice(&scan->labels), &place);
 
 	row->flags = buf_slice(&place.flags);
+	row->labels = buf_slice(&scan->labels);
 	if (row->kind != GMAIL_ROW_GOING) {
 		row->use = slice_str(place.use);
 		row->mailbox = place.mailbox;
 	}
+	/* Where they say another place, it is to be moved yet. */
+	row->has_labels =
+	    slice_eq_str(row->use, place.use != NULL ? place.use : "") &&
+	    slice_eq(row->mailbox, place.mailbox);
 	snprintf(use, sizeof(use), "%.*s", (int)row->use.n, row->use.p);
 	if (rc == 0 && place.chat) {
 		row->kind = GMAIL_ROW_PASSED;
@@ -378,12 +430,16 @@ history_id(const json_t *o, const char *name, uint64_t *out)
 	    : -EPROTO;
 }
 
-/* From the first message on: what changes meanwhile, history has. */
+/* From the first message on: what changes meanwhile, history has. `compare`: some
+ * are here. */
 static int
-list_begin(struct gmail_session *s)
+list_begin(struct gmail_session *s, bool compare)
 {
 	json_t *answer = NULL;
-	int rc = gmail_get(&s->login.g, "profile", &answer);
+	int rc = compare ? gmail_compare_begin(s) : 0;
+
+	if (rc == 0)
+		rc = gmail_get(&s->login.g, "profile", &answer);
 
 	if (rc == 0)
 		rc = history_id(answer, "historyId", &s->pos.history);
@@ -392,7 +448,7 @@ list_begin(struct gmail_session *s)
 		return rc;
 	s->pos.listing = true;
 	buf_reset(&s->pos.page);
-	return note_position(s);
+	return gmail_session_note(s);
 }
 
 static int
@@ -421,7 +477,7 @@ list_next(struct gmail_session *s, const json_t *answer)
 		s->pos.listing = false;
 	else if (!buf_put_str(&s->pos.page, next))
 		return -EPROTO;
-	return note_position(s);
+	return gmail_session_note(s);
 }
 
 static int
@@ -437,13 +493,16 @@ list_all(struct gmail_session *s)
 			/* They do not hold for ever: once more from the top,
 			 * which fetches nothing twice. */
 			buf_reset(&s->pos.page);
-			rc = note_position(s);
+			rc = gmail_session_note(s);
 			continue;
 		}
 		if (rc == 0)
 			rc = ids_of(s, json_object_get(answer, "messages"));
 		if (rc == 0)
 			rc = take_all(s);
+		if (rc == 0 && !s->f->more)
+			rc = gmail_compare_listed(
+			    s, json_object_get(answer, "messages"), "");
 		if (rc == 0 && !s->f->more)
 			rc = list_next(s, answer);
 		json_decref(answer);
@@ -470,17 +529,12 @@ collect(const json_t *record, const char *kind, json_t *out, json_t *not_in)
 	}
 }
 
-/* What a page says, the last word on each message. */
+/* What a page says, the last word on each message, over what others said. */
 static int
 history_read(const json_t *answer, struct gmail_changes *c)
 {
 	const json_t *list = json_object_get(answer, "history");
 
-	c->added = json_object();
-	c->labels = json_object();
-	c->gone = json_object();
-	if (c->added == NULL || c->labels == NULL || c->gone == NULL)
-		return -ENOMEM;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *record = json_array_get(list, i);
 
@@ -519,9 +573,9 @@ changes_clear(struct gmail_changes *c)
 
 /* One page. *more: there are others. */
 static int
-history_page(struct gmail_session *s, bool *more)
+history_page(struct gmail_session *s, struct gmail_changes *c, bool *more)
 {
-	struct gmail_changes c = { .last = s->pos.history };
+	uint64_t from = c->last;
 	char path[300];
 	json_t *answer = NULL;
 	int rc;
@@ -530,23 +584,40 @@ history_page(struct gmail_session *s, bool *more)
 	    "history?startHistoryId=%llu&maxResults=" PAGE
 	    "&historyTypes=messageAdded&historyTypes=messageDeleted"
 	    "&historyTypes=labelAdded&historyTypes=labelRemoved",
-	    (unsigned long long)s->pos.history);
+	    (unsigned long long)from);
 	rc = gmail_get(&s->login.g, path, &answer);
 	if (rc == 0)
-		rc = history_read(answer, &c);
-	*more = json_object_get(answer, "nextPageToken") != NULL &&
-	    c.last > s->pos.history;
+		rc = history_read(answer, c);
+	else if (rc == -ENOENT)
+		rc = -ESTALE;
+	*more =
+	    json_object_get(answer, "nextPageToken") != NULL && c->last > from;
 	if (rc == 0 && !*more)
-		rc = history_id(answer, "historyId", &c.last);
+		rc = history_id(answer, "historyId", &c->last);
 	json_decref(answer);
+	return rc;
+}
+
+/* Some pages at a time, so that the last word on a message is mostly what it is
+ * like now. */
+static int
+history_pages(struct gmail_session *s, bool *more)
+{
+	struct gmail_changes c = { json_object(), json_object(), json_object(),
+		s->pos.history };
+	int rc =
+	    c.added == NULL || c.labels == NULL || c.gone == NULL ? -ENOMEM : 0;
+
+	for (int i = 0; i < HISTORY_PAGES && *more && rc == 0; i++)
+		rc = history_page(s, &c, more);
 	if (rc == 0)
 		rc = take_added(s, c.added);
 	/* Only once all of these are here: their first labels may be older. */
 	if (rc == 0 && !s->f->more)
-		rc = gmail_follow(s, c.labels, c.gone);
+		rc = gmail_mirror(s, c.labels, c.gone, !*more);
 	if (rc == 0 && !s->f->more && c.last != s->pos.history) {
 		s->pos.history = c.last;
-		rc = note_position(s);
+		rc = gmail_session_note(s);
 	}
 	changes_clear(&c);
 	return rc;
@@ -560,12 +631,12 @@ follow(struct gmail_session *s)
 	int rc = 0;
 
 	while (rc == 0 && more && may_go_on(s))
-		rc = history_page(s, &more);
-	if (rc != -ENOENT)
+		rc = history_pages(s, &more);
+	if (rc != -ESTALE)
 		return rc;
 	log_info("history is too old there", "history=%llu",
 	    (unsigned long long)s->pos.history);
-	return list_begin(s);
+	return list_begin(s, true);
 }
 
 /* --- all --- */
@@ -580,26 +651,89 @@ is_of_this(struct gmail_session *s)
 	if (s->pos.of_s == o->created_s)
 		return 0;
 	s->pos.history = 0;
-	s->pos.listing = false;
+	s->pos.listing = s->pos.mirror = s->pos.first = false;
+	s->pos.compare = GMAIL_COMPARE_NONE;
+	s->pos.labels_s = 0;
 	buf_reset(&s->pos.page);
 	s->pos.of_s = o->created_s;
 	return our_state(s, gmail_state_forget(s->f->g->state, o->address));
 }
 
+/* Whether it is mirrored has changed: then what is there and here is compared once,
+ * and what went before that stays as it is. */
+static int
+mirror_switch(struct gmail_session *s)
+{
+	bool mirror = s->f->o.sync == OUTSIDE_MIRROR;
+	int rc = 0;
+
+	if (s->pos.mirror == mirror)
+		return 0;
+	if (mirror && s->pos.history != 0) {
+		rc = gmail_compare_index(s);
+		s->pos.first = true;
+		if (rc == 0)
+			rc = list_begin(s, true);
+	} else if (!mirror) {
+		rc = our_state(
+		    s, pair_cursors_forget(s->f->g->state, s->f->o.address));
+	}
+	s->pos.mirror = mirror;
+	return rc == 0 ? gmail_session_note(s) : rc;
+}
+
+/* A label that has another name there, or has gone, tells no message of it. */
+static int
+check_names(struct gmail_session *s)
+{
+	int64_t now_s = clock_wall_s();
+	bool changed = false;
+	int rc;
+
+	if (s->f->o.sync == OUTSIDE_APART ||
+	    now_s - s->pos.labels_s < s->f->g->compare_s)
+		return 0;
+	if ((rc = gmail_session_names(s)) != 0 ||
+	    (rc = our_state(s,
+		 gmail_names_check(s->f->g->state, s->f->o.address, s->names,
+		     &changed))) != 0)
+		return rc;
+	s->pos.labels_s = now_s;
+	rc = changed ? list_begin(s, true) : gmail_session_note(s);
+	/* Once it is noted that all is compared. */
+	return rc != 0
+	    ? rc
+	    : our_state(s,
+		  gmail_names_put(s->f->g->state, s->f->o.address, s->names));
+}
+
 static int
 look(struct gmail_session *s)
 {
+	bool compared;
 	int rc = our_state(
 	    s, gmail_position_get(s->f->g->state, s->f->o.address, &s->pos));
 
 	if (rc == 0)
 		rc = is_of_this(s);
+	if (rc == 0)
+		rc = mirror_switch(s);
 	if (rc != 0)
 		return rc;
-	rc = s->pos.history == 0 ? list_begin(s) : follow(s);
+	rc = s->pos.history == 0 ? list_begin(s, false) : follow(s);
+	if (rc == 0)
+		rc = check_names(s);
 	if (rc == 0)
 		rc = take_failed(s);
-	return rc == 0 ? list_all(s) : rc;
+	compared = s->pos.listing || s->pos.compare != GMAIL_COMPARE_NONE;
+	if (rc == 0)
+		rc = list_all(s);
+	if (rc == 0 && !s->f->more)
+		rc = gmail_compare(s);
+	/* What was done here meanwhile need not wait for the next look. */
+	if (rc == 0 && !s->f->more && compared)
+		rc = follow(s);
+	return rc;
 }
 
 static int
@@ -635,8 +769,8 @@ fetch_gmail(struct fetch *f)
 	if (rc != 0)
 		end = gmail_login_failed(&s->login, rc);
 	forget(s);
-	arena_reset(&s->here);
 	json_decref(s->names);
+	json_decref(s->words);
 	buf_clear(&s->pos.page);
 	gmail_login_clear(&s->login);
 	free(s);

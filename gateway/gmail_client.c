@@ -31,6 +31,7 @@ struct call {
 	struct gmail_scan *scan;
 	struct buf out, error;
 	bool began; /* octets went to the scan: no second attempt */
+	bool silent; /* what an answer has is nobody's */
 };
 
 void
@@ -95,7 +96,7 @@ on_octets(void *arg, int status, struct slice octets)
 {
 	struct call *c = arg;
 
-	if (status != 200) {
+	if (status / 100 != 2) {
 		buf_put_slice(
 		    &c->error, slice_head(octets, ERROR_MAX - c->error.n));
 		return 0;
@@ -145,6 +146,8 @@ error_of(int status, bool rate)
 	case 404:
 	case 410:
 		return -ENOENT;
+	case 409:
+		return -EEXIST;
 	case 413:
 		return -E2BIG;
 	}
@@ -195,7 +198,7 @@ once(struct call *c)
 	buf_reset(&c->error);
 	rc = http_stream(g->http, &r, &answer, &why);
 	g->retry_after_s = answer.retry_after_s;
-	if (rc == 0 && answer.status != 200)
+	if (rc == 0 && answer.status / 100 != 2)
 		rc = refused(c, answer.status);
 	else if (rc == 0 && c->scan != NULL)
 		rc = gmail_scan_end(c->scan);
@@ -270,7 +273,7 @@ run_json(struct call *c, int attempts, json_t **out)
 	c->error = BUF_INIT_MAX(ERROR_MAX);
 	rc = run(c, attempts);
 	*out = NULL;
-	if (rc == 0) {
+	if (rc == 0 && !c->silent) {
 		*out = json_text_load(
 		    buf_slice(&c->out), JSON_REJECT_DUPLICATES);
 		if (!json_is_object(*out)) {
@@ -328,25 +331,44 @@ gmail_get_raw(struct gmail *g, const char *id, struct gmail_scan *scan)
 	return rc;
 }
 
-int
-gmail_post(struct gmail *g, const char *path, json_t *body, json_t **out)
+static int
+post(struct gmail *g, const char *path, json_t *body, bool silent, json_t **out)
 {
 	struct buf url = BUF_INIT_MAX(8000);
-	char *dump = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+	bool sends = body != NULL;
+	char *dump = sends ? json_dumps(body, JSON_COMPACT) : NULL;
 	struct call c = { .g = g,
 		.method = "POST",
-		.type = "application/json; charset=UTF-8",
+		.type = sends ? "application/json; charset=UTF-8" : NULL,
 		.head = slice_str(dump),
-		.size = dump == NULL ? 0 : strlen(dump) };
+		.size = dump == NULL ? 0 : strlen(dump),
+		.silent = silent };
 	int rc;
 
 	*out = NULL;
 	c.url = url_of(g, "", path, &url);
-	rc = url.failed || dump == NULL ? -ENOMEM : run_json(&c, ATTEMPTS, out);
+	rc = url.failed || (sends && dump == NULL)
+	    ? -ENOMEM
+	    : run_json(&c, ATTEMPTS, out);
 	free(dump);
 	json_decref(body);
 	buf_clear(&url);
 	return rc;
+}
+
+int
+gmail_post(struct gmail *g, const char *path, json_t *body, json_t **out)
+{
+	*out = NULL;
+	return body == NULL ? -ENOMEM : post(g, path, body, false, out);
+}
+
+int
+gmail_do(struct gmail *g, const char *path, json_t *body)
+{
+	json_t *none;
+
+	return post(g, path, body, true, &none);
 }
 
 /* --- whole messages --- */

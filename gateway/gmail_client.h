@@ -6,7 +6,7 @@
  * taken is renewed once.
  *
  * Errors: -EACCES the token is not taken; -EPERM this is not allowed; -ENOENT;
- * -EINVAL it does not like what it got; -E2BIG; -EBUSY too many requests, see
+ * -EEXIST; -EINVAL it does not like what it got; -E2BIG; -EBUSY too many requests, see
  * retry_after_s; -EREMOTEIO an error of theirs; -EPROTO not what was expected;
  * -EHOSTUNREACH no connection; -ECONNRESET it broke off; -ECANCELED; -ENOMEM.
  * Why, for people, is then in `said`.
@@ -43,6 +43,8 @@ int gmail_get(struct gmail *g, const char *path, json_t **out);
 int gmail_get_raw(struct gmail *g, const char *id, struct gmail_scan *scan);
 /* POST users/me/<path> with this object, which is taken over. */
 int gmail_post(struct gmail *g, const char *path, json_t *body, json_t **out);
+/* The same where the answer says nothing more. `body`: NULL, there is none. */
+int gmail_do(struct gmail *g, const char *path, json_t *body);
 
 /*
  * Send: to whom the header says and nobody else; Bcc is taken out there. `head`

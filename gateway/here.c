@@ -2,6 +2,7 @@
 #include "gateway/here.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/log.h"
@@ -310,6 +311,37 @@ here_changes(struct fetch *f, struct pair_keywords *k, struct here_box *b)
 	return rc;
 }
 
+int
+here_changes_or_all(
+    struct fetch *f, struct pair_keywords *k, struct here_box *b)
+{
+	int rc = here_changes(f, k, b);
+
+	if (rc == -ENOENT)
+		return 0;
+	if (rc != -ESTALE)
+		return rc;
+	b->cursor.uid = 1;
+	rc = here_changes(f, k, b);
+	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
+}
+
+const char *
+here_cursor_name(const struct here_box *b, char room[static 12])
+{
+	if (strcmp(b->name, "INBOX") == 0)
+		return "INBOX";
+	snprintf(room, 12, "%u", b->uidvalidity);
+	return room;
+}
+
+bool
+here_is_behind(const struct here_box *b)
+{
+	return b->cursor.uidvalidity != b->uidvalidity ||
+	    b->cursor.uid != b->uidnext || b->cursor.modseq != b->modseq;
+}
+
 void
 here_box_clear(struct here_box *b)
 {
@@ -382,6 +414,73 @@ here_apply(struct fetch *f, const struct here_box *b, enum here_op op,
 	return rc;
 }
 
+/* "<uidvalidity>", and a line for each: UID, and UID there. */
+static int
+take_moved(struct slice text, const uint32_t *uids, size_t n, uint32_t *to_uids,
+    uint32_t *uidvalidity)
+{
+	struct slice line = slice_split(&text, '\n');
+	uint32_t from, to;
+
+	if (slice_eq_str(line, "done")) /* none was there any more */
+		return 0;
+	if (!number_u32(&line, uidvalidity))
+		return -EPROTO;
+	while (text.n > 0) {
+		line = slice_split(&text, '\n');
+		if (!number_u32(&line, &from) || !number_u32(&line, &to))
+			return -EPROTO;
+		for (size_t i = 0; i < n; i++)
+			if (uids[i] == from)
+				to_uids[i] = to;
+	}
+	return 0;
+}
+
+static int
+move_step(struct fetch *f, const struct here_box *b, struct slice target,
+    const uint32_t *uids, size_t n, uint32_t *to_uids, uint32_t *uidvalidity)
+{
+	struct arena a = ARENA_INIT_MAX(REPLY_MAX);
+	struct buf args = BUF_INIT_MAX(LINE_MAX_OCTETS);
+	struct smtp_reply reply;
+	int rc;
+
+	buf_printf(&args, "move;%u;", b->uidvalidity);
+	imap_set_put(&args, uids, n);
+	buf_put_char(&args, ';');
+	smtp_xtext_encode(slice_str(b->name), &args);
+	buf_put_char(&args, ';');
+	smtp_xtext_encode(target, &args);
+	rc = args.failed ? here_fail(f, -E2BIG, NULL)
+			 : here_ask(f, &a, "XAPPLY", buf_slice(&args), &reply);
+	if (rc == 0 && smtp_reply_is_positive(&reply) &&
+	    (rc = take_moved(reply.text, uids, n, to_uids, uidvalidity)) != 0)
+		here_fail(f, rc, NULL);
+	else if (rc == 0 && !smtp_reply_is_positive(&reply))
+		rc = here_fail(f, 0, &reply);
+	arena_reset(&a);
+	buf_clear(&args);
+	return rc;
+}
+
+int
+here_move(struct fetch *f, const struct here_box *b, struct slice to,
+    const uint32_t *uids, size_t n, uint32_t *to_uids, uint32_t *uidvalidity)
+{
+	size_t step;
+	int rc = 0;
+
+	*uidvalidity = 0;
+	memset(to_uids, 0, n * sizeof(*to_uids));
+	for (size_t at = 0; at < n && rc == 0; at += step) {
+		step = n - at < APPLY_STEP ? n - at : APPLY_STEP;
+		rc = move_step(
+		    f, b, to, uids + at, step, to_uids + at, uidvalidity);
+	}
+	return rc;
+}
+
 /* --- mailboxes as such --- */
 
 static int
@@ -395,8 +494,7 @@ box_command(struct fetch *f, struct buf *args, uint32_t *out)
 	    : here_ask(f, &a, "XBOX", buf_slice(args), &reply);
 
 	if (rc == 0 && smtp_reply_is_positive(&reply)) {
-		if (out != NULL &&
-		    slice_u64(reply.text, UINT32_MAX, &n) != 0)
+		if (out != NULL && slice_u64(reply.text, UINT32_MAX, &n) != 0)
 			rc = here_fail(f, -EPROTO, NULL);
 	} else if (rc == 0) {
 		rc = reply.code == 550 || reply.code == 553

@@ -35,6 +35,15 @@ here_boxes(struct fetch *f, struct arena *a, struct here_box **out, size_t *n);
 /* What changed since b->cursor, appended to b->v. -ESTALE: that is not known;
  * the cursor is of now. -ENOENT: it is not there any more. */
 int here_changes(struct fetch *f, struct pair_keywords *k, struct here_box *b);
+/* The same, but where that is not known, all that is there; what is missing is
+ * then not told as gone. A mailbox that went has no changes. */
+int here_changes_or_all(
+    struct fetch *f, struct pair_keywords *k, struct here_box *b);
+/* By what its cursor goes: what it keeps when it is renamed; INBOX says whether
+ * there was a look. `room` may hold it. */
+const char *here_cursor_name(const struct here_box *b, char room[static 12]);
+/* Something may have happened in it since. */
+bool here_is_behind(const struct here_box *b);
 void here_box_clear(struct here_box *b);
 
 enum here_op { HERE_ADD, HERE_REMOVE, HERE_GONE };
@@ -51,5 +60,9 @@ int here_make(struct fetch *f, struct slice name, const char *use,
 int here_rename(struct fetch *f, const struct here_box *b, struct slice to);
 /* As long as it is as *b has it. 1: it is not, or cannot be. */
 int here_delete(struct fetch *f, const struct here_box *b);
+/* To the mailbox `to`. to_uids[i] is set for those that were there; *uidvalidity is
+ * of that mailbox, 0 where none was moved. */
+int here_move(struct fetch *f, const struct here_box *b, struct slice to,
+    const uint32_t *uids, size_t n, uint32_t *to_uids, uint32_t *uidvalidity);
 
 #endif

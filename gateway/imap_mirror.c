@@ -16,6 +16,7 @@
 #include "common/base/log.h"
 #include "common/imap/set.h"
 #include "gateway/imap_folders.h"
+#include "gateway/strays.h"
 
 #define NAMES_OCTETS ((size_t)4 << 20) /* of all mailboxes here */
 #define STEP 100                       /* messages of one command there */
@@ -73,40 +74,14 @@ state_failed(struct mirror *m, int rc)
 	return session_state_failed(m->s, rc);
 }
 
-static int
-ask_box(struct mirror *m, struct here_box *box)
-{
-	int rc = here_changes(m->f, &m->s->keywords, box);
-
-	if (rc == -ENOENT)
-		return 0;
-	if (rc != -ESTALE)
-		return rc;
-	/* What went meanwhile is not known: all that is there is asked for,
-	 * and what is missing is not taken for deleted. */
-	box->cursor.uid = 1;
-	rc = here_changes(m->f, &m->s->keywords, box);
-	return rc == -ENOENT || rc == -ESTALE ? 0 : rc;
-}
-
-/* By what it keeps when it is renamed; INBOX says whether there was a look. */
-static const char *
-cursor_name(const struct here_box *box, char room[static 12])
-{
-	if (strcmp(box->name, "INBOX") == 0)
-		return "INBOX";
-	snprintf(room, 12, "%u", box->uidvalidity);
-	return room;
-}
-
 int
-session_cursor_get(struct imap_session *s, const struct here_box *box,
-    struct pair_cursor *out)
+session_cursor_get(
+    struct imap_session *s, const struct here_box *box, struct pair_cursor *out)
 {
 	char room[12];
 
-	return pair_cursor_get(s->f->g->state, s->f->o.address,
-	    cursor_name(box, room), out);
+	return pair_cursor_get(
+	    s->f->g->state, s->f->o.address, here_cursor_name(box, room), out);
 }
 
 /* Where it was left. Of a mailbox that is new all is asked for: it may be where
@@ -125,13 +100,6 @@ cursor_load(struct mirror *m, struct here_box *box)
 	return rc == -ENOENT ? 0 : state_failed(m, rc);
 }
 
-static bool
-is_behind(const struct here_box *box, const struct pair_cursor *c)
-{
-	return c->uidvalidity != box->uidvalidity || c->uid != box->uidnext ||
-	    c->modseq != box->modseq;
-}
-
 static int
 ask_here(struct mirror *m)
 {
@@ -142,8 +110,9 @@ ask_here(struct mirror *m)
 	rc = m->first ? 0 : state_failed(m, rc);
 	for (size_t i = 0; i < m->n_boxes && rc == 0; i++) {
 		rc = cursor_load(m, &m->boxes[i]);
-		if (rc == 0 && is_behind(&m->boxes[i], &m->boxes[i].cursor))
-			rc = ask_box(m, &m->boxes[i]);
+		if (rc == 0 && here_is_behind(&m->boxes[i]))
+			rc = here_changes_or_all(
+			    m->f, &m->s->keywords, &m->boxes[i]);
 	}
 	return rc;
 }
@@ -157,7 +126,7 @@ ask_here_again(struct mirror *m)
 
 	m->asked_twice = true;
 	for (size_t i = 0; i < m->n_boxes && rc == 0; i++)
-		rc = ask_box(m, &m->boxes[i]);
+		rc = here_changes_or_all(m->f, &m->s->keywords, &m->boxes[i]);
 	return rc;
 }
 
@@ -365,95 +334,6 @@ merge_folder(struct mirror *m, struct folder *f)
 
 /* --- moves --- */
 
-struct stray {
-	uint64_t print;
-	struct here_box *box;
-	struct here_change *change;
-};
-
-/* The part that sealing anew leaves as it is. */
-static uint64_t
-print_like(uint64_t print)
-{
-	return print & ~(uint64_t)UINT32_MAX;
-}
-
-static int
-stray_cmp(const void *a, const void *b)
-{
-	const struct stray *x = a, *y = b;
-
-	return (x->print > y->print) - (x->print < y->print);
-}
-
-/* What came to be here by no doing of ours. */
-static int
-strays_find(struct mirror *m, struct stray **out, size_t *n)
-{
-	size_t max = 1;
-
-	*n = 0;
-	for (size_t i = 0; i < m->n_boxes; i++)
-		max += m->boxes[i].n;
-	if ((*out = calloc(max, sizeof(**out))) == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < m->n_boxes; i++)
-		for (size_t k = 0; k < m->boxes[i].n; k++) {
-			struct here_change *c = &m->boxes[i].v[k];
-
-			if (!c->gone && !c->taken)
-				(*out)[(*n)++] =
-				    (struct stray){ c->print, &m->boxes[i], c };
-		}
-	qsort(*out, *n, sizeof(**out), stray_cmp);
-	return 0;
-}
-
-/* The first with print >= that. */
-static size_t
-stray_at(const struct stray *v, size_t n, uint64_t print)
-{
-	size_t low = 0;
-
-	while (low < n) {
-		size_t mid = low + (n - low) / 2;
-
-		if (v[mid].print < print)
-			low = mid + 1;
-		else
-			n = mid;
-	}
-	return low;
-}
-
-static const struct stray *
-stray_take(const struct stray *v, size_t n, uint64_t print)
-{
-	for (size_t i = stray_at(v, n, print); i < n && v[i].print == print;
-	     i++)
-		if (!v[i].change->taken) {
-			v[i].change->taken = true;
-			return &v[i];
-		}
-	return NULL;
-}
-
-/* Those alike that nobody has taken; *only is the last of them. */
-static size_t
-strays_like(
-    const struct stray *v, size_t n, uint64_t like, const struct stray **only)
-{
-	size_t alike = 0;
-
-	for (size_t i = stray_at(v, n, like);
-	     i < n && print_like(v[i].print) == like; i++)
-		if (!v[i].change->taken) {
-			*only = &v[i];
-			alike++;
-		}
-	return alike;
-}
-
 /* Gone from its mailbox here, and now in that one. */
 static int
 plan_move(struct mirror *m, struct merged *one, const struct stray *to)
@@ -523,7 +403,7 @@ find_moves(struct mirror *m)
 	const struct stray *to;
 	struct stray *v;
 	size_t n;
-	int rc = strays_find(m, &v, &n);
+	int rc = strays_find(m->boxes, m->n_boxes, &v, &n);
 
 	for (size_t i = 0; i < m->n && rc == 0; i++) {
 		struct merged *one = &m->v[i];
@@ -1049,13 +929,6 @@ do_all(struct mirror *m)
 	return rc;
 }
 
-static bool
-cursor_eq(const struct pair_cursor *a, const struct pair_cursor *b)
-{
-	return a->uidvalidity == b->uidvalidity && a->uid == b->uid &&
-	    a->modseq == b->modseq && a->modseq_uid == b->modseq_uid;
-}
-
 /* All has been done: what comes now is new. */
 static int
 note_all(struct mirror *m)
@@ -1076,9 +949,9 @@ note_all(struct mirror *m)
 
 		rc = session_cursor_get(s, box, &was);
 		if (rc == -ENOENT ||
-		    (rc == 0 && !cursor_eq(&was, &box->cursor)))
+		    (rc == 0 && !pair_cursor_eq(&was, &box->cursor)))
 			rc = pair_cursor_put(f->g->state, f->o.address,
-			    cursor_name(box, room), &box->cursor);
+			    here_cursor_name(box, room), &box->cursor);
 	}
 	return session_state_failed(s, rc);
 }
@@ -1196,10 +1069,10 @@ mirror_is_due(struct imap_session *s)
 	int rc = here_boxes(s->f, &a, &v, &n);
 
 	for (size_t i = 0; i < n; i++)
-		print = mix(mix(mix(mix_name(print, v[i].name),
-				    v[i].uidvalidity),
-				v[i].uidnext),
-		    v[i].modseq);
+		print =
+		    mix(mix(mix(mix_name(print, v[i].name), v[i].uidvalidity),
+			    v[i].uidnext),
+			v[i].modseq);
 	arena_reset(&a);
 	return rc < 0 ? rc : print != s->here_print;
 }

@@ -94,6 +94,12 @@ struct pair_cursor { /* as mails_cursor of mailbox */
 	uint64_t modseq;
 	uint32_t modseq_uid;
 };
+static inline bool
+pair_cursor_eq(const struct pair_cursor *a, const struct pair_cursor *b)
+{
+	return a->uidvalidity == b->uidvalidity && a->uid == b->uid &&
+	    a->modseq == b->modseq && a->modseq_uid == b->modseq_uid;
+}
 /* -ENOENT: never looked at. */
 int pair_cursor_get(struct state *s, const char *address, const char *mailbox,
     struct pair_cursor *out);

@@ -390,7 +390,7 @@ apply(const struct outside_args *in, struct outside *o)
 	if (in->has_sync)
 		o->sync = in->sync;
 	if (o->protocol == OUTSIDE_POP3 && in->has_sync) {
-		complain("--mirror, --no-mirror and --apart are for imap");
+		complain("--mirror, --no-mirror and --apart are for imap and gmail");
 		return false;
 	}
 	return true;

@@ -531,8 +531,6 @@ check(struct change *c, const struct outside *o)
 	if (o->protocol == OUTSIDE_GMAIL && o->delete_days >= 0)
 		return change_fail(
 		    c, -EINVAL, "deleting there is for pop3 and imap");
-	if (o->protocol == OUTSIDE_GMAIL && o->sync == OUTSIDE_MIRROR)
-		return change_fail(c, -EINVAL, "only imap can be mirrored");
 	if ((rc = check_text(
 		 "host", slice_str(o->server.host), TEXT_MAX, c->err)) != 0 ||
 	    (rc = check_text("user", slice_str(o->user), TEXT_MAX, c->err)) !=

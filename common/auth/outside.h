@@ -82,7 +82,7 @@ struct outside {
 	int64_t interval_s; /* between two looks; 0: as the setting says */
 	enum outside_labels labels;
 	int64_t delete_days; /* at the origin, after so many; -1: never */
-	enum outside_sync sync; /* IMAP */
+	enum outside_sync sync; /* IMAP, Gmail */
 	bool paused;
 	/* Only if its servers have addresses that the whole world can have: they
 	 * were named by a user, who shall not reach this machine and its

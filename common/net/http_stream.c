@@ -79,6 +79,8 @@ headers(struct stream *s)
 	if (r->content_type != NULL)
 		ok = ok && header(s, "Content-Type", r->content_type) &&
 		    header(s, "Expect", "");
+	else if (strcmp(r->method, "POST") == 0) /* libcurl's own */
+		ok = ok && header(s, "Content-Type", "");
 	return ok;
 }
 

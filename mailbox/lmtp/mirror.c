@@ -191,10 +191,11 @@ changes(struct asked *q, struct slice args)
 /* --- XAPPLY --- */
 
 struct apply {
-	enum { APPLY_ADD, APPLY_REMOVE, APPLY_GONE } op;
+	enum { APPLY_ADD, APPLY_REMOVE, APPLY_GONE, APPLY_MOVE } op;
 	uint32_t uidvalidity;
 	struct slice set, name;
 	struct door_meta meta;
+	struct slice target; /* of a move */
 };
 
 static int
@@ -209,6 +210,8 @@ apply_parse(struct asked *q, struct slice args, struct apply *out)
 		out->op = APPLY_GONE;
 	else if (slice_eq_str(op, "remove"))
 		out->op = APPLY_REMOVE;
+	else if (slice_eq_str(op, "move"))
+		out->op = APPLY_MOVE;
 	else if (!slice_eq_str(op, "add"))
 		return -EINVAL;
 	if ((rc = number(&args, ';', UINT32_MAX, &n)) != 0)
@@ -218,6 +221,9 @@ apply_parse(struct asked *q, struct slice args, struct apply *out)
 	if ((rc = word(q, &args, ';', &out->name)) != 0 ||
 	    (rc = word(q, &args, ' ', &flags)) != 0)
 		return rc;
+	out->target = flags;
+	if (out->op == APPLY_MOVE)
+		return flags.n > 0 ? 0 : -EINVAL;
 	deposit_flags(q->a, flags, &out->meta);
 	return 0;
 }
@@ -265,6 +271,39 @@ apply_flags(struct asked *q, struct mails_view *v, const struct apply *p,
 }
 
 static int
+apply_move(struct asked *q, struct mails_view *v, const struct apply *p,
+    const uint32_t *seqs, size_t n)
+{
+	struct mails_copied to = { .n = 0 };
+	int rc = mails_move(v, seqs, n, p->target, q->a, &to);
+
+	if (rc == -ENOENT) {
+		*q->reply = SMTP_REPLY(550, "5.1.1", "no such mailbox");
+		return 1;
+	}
+	if (rc != 0)
+		return rc;
+	buf_printf(&q->out, "%u", to.uidvalidity);
+	for (size_t i = 0; i < to.n; i++)
+		buf_printf(&q->out, "\n%u %u", to.from[i], to.to[i]);
+	return 0;
+}
+
+static int
+apply_op(struct asked *q, struct mails_view *v, const struct apply *p,
+    const uint32_t *seqs, size_t n)
+{
+	switch (p->op) {
+	case APPLY_GONE:
+		return mails_expunge(v, seqs, n, true);
+	case APPLY_MOVE:
+		return apply_move(q, v, p, seqs, n);
+	default:
+		return apply_flags(q, v, p, seqs, n);
+	}
+}
+
+static int
 apply(struct asked *q, struct slice args)
 {
 	uint32_t *seqs = arena_array(q->a, APPLY_MAX, sizeof(*seqs));
@@ -288,11 +327,10 @@ apply(struct asked *q, struct slice args)
 		return wrong(q);
 	}
 	if (rc == 0 && n > 0)
-		rc = p.op == APPLY_GONE ? mails_expunge(v, seqs, n, true)
-					: apply_flags(q, v, &p, seqs, n);
+		rc = apply_op(q, v, &p, seqs, n);
 	mails_view_close(&v);
 	if (rc != 0)
-		return rc;
+		return rc > 0 ? 0 : rc; /* there is a reply */
 	log_info("mirrored", "account=%s mailbox=%s messages=%zu op=%d",
 	    log_qs(q->account), log_q(p.name), n, (int)p.op);
 	if (q->out.n == 0)

@@ -19,6 +19,9 @@
  *   XAPPLY <account> add|remove|gone;uidvalidity;uids;name;flags
  *     flags: xtext, each followed by a space. What is not there any more is
  *     passed over. 250; "250 2.0.0 some" where a keyword found no room.
+ *   XAPPLY <account> move;uidvalidity;uids;name;target
+ *     250-uidvalidity of the target; or "250 2.0.0 done", none was there
+ *     250-UID in the mailbox, and UID in the target
  *
  *   XBOX <account> make;use|-;name
  *     250 uidvalidity, of the one that is there or was made (and subscribed to)

@@ -51,6 +51,8 @@ const syncs = {
 	["apart", "Copy it here once, and leave both sides alone"]],
 	gmail: [["follow", "Keep it here, and take over what is read or labelled "
 		+ "there"],
+	["mirror", "Keep both sides alike: deleting and moving here is done "
+		+ "there, and the other way round; nothing is deleted for good there"],
 	["apart", "Copy it here once, and leave both sides alone"]],
 };
 

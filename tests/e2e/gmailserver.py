@@ -21,7 +21,7 @@ from pneu import certificate
 SYSTEM = ["INBOX", "SENT", "TRASH", "SPAM", "DRAFT", "UNREAD", "STARRED",
           "IMPORTANT", "CHAT", "CATEGORY_PERSONAL", "CATEGORY_SOCIAL",
           "CATEGORY_PROMOTIONS", "CATEGORY_UPDATES", "CATEGORY_FORUMS"]
-FORBIDDEN = {"SENT", "DRAFT"}  # nobody adds or takes these
+FORBIDDEN = {"SENT", "DRAFT", "CHAT"}  # nobody adds or takes these
 SEND_MAX, INSERT_MAX = 36700160, 52428800
 ME = "/gmail/v1/users/me/"
 UP = "/upload" + ME
@@ -69,8 +69,10 @@ class GmailServer:
         self.messages, self.labels, self.history = {}, {}, []
         self.history_id, self.oldest = 1000, 1000
         self.next_id = 0x18c0000000000000
+        self.next_label = 0
         self.sent = []         # (sorted recipients, raw)
         self.pages = set()     # tokens that were given out
+        self.unwanted = set()  # ids of messages that it lets nobody change
         self.forgotten = False # they hold no longer
         self.asked, self.faults = [], []
         # For the next requests whose path matches: (regex, status, headers,
@@ -120,9 +122,21 @@ class GmailServer:
 
     def label(self, name):
         with self.lock:
-            ident = "Label_%d" % (len(self.labels) + 1)
+            self.next_label += 1
+            ident = "Label_%d" % self.next_label
             self.labels[ident] = name
             return ident
+
+    def rename(self, ident, name):
+        """No message's history has it."""
+        with self.lock:
+            self.labels[ident] = name
+
+    def unlabel(self, ident):
+        with self.lock:
+            del self.labels[ident]
+            for m in self.messages.values():
+                m.labels = [n for n in m.labels if n != ident]
 
     def change(self, ident, add=(), remove=()):
         with self.lock:
@@ -203,8 +217,14 @@ class GmailServer:
     def post_labels(self, query, body):
         self.want(query, ())
         name = body.get("name")
-        if not name or name in self.labels.values() or name in SYSTEM:
-            raise Refused(409 if name else 400, "Label name exists", True)
+        if set(body) - {"name", "labelListVisibility",
+                        "messageListVisibility"}:
+            raise Refused(400, "Unknown name", True)
+        if not name or len(name) > 225 or name.strip("/ ") != name or \
+                name.upper() in SYSTEM:
+            raise Refused(400, "Invalid label name")
+        if name.lower() in [n.lower() for n in self.labels.values()]:
+            raise Refused(409, "Label name exists or conflicts", True)
         return {"id": self.label(name), "name": name, "type": "user"}
 
     def list_messages(self, query, _):
@@ -301,12 +321,16 @@ class GmailServer:
     def modify(self, query, body, ident):
         self.want(query, ())
         m = self.message(ident)
+        if ident in self.unwanted:
+            raise Refused(400, "Precondition check failed.")
         self.modify_one(body, ident)
         return m.ref()
 
     def batch_modify(self, query, body):
         self.want(query, ())
         ids = body.get("ids")
+        if self.unwanted & set(ids):
+            raise Refused(400, "Invalid ids value")
         if not ids or len(ids) > 1000 or len(set(ids)) != len(ids):
             raise Refused(400, "ids", True)
         for ident in ids:
@@ -519,6 +543,10 @@ class GmailServer:
                     body, indent=2, ensure_ascii=False).encode()
                 # As Google's own writer has it.
                 text = text.replace(b"=\"", b"\\u003d\"")
+                if status == 200 and not text and not cut:
+                    self.send_response(204)
+                    self.end_headers()
+                    return
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

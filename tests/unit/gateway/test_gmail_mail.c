@@ -55,6 +55,80 @@ places(void **state)
 	json_decref(names);
 }
 
+/* What is to be changed there of what changed here, and what is there then. */
+static void
+edits(void **state)
+{
+	static const struct {
+		const char *labels, *flags_add, *flags_remove, *use, *mailbox;
+		const char *from, *to, *add, *remove, *after;
+	} tests[] = {
+		{ "INBOX UNREAD ", "\\Seen ", "", NULL, NULL, NULL, NULL, "",
+		    "UNREAD ", "INBOX " },
+		{ "INBOX ", "\\Flagged $important ", "\\Seen ", NULL, NULL,
+		    NULL, NULL, "STARRED IMPORTANT UNREAD ", "",
+		    "INBOX STARRED IMPORTANT UNREAD " },
+		/* What it has, or has not, is left out. */
+		{ "STARRED ", "\\Seen \\Flagged ", "$Important ", NULL, NULL,
+		    NULL, NULL, "", "", "STARRED " },
+		/* What is no label there. */
+		{ "INBOX ", "\\Answered NonJunk ", "\\Draft x ", NULL, NULL,
+		    NULL, NULL, "", "", "INBOX " },
+		/* Two labels are one keyword: one comes, both go. */
+		{ "INBOX ", "B_B ", "", NULL, NULL, NULL, NULL, "Label_1 ", "",
+		    "INBOX Label_1 " },
+		{ "Label_4 ", "b_b ", "", NULL, NULL, NULL, NULL, "", "",
+		    "Label_4 " },
+		{ "Label_1 INBOX Label_4 ", "", "b_b ", NULL, NULL, NULL, NULL,
+		    "", "Label_1 Label_4 ", "INBOX " },
+		{ "INBOX UNREAD ", "", "", "Archive", "Archive", NULL, NULL, "",
+		    "INBOX ", "UNREAD " },
+		{ "INBOX SPAM Label_2 ", "", "", "Trash", "Trash", "Label_2",
+		    NULL, "TRASH ", "SPAM INBOX ", "Label_2 TRASH " },
+		{ "TRASH ", "", "", "", "INBOX", NULL, NULL, "INBOX ",
+		    "TRASH ", "INBOX " },
+		{ "Label_2 ", "", "", "", "b b", "Label_2", "Label_1",
+		    "Label_1 ", "Label_2 ", "Label_1 " },
+		{ "SENT INBOX ", "", "", "Sent", "Sent", NULL, NULL, "",
+		    "INBOX ", "SENT " },
+		{ "", "", "", "Junk", "Junk", NULL, NULL, "SPAM ", "",
+		    "SPAM " },
+	};
+	json_t *names = json_pack("{s:s, s:s, s:s}", "Label_1", "b b",
+	    "Label_2", "A/b", "Label_4", "B(B");
+	json_t *words = gmail_words_of(names);
+
+	(void)state;
+	assert_true(gmail_flag_is_theirs(words, SLICE_LIT("a/B")));
+	assert_true(gmail_flag_is_theirs(words, SLICE_LIT("\\seen")));
+	assert_false(gmail_flag_is_theirs(words, SLICE_LIT("\\Answered")));
+	assert_false(gmail_flag_is_theirs(words, SLICE_LIT("b b")));
+	assert_string_equal(
+	    gmail_label_named(names, SLICE_LIT("A/b")), "Label_2");
+	assert_null(gmail_label_named(names, SLICE_LIT("A")));
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		struct slice labels = slice_str(tests[i].labels);
+		struct gmail_edit e = { .add = BUF_INIT };
+		struct buf after = BUF_INIT;
+
+		gmail_edit_flags(&e, labels, words,
+		    slice_str(tests[i].flags_add),
+		    slice_str(tests[i].flags_remove));
+		if (tests[i].use != NULL)
+			gmail_edit_place(&e, labels, slice_str(tests[i].use),
+			    slice_str(tests[i].mailbox), tests[i].from,
+			    tests[i].to);
+		assert_string_equal(buf_str(&e.add), tests[i].add);
+		assert_string_equal(buf_str(&e.remove), tests[i].remove);
+		gmail_edit_apply(&e, labels, &after);
+		assert_string_equal(buf_str(&after), tests[i].after);
+		gmail_edit_clear(&e);
+		buf_clear(&after);
+	}
+	json_decref(words);
+	json_decref(names);
+}
+
 static void
 envelopes(void **state)
 {
@@ -108,6 +182,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(places),
+		cmocka_unit_test(edits),
 		cmocka_unit_test(envelopes),
 	};
 
