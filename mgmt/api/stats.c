@@ -48,8 +48,8 @@ static struct {
 	struct co_mutex lock; /* of the rings */
 	bool opened;
 	int64_t looked_ms;
-	struct co_event stop, ended;
-	bool stopping;
+	struct co *watcher; /* NULL when it has ended */
+	struct co_event ended;
 } stats;
 
 /* --- counting --- */
@@ -173,11 +173,12 @@ static void
 watch(void *arg)
 {
 	(void)arg;
-	while (!stats.stopping && look() == 0 && !stats.stopping) {
+	while (look() == 0) {
 		ask_queue();
-		if (co_event_wait(&stats.stop, LOOK_MS) != -ETIMEDOUT)
+		if (co_sleep(LOOK_MS) != 0)
 			break;
 	}
+	stats.watcher = NULL;
 	co_event_set(&stats.ended);
 }
 
@@ -185,17 +186,19 @@ int
 stats_start(const struct conf *conf)
 {
 	stats.dir = strdup(conf_file(conf, "trace.dir"));
-	if (stats.dir == NULL || co_spawn(watch, NULL) == NULL)
-		return -ENOMEM;
-	return 0;
+	if (stats.dir != NULL)
+		stats.watcher = co_spawn(watch, NULL);
+	return stats.watcher != NULL ? 0 : -ENOMEM;
 }
 
 void
 stats_stop(void)
 {
-	stats.stopping = true;
-	co_event_set(&stats.stop);
-	(void)co_event_wait(&stats.ended, -1);
+	/* It may be waiting for a queue that does not answer. */
+	if (stats.watcher != NULL) {
+		co_cancel(stats.watcher);
+		(void)co_event_wait(&stats.ended, -1);
+	}
 	why_rings_close(&stats.rings);
 	free(stats.dir);
 }
