@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 
-from pneu import PATIENCE, TOP, free_ports, tls_context
+from pneu import PATIENCE, SCRATCH, TOP, free_ports, tls_context
 
 
 class Closed(Exception):
@@ -221,7 +221,7 @@ class Dovecot:
                     raise
 
     def start(self):
-        self.dir = tempfile.mkdtemp(prefix="dovecot-", dir="/tmp")
+        self.dir = tempfile.mkdtemp(prefix="dovecot-", dir=SCRATCH)
         os.chmod(self.dir, 0o755)
         ports = free_ports(len(self.NAMES))
         self.port = dict(zip((n.lower() for n in self.NAMES), ports))

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import unittest
 
-from pneu import PATIENCE, TOP, certificate, free_ports
+from pneu import PATIENCE, SCRATCH, TOP, certificate, free_ports
 from scripted import Scripted
 
 EXIM = os.environ.get("EXIM",
@@ -26,7 +26,7 @@ class Peer:
     def __init__(self, next_port):
         if os.geteuid() != 0:
             raise unittest.SkipTest("needs root to start another server")
-        self.dir = tempfile.mkdtemp(prefix="pneu-peer-", dir="/tmp")
+        self.dir = tempfile.mkdtemp(prefix="pneu-peer-", dir=SCRATCH)
         os.chmod(self.dir, 0o755)
         self.next_port = next_port
         for attempt in range(5):

@@ -31,6 +31,8 @@ BUILD = os.path.join(TOP, os.environ.get("PNEU_BUILD", "build"))
 PASSWORD = "demo"
 # Sanitised programs are slow; every wait below ends early when it can.
 PATIENCE = float(os.environ.get("PNEU_PATIENCE", "60"))
+# Where systems keep what they have; run-e2e says another.
+SCRATCH = os.environ.get("PNEU_TMP", "/tmp")
 
 # program -> [(protocol, setting)]; Unix sockets are opened by the programs.
 PROTOCOLS = {
@@ -165,7 +167,7 @@ class System:
             self.env["PNEU_PRELOAD"] = preloaded(preload or "shim_clock")
         self.own_directory = directory is None
         # Unix socket paths are short: not under a deep TMPDIR.
-        self.dir = directory or tempfile.mkdtemp(prefix="pneu-", dir="/tmp")
+        self.dir = directory or tempfile.mkdtemp(prefix="pneu-", dir=SCRATCH)
         self.clock = Clock(self.dir) if clock else None
         if clock:
             self.env.update(self.clock.env)

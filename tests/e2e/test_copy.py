@@ -15,8 +15,8 @@ import threading
 import time
 import unittest
 
-from pneu import (BUILD, PASSWORD, PATIENCE, TOP, System, certificate,
-                  tls_context, until)
+from pneu import (BUILD, PASSWORD, PATIENCE, SCRATCH, TOP, System,
+                  certificate, tls_context, until)
 
 DATE = '"17-Jul-2001 02:44:25 -0700"'
 MESSAGES = [
@@ -139,7 +139,7 @@ class Dovecot(Real, unittest.TestCase):
     def setUpClass(cls):
         if shutil.which("dovecot") is None or os.geteuid() != 0:
             raise unittest.SkipTest("needs Debian's Dovecot, and root")
-        cls.dir = tempfile.mkdtemp(prefix="pneu-dovecot-", dir="/tmp")
+        cls.dir = tempfile.mkdtemp(prefix="pneu-dovecot-", dir=SCRATCH)
         cls.env = dict(os.environ, USERS="2", MAIL_FORMAT="maildir")
         for attempt in range(3):
             taken = [socket.socket() for _ in range(5)]
