@@ -43,6 +43,8 @@ put_source(const struct fetch_message *m, bool is_old, struct buf *out)
 		buf_put_slice(&text, m->flags);
 	buf_put_char(&text, '\t');
 	buf_put_slice(&text, m->mailbox);
+	if (m->here != 0)
+		buf_printf(&text, "\t%u", m->here);
 	smtp_xtext_encode(buf_slice(&text), out);
 	if (text.failed)
 		out->failed = true;

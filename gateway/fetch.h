@@ -116,6 +116,7 @@ struct fetch_message {
 	const char *use;      /* "Sent" of \Sent, or NULL */
 	struct slice flags;   /* each followed by a space */
 	struct slice mailbox; /* UTF-8 */
+	uint32_t here;        /* its UIDVALIDITY; 0: not known */
 };
 /* Half a SHA-256 of `head` and the body: 0, or an error of the spool. */
 int fetch_octets_id(struct slice head, struct spool *body,

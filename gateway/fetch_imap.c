@@ -565,6 +565,8 @@ put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
 	if (!folders_put_name(s, s->folder, &name))
 		name.failed = true;
 	m.mailbox = buf_slice(&name);
+	if (folders_is_named(s, s->folder))
+		m.here = s->folder->known->here;
 	rc = flags.failed || name.failed ? -ENOMEM : fetch_deposit(s->f, &m);
 	/* It came without any; what it has there is a change. */
 	if (rc == 0 && s->f->put_known) {

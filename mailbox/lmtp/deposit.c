@@ -123,8 +123,10 @@ text_of(struct arena *a, struct slice xtext, struct deposit *out)
 		return rc;
 	flags = slice_split(&text, '\t');
 	deposit_flags(a, flags, &out->meta);
-	out->mailbox = text;
-	return text.n == 0 ? -EINVAL : 0;
+	out->mailbox = slice_split(&text, '\t');
+	if (out->mailbox.n == 0)
+		return -EINVAL;
+	return text.n > 0 ? number_parse(text, &out->uidvalidity) : 0;
 }
 
 int
@@ -164,6 +166,30 @@ take_body(struct take *t, struct spool *body)
 	return rc;
 }
 
+/* What the mailbox is called now; what is not there any more is made anew. */
+static int
+name_now(struct mails *m, const char *account, const struct deposit *d,
+    struct arena *a, struct slice *out)
+{
+	struct mails_status st;
+	struct mails_info *v;
+	size_t n;
+	int rc;
+
+	*out = d->mailbox;
+	if (d->uidvalidity == 0 ||
+	    (mails_status(m, account, d->mailbox, &st) == 0 &&
+		st.uidvalidity == d->uidvalidity))
+		return 0;
+	rc = mails_list(m, account, a, &v, &n);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		if (v[i].id != 0 && !(v[i].attrs & MAILS_NOSELECT) &&
+		    mails_status(m, account, slice_str(v[i].name), &st) == 0 &&
+		    st.uidvalidity == d->uidvalidity)
+			*out = slice_str(v[i].name);
+	return rc;
+}
+
 int
 deposit(struct mails *m, const char *account, const struct mails_quota *quota,
     const struct deposit *d, struct spool *body, bool tell,
@@ -175,11 +201,15 @@ deposit(struct mails *m, const char *account, const struct mails_quota *quota,
 		.quota = quota,
 		.report = &report,
 		.tell = tell && !d->is_old };
+	struct arena a = ARENA_INIT_MAX((size_t)16 << 20);
 	struct take *t = NULL;
+	struct slice name;
 	int rc = take_new(&t, &conf);
 
 	if (rc == 0)
-		rc = take_mailbox(t, d->mailbox, d->special);
+		rc = name_now(m, account, d, &a, &name);
+	if (rc == 0)
+		rc = take_mailbox(t, name, d->special);
 	if (rc == 0)
 		rc = -EINVAL;
 	else if (rc == 1)
@@ -194,5 +224,6 @@ deposit(struct mails *m, const char *account, const struct mails_quota *quota,
 	*out = (struct deposited){ .known = report.known > 0 };
 	take_last(t, &out->uidvalidity, &out->uid);
 	take_free(&t);
+	arena_reset(&a);
 	return rc;
 }

@@ -12,8 +12,9 @@
  * of receipt. old: it was there before anybody here asked for it, so it is
  * nothing to tell of (docs/notices.md). use: "\Sent" and the like without the
  * backslash. The xtext is of flags and keywords, each followed by a space, then
- * a tab, then the mailbox's name. The reply is "250 2.0.0 delivered|known
- * <uidvalidity> <uid>", of where it is here.
+ * a tab, then the mailbox's name; and, where it is known, a tab and its
+ * UIDVALIDITY, by which it is found if it has just been renamed. The reply is
+ * "250 2.0.0 delivered|known <uidvalidity> <uid>", of where it is here.
  *
  * XSOURCE=- is of one that was ours before it was there: it is delivered as any
  * other, under its trace id, so it is known where that was; the reply is the same.
@@ -31,6 +32,7 @@ struct deposit {
 	bool is_old;
 	unsigned special;
 	struct slice mailbox;
+	uint32_t uidvalidity; /* of it; 0: not told */
 };
 /* The value of XSOURCE; all in the arena. 0, -EINVAL or -ENOMEM. */
 int deposit_parse(struct arena *a, struct slice value, struct deposit *out);

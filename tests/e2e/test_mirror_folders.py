@@ -372,6 +372,22 @@ class AtNames(Case):
         self.assertEqual(set(seen(here, self.box("A"))), {"m10"})
         self.assertEqual(server.boxes["A"][1][1][1], "\\Flagged")
 
+    def test_renamed_while_it_is_fetched(self):
+        server, here = self.begin({"A": some(10)})
+        server.boxes["A"][1].update({n: (message(n), "") for n in range(20, 26)})
+
+        def body(octets):
+            if b"m20@" in octets:
+                ok(here.rename(quote(self.box("A")), quote(self.box("Z"))))
+            return b"{%d}\r\n" % len(octets) + octets
+        server.body = body
+        self.assertEqual(self.look(self.s), 6)
+        server.body = None
+        self.look(self.s)
+        self.assertEqual(self.mine(here), {"Z"})
+        self.assertEqual(len(seen(here, self.box("Z"))), 7)
+        self.assertEqual(set(server.boxes), {"INBOX", "Z"})
+
     def test_from_a_backup(self):
         server, _ = self.begin({"A": some(10)})
         s = self.s

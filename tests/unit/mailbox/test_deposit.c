@@ -23,7 +23,7 @@ what_is_well_formed(void **state)
 		{ ID ";1;2;-;new;-;+09INBOX", "INBOX", 1, 2, 0, INT64_MIN, 0, 0 },
 		{ ID ";4294967295;0;1000;old;Sent;\\Seen+20$Label1+20\\X+20+09a/b",
 		    "a/b", UINT32_MAX, 0, MAILS_SEEN, 1000, 1, MAILS_SENT },
-		{ ID ";1;2;-;new;-;\\flagged+20+20Zebra+20Zebra+20+09a+09b", "a\tb",
+		{ ID ";1;2;-;new;-;\\flagged+20+20Zebra+20Zebra+20+09a+0977", "a",
 		    1, 2, MAILS_FLAGGED_FLAG, INT64_MIN, 1, 0 },
 	};
 
@@ -43,6 +43,8 @@ what_is_well_formed(void **state)
 		assert_int_equal(d.special, cases[i].special);
 		assert_true(d.is_old == (cases[i].special != 0));
 		assert_true(slice_eq_str(d.mailbox, cases[i].mailbox));
+		assert_int_equal(d.uidvalidity,
+		    strcmp(cases[i].mailbox, "a") == 0 ? 77 : 0);
 		arena_reset(&a);
 	}
 }
@@ -53,6 +55,7 @@ what_is_not(void **state)
 	static const char *const cases[] = { "", ID, ID ";1;2;-;new;-",
 		ID ";1;2;-;-;+09a", ID ";1;2;-;;-;+09a",
 		ID ";1;2;-;older;-;+09a",
+		ID ";1;2;-;new;-;+09a+09b", ID ";1;2;-;new;-;+09+097",
 		ID ";1;2;-;new;-;", ID ";1;2;-;new;-;INBOX", ID ";1;2;-;new;-;+09",
 		ID ";x;2;-;new;-;+09a", ID ";1;4294967296;-;new;-;+09a",
 		ID ";1;2;;new;-;+09a", ID ";1;2;-1;new;-;+09a",
