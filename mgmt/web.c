@@ -73,7 +73,7 @@ static const char policy[] =
     "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; frame-src 'self'; "
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'";
+    "require-trusted-types-for 'script'; trusted-types worker";
 
 static void
 reply(struct http_exchange *x, const char *type, struct slice body)

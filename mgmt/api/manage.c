@@ -278,6 +278,7 @@ static const struct service service = {
 	.connects_out = true, /* DNS, and the other programs' TCP ports */
 	.without_tls = true,
 	.signs_in = true,
+	.asks_for_tokens = true, /* for logins at providers */
 	.one_worker = true,
 	.without_trace = true,
 };

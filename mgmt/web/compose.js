@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: ISC
 // Writing a message, in a dialog over whatever is shown.
 import { h, say, octets, address, whenExactly } from "./dom.js";
-import { post } from "./api.js";
+import { get, post } from "./api.js";
 
 const TOTAL_MAX = 16 * 1024 * 1024;
 
@@ -35,6 +35,8 @@ export function compose(session, start = {}) {
 	const chooser = h("input", { type: "file", id: "attach", multiple: true,
 		class: "hidden", onchange: attach });
 	const send = h("button", { class: "primary", type: "submit" }, "Send");
+	// Addresses elsewhere that one can write from.
+	const own = h("datalist", { id: "own-addresses" });
 	const form = h("form", { method: "dialog", onsubmit: submit,
 		onkeydown: e => {
 			if (e.key === "Enter" && (e.ctrlKey || e.metaKey))
@@ -43,13 +45,14 @@ export function compose(session, start = {}) {
 		h("h2", { id: "compose-title" }, start.title ?? "New message"),
 		h("div", { class: "fields" },
 			field("from", "From", { value: start.from
-				?? session.account, required: true }),
+				?? session.account, required: true,
+			list: "own-addresses" }),
 			field("to", "To", { value: start.to ?? "" }),
 			field("cc", "Cc", { value: start.cc ?? "" }),
 			field("bcc", "Bcc"),
 			field("subject", "Subject", { value: start.subject
 				?? "" })),
-		text, list, error,
+		own, text, list, error,
 		h("div", { class: "buttons" }, send,
 			h("label", { for: "attach", class: "button" },
 				"Attach files"), chooser,
@@ -124,6 +127,10 @@ export function compose(session, start = {}) {
 		return hand("/drafts", "Kept in Drafts");
 	}
 
+	get("/outside").then(({ outside }) => own.replaceChildren(
+		...[session.account, ...outside.filter(o => o.smtp !== null ||
+			o.protocol === "gmail").map(o => o.address)]
+			.map(a => h("option", { value: a }))), () => {});
 	document.body.append(dialog);
 	dialog.showModal();
 	(start.to ? text : form.elements.to).focus();

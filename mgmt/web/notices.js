@@ -28,9 +28,13 @@ function base64url(buffer) {
 		.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
+// The only script that the page starts by a URL; our policy lets no other.
+const workerUrl = globalThis.trustedTypes?.createPolicy("worker", {
+	createScriptURL: () => "/worker.js" }).createScriptURL("") ?? "/worker.js";
+
 async function subscribe(content) {
 	const { public: key } = await get("/notices/key");
-	const worker = await navigator.serviceWorker.register("/worker.js",
+	const worker = await navigator.serviceWorker.register(workerUrl,
 		{ type: "classic" });
 
 	await navigator.serviceWorker.ready;

@@ -33,7 +33,7 @@ async function list(where) {
 		table("Accounts elsewhere", ["Address", "State", "Last look",
 			"Messages"], outside.map(o => [
 			h("a", { href: link(o) }, o.address),
-			[stateOf(o), o.status?.error ? h("p", { class: "error" },
+			[stateOf(o), o.status?.error && !waitsForLogin(o) ? h("p", { class: "error" },
 				o.status.error) : null],
 			time(o.status?.looked), String(o.status?.messages ?? "")]),
 		"There are none yet."),
@@ -44,16 +44,12 @@ async function list(where) {
 /* --- what is done with its mail --- */
 
 const syncs = {
-	imap: [["follow", "Keep it here, and take over what is read or flagged "
-		+ "there"],
-	["mirror", "Keep both sides alike: deleting and moving here is done "
-		+ "there, and the other way round"],
-	["apart", "Copy it here once, and leave both sides alone"]],
-	gmail: [["follow", "Keep it here, and take over what is read or labelled "
-		+ "there"],
-	["mirror", "Keep both sides alike: deleting and moving here is done "
-		+ "there, and the other way round; nothing is deleted for good there"],
-	["apart", "Copy it here once, and leave both sides alone"]],
+	imap: [["follow", "Keep it, and follow what is read or flagged there"],
+		["mirror", "Keep both sides alike, in moving and deleting too"],
+		["apart", "Copy it once, and leave both sides alone"]],
+	gmail: [["follow", "Keep it, and follow what is read or labelled there"],
+		["mirror", "Keep both sides alike, in moving and deleting too"],
+		["apart", "Copy it once, and leave both sides alone"]],
 };
 
 // Controls that only some protocols have are shown for these.
@@ -64,13 +60,17 @@ function ways(o) {
 	return h("fieldset", { class: "ways" },
 		h("legend", {}, "What is done with its mail"),
 		only("imap", choice("sync-imap", "After a message was fetched",
-			o.sync ?? "follow", syncs.imap)),
+			o.sync ?? "follow", syncs.imap, "Both sides alike: what you "
+				+ "read, flag, move or delete here is done there, and the "
+				+ "other way round.")),
 		only("gmail", choice("sync-gmail", "After a message was fetched",
-			o.sync ?? "follow", syncs.gmail),
+			o.sync ?? "follow", syncs.gmail, "Both sides alike: what you "
+				+ "read, star, move or delete here is done there, and the "
+				+ "other way round; there it goes to Trash at most."),
 		choice("labels", "Gmail's labels", o.labels ?? "keywords",
 			[["keywords", "are keywords of the message here"],
 				["folders", "are folders here"]])),
-		only("imap pop3", field("delete-after", "Delete it there after days",
+		only("imap pop3", field("delete-after", "Delete it there after so many days",
 			{ type: "number", min: "0", max: "36500", value:
 				String(o.delete_after_days ?? "") },
 			"Empty: it stays there. 0: as soon as it is here. What is "
@@ -205,7 +205,7 @@ function addSure(where, address, found, why) {
 		h("summary", {}, found.host === undefined ? "Servers"
 			: "Servers: " + found.host + (found.smtp ? ", " +
 				found.smtp.host : "")), servers(found)),
-	h("details", {}, h("summary", {}, "What is done with its mail"),
+	h("details", {}, h("summary", {}, "More choices"),
 		ways({})),
 	h("div", { class: "buttons" },
 		h("button", { class: "primary" }, found.vouched === false
@@ -218,7 +218,7 @@ function addSure(where, address, found, why) {
 		f.querySelector("[data-password]").hidden = oauth;
 	};
 
-	page(where, "Add " + address, why ? h("p", { class: "bar bad" }, why,
+	page(where, "Add " + address, why ? h("p", { class: "bar bad" }, why, ".",
 		found.host === undefined ? " Say where it is." : " Your password "
 			+ "would go to that server: look whether it is your "
 			+ "provider's.") : null, f);
@@ -283,38 +283,66 @@ async function logIn(where, o) {
 	}
 }
 
+const waitsForLogin = o => o.sign_in === "oauth" && !o.has_password;
+
+function standing(o) {
+	const s = o.status ?? {};
+
+	return [["State", stateOf(o)],
+		["Error", s.error && !waitsForLogin(o) ? h("span", { class: "error" }, s.error) : null],
+		["Last look", time(s.looked)],
+		["Last time that it worked", time(s.worked)],
+		["Next look", s.next ? time(s.next) : null],
+		["So far", s.messages === undefined ? null : messages(s.messages)
+			+ ", " + octets(s.octets) + (s.refused ? ", " + s.refused
+			+ " not taken" : "")],
+		["Goes into", o.into || (o.protocol === "pop3" ? "INBOX"
+			: "folders of the same name")]]
+		.filter(([, v]) => v !== null).map(([k, v]) =>
+			h("div", {}, h("dt", {}, k), h("dd", {}, v)));
+}
+
+// How it stands changes by itself; what is being typed stays.
+async function follow(list, at, o) {
+	let last = JSON.stringify(o.status);
+
+	for (;;) {
+		await new Promise(r => setTimeout(r, 3000));
+		if (!list.isConnected)
+			return;
+		if (document.hidden)
+			continue;
+		const now = await get(at).catch(() => null);
+
+		if (now !== null && JSON.stringify(now.status) !== last) {
+			last = JSON.stringify(now.status);
+			list.replaceChildren(...standing(now));
+		}
+	}
+}
+
 async function one(where, address) {
-	const o = await get("/outside/" + enc(address)), s = o.status ?? {};
+	const o = await get("/outside/" + enc(address));
 	const out = h("p", { role: "status" });
 	const again = () => one(where, address);
 	const at = "/outside/" + enc(o.address);
 	const change = changeForm(o, at, again);
+	const list = h("dl", { class: "header" }, standing(o));
 
-	page(where, o.address,
-		h("dl", { class: "header" }, [["State", stateOf(o)],
-			["Error", s.error || null], ["Last look", time(s.looked)],
-			["Last time that it worked", time(s.worked)],
-			["Next look", s.next ? time(s.next) : null],
-			["So far", s.messages === undefined ? null : messages(
-				s.messages) + ", " + octets(s.octets) + (s.refused
-				? ", " + s.refused + " not taken" : "")],
-			["Goes into", o.into || (o.protocol === "pop3" ? "INBOX"
-				: "folders of the same name")]]
-			.filter(([, v]) => v !== null).map(([k, v]) =>
-				h("div", {}, h("dt", {}, k), h("dd", {}, v)))),
-		o.sign_in === "oauth" && !o.has_password ? h("p", { class: "bar" },
+	page(where, o.address, list,
+		waitsForLogin(o) ? h("p", { class: "bar" },
 			"One step is left: log in at the provider, and allow it "
 				+ "there.") : null,
 		h("div", { class: "buttons" },
+			o.sign_in === "oauth" ? button("Log in", () =>
+				logIn(where, o), { class: o.has_password &&
+				o.status?.state !== "login" ? null : "primary" }) : null,
 			button("Test", () => test(o, out)),
 			button("Fetch now", () => fetchNow(o, out, again)),
 			button(o.paused ? "Resume" : "Pause", async () => {
 				await patch(at, { paused: !o.paused });
 				await again();
 			}),
-			o.sign_in === "oauth" ? button("Log in", () =>
-				logIn(where, o), { class: o.has_password &&
-				s.state !== "login" ? null : "primary" }) : null,
 			button("Remove", async () => {
 				if (!confirm("Remove " + o.address + "? The mail "
 					+ "that came stays."))
@@ -326,6 +354,7 @@ async function one(where, address) {
 		o.notes.map(n => h("p", { class: "bar" }, n)),
 		h("h3", {}, "Change it"), change);
 	watchWays(change, o);
+	follow(list, at, o);
 }
 
 function changeForm(o, at, again) {

@@ -63,7 +63,8 @@ def header_addresses(raw, *names):
 
 
 class GmailServer:
-    def __init__(self, oauth, user="alice@gmail.test"):
+    def __init__(self, oauth, user="alice@gmail.test",
+                 address=("127.0.0.1", 0), names=None):
         self.oauth, self.user = oauth, user
         self.lock = threading.RLock()
         self.messages, self.labels, self.history = {}, {}, []
@@ -81,10 +82,11 @@ class GmailServer:
         self.hold = None       # an Event: raw messages wait for it, half given
         self.running = self.most = 0
         server = self.server = http.server.ThreadingHTTPServer(
-            ("127.0.0.1", 0), self.handler())
+            address, self.handler())
         server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate())
+        context.load_cert_chain(*(certificate(names) if names
+                                  else certificate()))
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = server.server_address[1]

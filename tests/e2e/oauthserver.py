@@ -29,10 +29,14 @@ class Refused(Exception):
 
 
 class OAuthServer:
-    """`clients`: id -> secret, or None. `basic`: how they must say it."""
+    """`clients`: id -> secret, or None. `basic`: how they must say it.
+    `address`: where it listens; `names`: of its certificate; `paths`: of a
+    provider's own path to "/token", "/device" or "/authorize"."""
 
     def __init__(self, clients=None, rotate=False, expires_in=3600,
-                 scope="mail", basic=True):
+                 scope="mail", basic=True, address=("127.0.0.1", 0),
+                 names=None, base=None, paths=None):
+        self.paths = paths or {}
         self.clients = clients or {"pneu": "s3cret"}
         self.rotate, self.expires_in = rotate, expires_in
         self.scope, self.basic = scope, basic
@@ -47,14 +51,16 @@ class OAuthServer:
         self.user = "alice@example.test"
         self.interval = 1
         self.lock = threading.Lock()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
-                                                      self.handler())
+        self.server = http.server.ThreadingHTTPServer(address, self.handler())
+        self.server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate())
+        context.load_cert_chain(*(certificate(names) if names
+                                  else certificate()))
         # The handshake in the connection's own thread, not in accept.
         self.server.socket = context.wrap_socket(
             self.server.socket, server_side=True, do_handshake_on_connect=False)
-        self.base = "https://localhost:%d" % self.server.server_address[1]
+        self.base = base or "https://localhost:%d" % (
+            self.server.server_address[1])
         threading.Thread(target=self.server.serve_forever, args=(0.05,),
                          daemon=True).start()
 
@@ -224,6 +230,16 @@ class OAuthServer:
                          self.base + "/enter?user_code=" + user_code,
                      "expires_in": 600, "interval": self.interval}
 
+    def enter(self, query):
+        """The page at which a device's code is entered (RFC 8628 3.3)."""
+        code = dict(urllib.parse.parse_qsl(query)).get("user_code")
+        for device in self.devices.values():
+            if code is not None and device["user_code"] == code:
+                device["decision"] = self.decision
+                return "Allowed."
+        return ("<form><input name=user_code id=user_code>"
+                "<button>Allow</button></form>")
+
     def authorize(self, query):
         """Where to the browser is sent."""
         for name in ("access_type", "prompt", "login_hint"):
@@ -273,6 +289,7 @@ class OAuthServer:
                 paths = {"/token": owner.token, "/device": owner.device,
                          "/introspect": owner.introspect,
                          "/dovecot": owner.introspect_for_dovecot}
+                self.path = owner.paths.get(self.path, self.path)
                 try:
                     if self.path not in paths or \
                             self.headers["Content-Type"] != FORM:
@@ -296,8 +313,11 @@ class OAuthServer:
 
             def do_GET(self):
                 url = urllib.parse.urlsplit(self.path)
+                path = owner.paths.get(url.path, url.path)
                 try:
-                    if url.path != "/authorize":
+                    if path == "/enter":
+                        return self.page(owner.enter(url.query))
+                    if path != "/authorize":
                         raise Refused("not found", 404)
                     pairs = urllib.parse.parse_qsl(url.query,
                                                    strict_parsing=True)
@@ -313,6 +333,15 @@ class OAuthServer:
                 self.send_header("Location", to)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            def page(self, text):
+                body = ("<!DOCTYPE html><title>Provider</title><p>%s" %
+                        text).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def answer(self, status, body):
                 if not isinstance(body, bytes):

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import smtplib
+import tempfile
 import unittest
 import urllib.parse
 
@@ -20,6 +21,14 @@ from test_api import Api
 ADMIN, USER = "alice@example.test", "bob@example.test"
 
 
+def secret_file(text):
+    f = tempfile.NamedTemporaryFile("w", suffix=".secret")
+    unittest.addModuleCleanup(f.close)
+    f.write(text)
+    f.flush()
+    return f.name
+
+
 def world(**more):
     s = System(programs=("guard", "mailbox", "qm", "msa", "gateway", "manage",
                          "http"), accounts=("alice", "bob", "carol"),
@@ -27,7 +36,10 @@ def world(**more):
                      "manage": {"outside_private": True},
                      # What goes out waits: nobody is there.
                      "qm": {"smarthost": "127.0.0.1:%d" % free_ports(1)[0]},
-                     "gateway": {"interval": "1h", "notice_private": True},
+                     "gateway": {
+                         "interval": "1h", "notice_private": True,
+                         "oauth_clients": {"yahoo": "ours"},
+                         "oauth_secrets": {"yahoo": secret_file("s3cret\n")}},
                      "tls": {"ca": certificate()[0]}},
                **more)
     s.pneu("account", "set", "--admin", ADMIN)
@@ -199,9 +211,11 @@ class Outside(Case):
                          ["gmail.googleapis.com", 443, "tls", "oauth",
                           "google", "folders", "follow"])
         at = "/outside/ways@gmail.test"
-        for body in ({"sync": "mirror"}, {"folders": ["INBOX"]},
-                     {"delete_after_days": 1}, {"sign_in": "password"}):
+        for body in ({"folders": ["INBOX"]}, {"delete_after_days": 1},
+                     {"sign_in": "password"}):
             self.bad(u, "PATCH", at, body, 422, "bad-value")
+        self.assertEqual(self.good(u, "PATCH", at, {"sync": "mirror"})["sync"],
+                         "mirror")
         got = self.good(u, "PATCH", at, {"labels": "keywords",
                                          "sync": "apart"})
         self.assertEqual((got["labels"], got["sync"]), ("keywords", "apart"))
@@ -343,7 +357,7 @@ class Login(Case):
 
     @classmethod
     def setUpClass(cls):
-        cls.server = OAuthServer(clients={"pneu": None})
+        cls.server = OAuthServer(clients={"pneu": None, "ours": "s3cret"})
         cls.addClassCleanup(cls.server.close)
 
     def setUp(self):
@@ -351,9 +365,11 @@ class Login(Case):
         self.server.reset()
         self.address = self.id().rsplit(".", 1)[1] + "@out.test"
         self.at = "/outside/" + self.address
+        self.add(*self.server.options("pneu"))
+
+    def add(self, *options):
         self.system.pneu("outside", "add", "--pause", "--protocol", "imap",
-                         "--host", "localhost", *self.server.options("pneu"),
-                         self.address, USER)
+                         "--host", "localhost", *options, self.address, USER)
 
     def tearDown(self):
         self.good(self.user, "DELETE", self.at, None, 204)
@@ -369,6 +385,19 @@ class Login(Case):
         self.allow(got["code"])
         until(lambda: self.good(self.user, "GET", self.at + "/login")
               ["state"] == "done", "the login")
+        self.assertTrue(self.good(self.user, "GET", self.at)["has_password"])
+
+    def test_client_of_the_settings(self):
+        """Whose secret is in a file, which the sandbox lets it read."""
+        self.system.pneu("outside", "remove", self.address)
+        options = self.server.options()
+        at = options.index("--client-id")
+        del options[at:at + 2]
+        self.add(*options, "--oauth-provider", "yahoo")
+        got = self.good(self.user, "POST", self.at + "/login",
+                        {"flow": "code"}, 201)
+        self.good(self.user, "POST", "/outside/login",
+                  {"query": self.browse(got["url"])})
         self.assertTrue(self.good(self.user, "GET", self.at)["has_password"])
 
     def allow(self, code):

@@ -46,7 +46,39 @@ NEWSLETTER = (
     b"Content-Transfer-Encoding: base64\r\n\r\nJVBERi0xLjQK\r\n--b--\r\n")
 
 
-class Page(unittest.TestCase):
+class Person(unittest.TestCase):
+    """Runs VIEWS in node, and answers what it asks for by answer_WHAT."""
+
+    VIEWS, env = None, {}
+
+    def answer(self, line):
+        return getattr(self, "answer_" + line.replace(" ", "_"))()
+
+    def run_person(self):
+        person = subprocess.Popen(
+            ["node", self.VIEWS], cwd=HERE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, "PORT": str(self.port), **self.env})
+        self.addCleanup(person.stdout.close)
+        self.addCleanup(person.stdin.close)
+        self.addCleanup(person.kill)
+        line = ""
+        for line in person.stdout:
+            line = line.strip()
+            if line == "good":
+                break
+            if line.startswith("say "):
+                print(line[4:], flush=True)
+                continue
+            person.stdin.write("done %s\n" % (self.answer(line) or ""))
+            person.stdin.flush()
+        self.assertEqual(line, "good")
+        self.assertEqual(person.wait(60), 0)
+
+
+class Page(Person):
+    VIEWS = "views.mjs"
+
     def setUp(self):
         self.system = System(
             programs=("guard", "mailbox", "qm", "mta", "msa", "gateway",
@@ -81,44 +113,25 @@ class Page(unittest.TestCase):
         self.assertEqual(self.api.mailbox("hostile")["id"], box["id"])
         return len(cases)
 
-    def answer(self, line):
-        if line == "sent":
-            m = self.system.wait_message("bob", b"from the page")
-            self.assertIn(b"In-Reply-To: <l3@else.test>", m)
-        elif line == "deliver fresh":
-            deliver(self.system, "alice", letter("New <n@else.test>",
-                                                 "A fresh one", 90))
-        elif line == "deliver second":
-            deliver(self.system, "alice", letter("New <n@else.test>",
-                                                 "A second one", 91))
-        elif line == "queue":
-            self.system.submit("bob", ["someone@away.test"],
-                               letter("Bob <bob@example.test>", "Out", 80))
-        elif line.startswith("say "):
-            print(line[4:], flush=True)
-        else:
-            self.fail(line)
+    def answer_sent(self):
+        m = self.system.wait_message("bob", b"from the page")
+        self.assertIn(b"In-Reply-To: <l3@else.test>", m)
+
+    def answer_deliver_fresh(self):
+        deliver(self.system, "alice", letter("New <n@else.test>",
+                                             "A fresh one", 90))
+
+    def answer_deliver_second(self):
+        deliver(self.system, "alice", letter("New <n@else.test>",
+                                             "A second one", 91))
+
+    def answer_queue(self):
+        self.system.submit("bob", ["someone@away.test"],
+                           letter("Bob <bob@example.test>", "Out", 80))
 
     def test_the_page(self):
-        person = subprocess.Popen(
-            ["node", "views.mjs"], cwd=HERE, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "PORT": str(self.port),
-                 "POP3": str(self.pop3.port),
-                 "HOSTILE": str(self.hostile)})
-        self.addCleanup(person.stdout.close)
-        self.addCleanup(person.stdin.close)
-        self.addCleanup(person.kill)
-        line = ""
-        for line in person.stdout:
-            line = line.strip()
-            if line == "good":
-                break
-            self.answer(line)
-            person.stdin.write("done\n")
-            person.stdin.flush()
-        self.assertEqual(line, "good")
-        self.assertEqual(person.wait(60), 0)
+        self.env = {"POP3": str(self.pop3.port), "HOSTILE": str(self.hostile)}
+        self.run_person()
 
 
 if __name__ == "__main__":

@@ -1,72 +1,14 @@
 // SPDX-License-Identifier: ISC
-// What a person does on the page, in Chromium. Told by the environment: PORT,
-// SHOTS (a folder for screenshots, or empty), HOSTILE (how many hostile mails
-// stand in the mailbox "hostile"). Asks test_page.py for mail by lines on
-// standard output, and hears of it on standard input.
+// What a person does on the page, in Chromium; person.mjs has the rest.
+// HOSTILE: how many hostile mails stand in the mailbox "hostile".
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import readline from "node:readline";
-import { chromium } from "playwright-core";
+import { ask, end, go, launch, open, person, shot, signIn } from "./person.mjs";
 
-const { PORT, SHOTS, HOSTILE, POP3 } = process.env;
+const { HOSTILE, POP3 } = process.env;
 const axe = readFileSync(createRequire(import.meta.url).resolve(
 	"axe-core/axe.min.js"), "utf8");
-const root = `http://127.0.0.1:${PORT}/`;
-const browser = await chromium.launch({
-	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-	args: ["--no-sandbox"] });
-const answers = readline.createInterface({ input: process.stdin })
-	[Symbol.asyncIterator]();
-const faults = [];
-
-async function ask(what) {
-	console.log(what);
-	const { value } = await answers.next();
-
-	assert.equal(value, "done");
-}
-
-// Any error of the page, any request to elsewhere, any dialog is a fault.
-async function open(options = {}) {
-	const context = await browser.newContext({
-		viewport: { width: 1280, height: 800 }, ...options });
-	const page = await context.newPage();
-
-	page.setDefaultTimeout(Number(process.env.PATIENCE_MS ?? 60000));
-	page.on("pageerror", e => faults.push("error: " + e.message));
-	page.on("console", m => {
-		// Chromium tells of each refusal; these two belong to what is done
-		// here: a wrong password, servers that cannot be found.
-		if (m.type() === "error" && !/status of 40[14]/.test(m.text()))
-			faults.push("console: " + m.text());
-	});
-	page.on("dialog", async d => {
-		if (d.type() !== "confirm")
-			faults.push("dialog: " + d.message());
-		await d.accept();
-	});
-	context.on("request", r => {
-		if (!r.url().startsWith(root) && !r.url().startsWith("data:"))
-			faults.push("request: " + r.url());
-	});
-	await page.goto(root);
-	await page.waitForSelector("#address");
-	return page;
-}
-
-let password = "demo";
-
-async function signIn(page, typed = password) {
-	await page.fill("#address", "alice@example.test");
-	await page.fill("#password", typed);
-	await page.keyboard.press("Enter");
-}
-
-async function shot(page, name) {
-	if (SHOTS)
-		await page.screenshot({ path: `${SHOTS}/${name}.png` });
-}
 
 async function signingIn(page) {
 	await shot(page, "sign-in");
@@ -199,11 +141,6 @@ async function access(page) {
 	await page.waitForSelector("#address");
 }
 
-async function go(page, name, title = name) {
-	await page.click(`nav >> text="${name}"`);
-	await page.waitForSelector(`main h2 >> text=${title}`);
-}
-
 async function outside(page) {
 	await go(page, "Accounts elsewhere");
 	await page.click("text=Add an account");
@@ -230,6 +167,7 @@ async function outside(page) {
 	await page.click("text=Fetch now");
 	await page.waitForSelector(".badge.ok");
 	await page.waitForSelector("dd >> text=1 message");
+	await shot(page, "outside");
 	// What is done with its mail: of POP3 it can be deleted there.
 	assert.ok(!await page.isVisible("#sync-imap"));
 	assert.ok(!await page.isVisible("#push"));
@@ -237,7 +175,6 @@ async function outside(page) {
 	await page.click("main >> text=/^Save$/");
 	await page.waitForSelector("#say >> text=Saved");
 	assert.equal(await page.inputValue("#delete-after"), "30");
-	await shot(page, "outside");
 	await go(page, "Inbox", "").catch(() => {});
 	await page.waitForSelector(
 		".messages >> text=From an account elsewhere");
@@ -269,7 +206,7 @@ async function settings(page) {
 	await page.fill("#repeated", "demo again");
 	await page.click("text=Change the password");
 	await page.waitForSelector("#say >> text=another one now");
-	password = "demo again";
+	person.password = "demo again";
 }
 
 async function notices(page) {
@@ -444,6 +381,7 @@ async function otherWidths() {
 	await dark.context().close();
 }
 
+await launch();
 const page = await open();
 for (const part of [signingIn, reading, searching, answering, arriving, keys,
 	outside, settings, notices, admin, ...process.env.SHORT ? [] : [hostile],
@@ -451,7 +389,4 @@ for (const part of [signingIn, reading, searching, answering, arriving, keys,
 	await part(page);
 await accessible();
 await otherWidths();
-await browser.close();
-assert.deepEqual(faults, []);
-console.log("good");
-process.exit(0);
+await end();
