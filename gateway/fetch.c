@@ -362,6 +362,36 @@ fetch_renew(struct fetch *f, enum fetch_end end)
 }
 
 static enum fetch_end
+connect_once(struct fetch *f, fetch_open_fn open, void *arg)
+{
+	struct buf said = BUF_INIT;
+	enum fetch_end end = FETCH_OK;
+	int rc = -EHOSTUNREACH;
+
+	for (size_t i = 0; i < f->n_addrs; i++) {
+		buf_reset(&said);
+		rc = open(arg, &f->addrs[i], &said);
+		if (rc == 0 || rc == -EACCES || rc == -EBUSY ||
+		    rc == -ECANCELED)
+			break;
+	}
+	if (rc != 0)
+		end = fetch_fail_open(f, rc, buf_str(&said));
+	buf_clear(&said);
+	return end;
+}
+
+enum fetch_end
+fetch_connect(struct fetch *f, fetch_open_fn open, void *arg)
+{
+	enum fetch_end end = connect_once(f, open, arg);
+
+	if (end == FETCH_LOGIN && (end = fetch_renew(f, end)) == FETCH_OK)
+		end = connect_once(f, open, arg);
+	return end;
+}
+
+static enum fetch_end
 get_password(struct fetch *f)
 {
 	int rc = outside_secret(f->g->accounts, &f->o, &f->secret);

@@ -104,6 +104,14 @@ enum fetch_end fetch_fail_open(struct fetch *f, int rc, const char *said);
  * tokens, or it is the second time.
  */
 enum fetch_end fetch_renew(struct fetch *f, enum fetch_end end);
+/*
+ * Connect and sign in, by one of the server's addresses after the other, with
+ * another access token where the first one is refused. `open` returns 0, or what
+ * fetch_fail_open knows, with what the server said.
+ */
+typedef int (*fetch_open_fn)(
+    void *arg, const struct net_addr *to, struct buf *said);
+enum fetch_end fetch_connect(struct fetch *f, fetch_open_fn open, void *arg);
 /* While a connection is used. */
 enum fetch_end fetch_fail_broken(struct fetch *f, int rc, const char *said);
 

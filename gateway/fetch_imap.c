@@ -23,11 +23,18 @@
 
 /* --- connecting --- */
 
-static enum fetch_end
-connect_once(struct fetch *f, struct imap_client **out)
+struct opening {
+	struct fetch *f;
+	struct imap_client **out;
+};
+
+static int
+open_at(void *arg, const struct net_addr *to, struct buf *said)
 {
 	static const enum imap_client_tls modes[] = { IMAP_TLS_IMPLICIT,
 		IMAP_TLS_STARTTLS, IMAP_TLS_MAY };
+	const struct opening *o = arg;
+	const struct fetch *f = o->f;
 	bool by_token = f->o.sign_in == OUTSIDE_OAUTH;
 	const struct imap_client_conf conf = {
 		.tls_mode = modes[f->o.server.security],
@@ -38,31 +45,14 @@ connect_once(struct fetch *f, struct imap_client **out)
 		.password = by_token ? NULL : f->secret.p,
 		.token = by_token ? f->secret.p : NULL,
 	};
-	struct buf said = BUF_INIT;
-	enum fetch_end end = FETCH_OK;
-	int rc = -EHOSTUNREACH;
 
-	for (size_t i = 0; i < f->n_addrs; i++) {
-		buf_reset(&said);
-		rc = imap_client_open(out, &f->addrs[i], &conf, &said);
-		if (rc == 0 || rc == -EACCES || rc == -EBUSY ||
-		    rc == -ECANCELED)
-			break;
-	}
-	if (rc != 0)
-		end = fetch_fail_open(f, rc, buf_str(&said));
-	buf_clear(&said);
-	return end;
+	return imap_client_open(o->out, to, &conf, said);
 }
 
 enum fetch_end
 fetch_imap_connect(struct fetch *f, struct imap_client **out)
 {
-	enum fetch_end end = connect_once(f, out);
-
-	if (end == FETCH_LOGIN && (end = fetch_renew(f, end)) == FETCH_OK)
-		end = connect_once(f, out);
-	return end;
+	return fetch_connect(f, open_at, &(struct opening){ f, out });
 }
 
 /* --- folders --- */

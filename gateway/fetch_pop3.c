@@ -43,12 +43,13 @@ struct maildrop {
 
 /* --- connecting --- */
 
-static enum fetch_end
-connect_once(struct maildrop *m)
+static int
+open_at(void *arg, const struct net_addr *to, struct buf *said)
 {
 	static const enum pop3_client_tls modes[] = { POP3_TLS_IMPLICIT,
 		POP3_TLS_STLS, POP3_TLS_NONE };
-	struct fetch *f = m->f;
+	struct maildrop *m = arg;
+	const struct fetch *f = m->f;
 	bool by_token = f->o.sign_in == OUTSIDE_OAUTH;
 	const struct pop3_client_conf conf = {
 		.tls_mode = modes[f->o.server.security],
@@ -58,31 +59,8 @@ connect_once(struct maildrop *m)
 		.password = by_token ? NULL : f->secret.p,
 		.token = by_token ? f->secret.p : NULL,
 	};
-	struct buf said = BUF_INIT;
-	enum fetch_end end = FETCH_OK;
-	int rc = -EHOSTUNREACH;
 
-	for (size_t i = 0; i < f->n_addrs; i++) {
-		buf_reset(&said);
-		rc = pop3_client_open(&m->c, &f->addrs[i], &conf, &said);
-		if (rc == 0 || rc == -EACCES || rc == -EBUSY ||
-		    rc == -ECANCELED)
-			break;
-	}
-	if (rc != 0)
-		end = fetch_fail_open(f, rc, buf_str(&said));
-	buf_clear(&said);
-	return end;
-}
-
-static enum fetch_end
-connect_to(struct maildrop *m)
-{
-	enum fetch_end end = connect_once(m);
-
-	if (end == FETCH_LOGIN && (end = fetch_renew(m->f, end)) == FETCH_OK)
-		end = connect_once(m);
-	return end;
+	return pop3_client_open(&m->c, to, &conf, said);
 }
 
 /* --- what is there --- */
@@ -319,7 +297,7 @@ fetch_pop3(struct fetch *f)
 	m->now_s = clock_wall_s();
 	state_id(slice_str(f->o.address), id);
 	m->source = get_be64(id);
-	end = connect_to(m);
+	end = fetch_connect(m->f, open_at, m);
 	if (end == FETCH_OK && f->probe)
 		(void)pop3_client_quit(m->c);
 	else if (end == FETCH_OK)

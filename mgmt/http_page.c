@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/mail/html_clean.h"
 #include "common/net/service.h"
 
 /* No script, nothing from elsewhere: the Content-Security-Policy says so too. */
@@ -29,28 +30,6 @@ static const char head[] =
     "@media (prefers-color-scheme: dark) {\n"
     "  .ok { color: #4cc38a; } .failed { color: #ff6369; } }\n"
     "</style>\n";
-
-static void
-put_escaped(struct buf *out, const char *text)
-{
-	for (; *text != '\0'; text++)
-		switch (*text) {
-		case '&':
-			buf_put_str(out, "&amp;");
-			break;
-		case '<':
-			buf_put_str(out, "&lt;");
-			break;
-		case '>':
-			buf_put_str(out, "&gt;");
-			break;
-		case '"':
-			buf_put_str(out, "&quot;");
-			break;
-		default:
-			buf_put_char(out, *text);
-		}
-}
 
 /* "failed" if one of its addresses is; "off" if none is served. */
 static const char *
@@ -97,7 +76,7 @@ put_pipeline(struct buf *out, const struct health *h)
 		size_t n = strcspn(p, "}") - 1;
 
 		if (*p != '{' || n >= sizeof(name)) {
-			put_escaped(out, (char[2]){ *p, '\0' });
+			html_put_text(out, slice(p, 1));
 			continue;
 		}
 		memcpy(name, p + 1, n);
@@ -115,10 +94,10 @@ put_probe(struct buf *out, const struct probe *p)
 	const char *status = p->ok ? "ok" : p->served ? "failed" : "off";
 
 	buf_printf(out, "<tr><td>%s<td>", p->protocol->name);
-	put_escaped(out, p->address);
+	html_put_text(out, slice_str(p->address));
 	buf_printf(
 	    out, "<td class=\"%s\">%s<td class=\"said\">", status, status);
-	put_escaped(out, p->said);
+	html_put_text(out, slice_str(p->said));
 	buf_printf(out, "<td>%lld ms\n", (long long)p->took_ms);
 }
 
@@ -152,9 +131,9 @@ http_page(const struct health *h, const char *hostname, struct buf *out)
 {
 	buf_put_str(out, head);
 	buf_put_str(out, "<title>pneu: ");
-	put_escaped(out, hostname);
+	html_put_text(out, slice_str(hostname));
 	buf_put_str(out, "</title>\n</head>\n<body>\n<h1>pneu on ");
-	put_escaped(out, hostname);
+	html_put_text(out, slice_str(hostname));
 	buf_printf(out, ": <span class=\"%s\">%s</span></h1>\n",
 	    h->ok ? "ok" : "failed",
 	    h->ok ? "all programs answer" : "not all programs answer");

@@ -266,15 +266,9 @@ imap_client_is_tls(const struct imap_client *c)
 static int
 secure(struct imap_client *c)
 {
-	int rc = conn_starttls_client(c->conn, c->conf.tls, c->conf.host);
+	int rc = conn_secure(c->conn, c->conf.tls, c->conf.host, &c->said);
 
-	if (rc == 0)
-		return 0;
-	buf_reset(&c->said);
-	buf_printf(&c->said, "no TLS: %s",
-	    *conn_tls_failure(c->conn) != '\0' ? conn_tls_failure(c->conn)
-					       : strerror(-rc));
-	return rc;
+	return rc == 0 ? 0 : end_of(c, rc);
 }
 
 static int

@@ -291,8 +291,8 @@ skip_content(struct slice *in, const struct element *what)
 
 /* --- text --- */
 
-static void
-put_text(struct buf *out, struct slice s)
+void
+html_put_text(struct buf *out, struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		switch (s.p[i]) {
@@ -436,7 +436,7 @@ put_value(struct reader *r, const char *name, struct slice value)
 	buf_put_char(r->out, ' ');
 	buf_put_str(r->out, name);
 	buf_put_str(r->out, "=\"");
-	put_text(r->out, value);
+	html_put_text(r->out, value);
 	buf_put_char(r->out, '"');
 }
 
@@ -519,9 +519,9 @@ put_style(struct reader *r)
 			has_word(value, "url")))
 			continue;
 		buf_put_str(r->out, any ? ";" : " style=\"");
-		put_text(r->out, name);
+		html_put_text(r->out, name);
 		buf_put_char(r->out, ':');
-		put_text(r->out, value);
+		html_put_text(r->out, value);
 		any = true;
 	}
 	if (any)
@@ -653,7 +653,7 @@ put_run(struct reader *r, struct slice text)
 				part.n--;
 		buf_reset(&r->value);
 		decode(part, &r->value);
-		put_text(r->out, buf_slice(&r->value));
+		html_put_text(r->out, buf_slice(&r->value));
 		text = slice_from(text, part.n);
 	}
 }

@@ -30,6 +30,9 @@ struct html_clean {
 	unsigned blocked; /* result: how many of those were left out */
 };
 
+/* Text as HTML has it, also in a quoted value; without NUL. */
+void html_put_text(struct buf *out, struct slice text);
+
 /* `in` is UTF-8. False: out has failed (is full). */
 bool html_clean(struct html_clean *h, struct slice in, struct buf *out);
 

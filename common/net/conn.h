@@ -162,6 +162,9 @@ int conn_starttls_client(struct conn *c, struct tls_client *t,
 /* Why it failed, and what could be done about it, for people: static. "" where it
  * has not, or the connection was just lost. */
 const char *conn_tls_failure(const struct conn *c);
+/* The same as conn_starttls_client; why it failed stands in `said`, for people. */
+int conn_secure(struct conn *c, struct tls_client *t, const char *name,
+    struct buf *said);
 /* The same with a certificate that TLSA records vouch for. */
 int conn_starttls_dane(struct conn *c, struct tls_client *t,
     const struct tls_dane *dane);

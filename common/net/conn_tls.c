@@ -257,6 +257,21 @@ conn_tls_failure(const struct conn *c)
 	return c->tls_failure != NULL ? c->tls_failure : "";
 }
 
+int
+conn_secure(struct conn *c, struct tls_client *t, const char *name,
+    struct buf *said)
+{
+	int rc = conn_starttls_client(c, t, name);
+
+	if (rc != 0) {
+		buf_reset(said);
+		buf_printf(said, "no TLS: %s",
+		    *conn_tls_failure(c) != '\0' ? conn_tls_failure(c)
+						 : strerror(-rc));
+	}
+	return rc;
+}
+
 bool
 conn_is_tls(const struct conn *c)
 {

@@ -138,12 +138,7 @@ static void
 put_plain(struct slice text, struct buf *out)
 {
 	buf_put_str(out, "<div class=\"text\">");
-	for (size_t i = 0; i < text.n; i++)
-		if (text.p[i] == '<' || text.p[i] == '&')
-			buf_put_str(
-			    out, text.p[i] == '<' ? "&lt;" : "&amp;");
-		else if (text.p[i] != '\0')
-			buf_put_char(out, text.p[i]);
+	html_put_text(out, text);
 	buf_put_str(out, "</div>");
 }
 

@@ -6,25 +6,13 @@
 
 /* --- keywords --- */
 
-static bool
-is_keyword(struct slice name)
-{
-	if (name.n == 0 || name.n > 255)
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if (name.p[i] <= ' ' || name.p[i] >= 0x7f ||
-		    strchr("(){%*\"\\]", name.p[i]) != NULL)
-			return false;
-	return true;
-}
-
 bool
 door_keyword_add(struct door_meta *m, struct arena *a, struct slice name)
 {
 	for (size_t i = 0; i < m->n_keywords; i++)
 		if (slice_eq_str_nocase(name, m->keywords[i]))
 			return true;
-	if (!is_keyword(name) || m->n_keywords == MAILS_KEYWORDS_MAX ||
+	if (!mails_keyword_is_valid(name) || m->n_keywords == MAILS_KEYWORDS_MAX ||
 	    (m->keywords[m->n_keywords] = arena_strdup(a, name)) == NULL)
 		return false;
 	m->keywords[++m->n_keywords] = NULL;

@@ -9,23 +9,6 @@
 
 /* --- flags and dates --- */
 
-static uint32_t
-system_flag(struct slice name)
-{
-	static const struct {
-		const char *name;
-		uint32_t flag;
-	} flags[] = { { "\\Seen", MAILS_SEEN },
-		{ "\\Answered", MAILS_ANSWERED },
-		{ "\\Flagged", MAILS_FLAGGED_FLAG },
-		{ "\\Deleted", MAILS_DELETED }, { "\\Draft", MAILS_DRAFT } };
-
-	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-		if (slice_eq_str_nocase(name, flags[i].name))
-			return flags[i].flag;
-	return 0;
-}
-
 void
 pull_meta(struct pull *p, const struct imap_response *r, struct door_meta *meta,
     struct arena *a)
@@ -35,7 +18,7 @@ pull_meta(struct pull *p, const struct imap_response *r, struct door_meta *meta,
 	    (struct door_meta){ .internaldate =
 				    r->has_date ? r->internaldate : INT64_MIN };
 	for (size_t i = 0; i < r->flags.n; i++) {
-		meta->flags |= system_flag(r->flags.v[i]);
+		meta->flags |= mails_flag_find(r->flags.v[i]);
 		/* Not a keyword: \Recent and others that we do not have. */
 		if (!slice_starts(r->flags.v[i], "\\"))
 			(void)door_keyword_add(meta, a, r->flags.v[i]);

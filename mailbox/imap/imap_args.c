@@ -148,26 +148,14 @@ imap_seqs_list(struct imap_session *s, const struct imap_set *set,
 
 /* --- flags --- */
 
-static const struct {
-	const char *name;
-	uint32_t bit;
-} system_flags[] = {
-	{ "\\Seen", MAILS_SEEN },
-	{ "\\Answered", MAILS_ANSWERED },
-	{ "\\Flagged", MAILS_FLAGGED_FLAG },
-	{ "\\Deleted", MAILS_DELETED },
-	{ "\\Draft", MAILS_DRAFT },
-};
-
 static int
 system_flag(struct imap_session *s, struct slice name, uint32_t *bits)
 {
-	for (size_t i = 0; i < sizeof(system_flags) / sizeof(system_flags[0]);
-	     i++)
-		if (slice_eq_str_nocase(name, system_flags[i].name)) {
-			*bits |= system_flags[i].bit;
-			return 0;
-		}
+	uint32_t flag = mails_flag_find(name);
+
+	*bits |= flag;
+	if (flag != 0)
+		return 0;
 	return imap_bad(s,
 	    slice_eq_str_nocase(name, "\\Recent") ? "\\Recent cannot be set"
 						  : "Unknown system flag");

@@ -88,18 +88,6 @@ put_count(struct buf *b, uint32_t n, const char *what)
 
 /* --- flags --- */
 
-static const struct {
-	uint32_t bit;
-	const char *name;
-} system_flags[] = {
-	{ MAILS_ANSWERED, "\\Answered" },
-	{ MAILS_FLAGGED_FLAG, "\\Flagged" },
-	{ MAILS_DELETED, "\\Deleted" },
-	{ MAILS_SEEN, "\\Seen" },
-	{ MAILS_DRAFT, "\\Draft" },
-};
-#define SYSTEM_FLAGS 5
-
 static void
 put_flag(struct buf *b, const char *name)
 {
@@ -116,8 +104,8 @@ put_known_flags(struct imap_session *s)
 	unsigned i;
 
 	buf_put_char(b, '(');
-	for (i = 0; i < SYSTEM_FLAGS; i++)
-		put_flag(b, system_flags[i].name);
+	for (i = 0; i < MAILS_FLAGS; i++)
+		put_flag(b, mails_flag_names[i].name);
 	for (i = 0; i < MAILS_KEYWORDS_MAX; i++) {
 		const char *name = mails_view_keyword(s->view, i);
 
@@ -151,9 +139,9 @@ imap_put_flags(struct imap_session *s, uint32_t seq)
 
 	if (!buf_put_str(b, "FLAGS ("))
 		return;
-	for (unsigned i = 0; i < SYSTEM_FLAGS && f.system != 0; i++)
-		if ((f.system & system_flags[i].bit) != 0)
-			put_flag(b, system_flags[i].name);
+	for (unsigned i = 0; i < MAILS_FLAGS && f.system != 0; i++)
+		if ((f.system & mails_flag_names[i].flag) != 0)
+			put_flag(b, mails_flag_names[i].name);
 	for (uint64_t left = f.keywords; left != 0; left &= left - 1) {
 		const char *name = mails_view_keyword(
 		    s->view, (unsigned)__builtin_ctzll(left));

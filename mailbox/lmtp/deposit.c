@@ -75,23 +75,6 @@ use_of(struct arena *a, struct slice s, unsigned *out)
 	return *out == 0 ? -EINVAL : 0;
 }
 
-static uint32_t
-system_flag(struct slice name)
-{
-	static const struct {
-		const char *name;
-		uint32_t flag;
-	} flags[] = { { "\\Seen", MAILS_SEEN },
-		{ "\\Answered", MAILS_ANSWERED },
-		{ "\\Flagged", MAILS_FLAGGED_FLAG },
-		{ "\\Deleted", MAILS_DELETED }, { "\\Draft", MAILS_DRAFT } };
-
-	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-		if (slice_eq_str_nocase(name, flags[i].name))
-			return flags[i].flag;
-	return 0;
-}
-
 void
 deposit_flags(struct arena *a, struct slice s, struct door_meta *out)
 {
@@ -99,7 +82,7 @@ deposit_flags(struct arena *a, struct slice s, struct door_meta *out)
 		struct slice name = slice_split(&s, ' ');
 
 		if (slice_starts(name, "\\"))
-			out->flags |= system_flag(name);
+			out->flags |= mails_flag_find(name);
 		else if (name.n > 0)
 			(void)door_keyword_add(out, a, name);
 	}

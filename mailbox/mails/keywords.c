@@ -15,7 +15,6 @@
 #include "mailbox/mails/impl.h"
 #include "mailbox/mails/name_seal.h"
 
-#define KEYWORD_MAX 255 /* octets */
 #define SEALED '\1'
 #define ABOUT_MAX 24
 
@@ -26,19 +25,6 @@ keywords_clear(struct keywords *k)
 		free(k->names[i]);
 	k->n = 0;
 	k->damaged = k->lost = false;
-}
-
-/* An atom, as flag-keyword is (RFC 3501 9). */
-static bool
-keyword_is_valid(struct slice name)
-{
-	if (name.n == 0 || name.n > KEYWORD_MAX)
-		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if (name.p[i] <= ' ' || name.p[i] >= 0x7f ||
-		    strchr("(){%*\"\\]", name.p[i]) != NULL)
-			return false;
-	return true;
 }
 
 static int
@@ -60,7 +46,7 @@ keywords_split(struct keywords *k, struct slice rest)
 
 	while (rc == 0 && rest.n > 0) {
 		name = slice_split(&rest, '\0');
-		rc = keyword_is_valid(name) ? keyword_add(k, name) : -EBADMSG;
+		rc = mails_keyword_is_valid(name) ? keyword_add(k, name) : -EBADMSG;
 	}
 	return rc == -E2BIG ? -EBADMSG : rc;
 }
@@ -165,7 +151,7 @@ keywords_bits(
 
 	*bits = 0;
 	for (; names != NULL && *names != NULL; names++) {
-		if (!keyword_is_valid(slice_str(*names)))
+		if (!mails_keyword_is_valid(slice_str(*names)))
 			return -EINVAL;
 		/* Keywords do not differ by case. */
 		for (i = 0; i < k->n; i++)

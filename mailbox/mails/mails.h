@@ -141,6 +141,16 @@ enum mails_flag {
 	MAILS_DELETED = 1 << 3,
 	MAILS_DRAFT = 1 << 4,
 };
+/* Their names, as IMAP has them (RFC 3501 2.3.2). */
+#define MAILS_FLAGS 5
+extern const struct mails_flag_name {
+	const char *name;
+	uint32_t flag;
+} mails_flag_names[MAILS_FLAGS];
+/* By the name, case ignored; 0: there is no such flag. */
+uint32_t mails_flag_find(struct slice name);
+/* Can it be a keyword? An atom (RFC 3501 9), at most 255 octets. */
+bool mails_keyword_is_valid(struct slice name);
 #define MAILS_KEYWORDS_MAX 64 /* names per mailbox; more: -E2BIG */
 
 /* System flags, and keywords as bits of the mailbox's keyword table. */
