@@ -441,30 +441,74 @@ uids_close_up(struct imap_session *s)
 	s->n_uids = kept;
 }
 
+/* follow_ask had only those that were met before. */
+static int
+ask_flags(struct imap_session *s, const uint32_t *uids, size_t n)
+{
+	const struct imap_handler h = { .untagged = on_follow, .arg = s };
+	struct buf set = BUF_INIT;
+	size_t step;
+	int rc = 0;
+
+	for (size_t at = 0; at < n && rc == 0; at += step) {
+		step = n - at < PRINTS_STEP ? n - at : PRINTS_STEP;
+		buf_reset(&set);
+		imap_set_put(&set, uids + at, step);
+		rc = set.failed ? (s->rc = -ENOMEM)
+				: imap_client_run(s->c, &h,
+				      "UID FETCH %s (FLAGS)", buf_str(&set));
+	}
+	buf_clear(&set);
+	return rc;
+}
+
+/* What is in `all` and not in s->uids any more: its flags. */
+static int
+ask_flags_of_taken(struct imap_session *s, uint32_t *all, size_t n)
+{
+	size_t taken = 0, k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (k < s->n_uids && s->uids[k] == all[i])
+			k++;
+		else
+			all[taken++] = all[i];
+	return ask_flags(s, all, taken);
+}
+
 int
 follow_moved(struct imap_session *s, struct folder *b)
 {
 	struct fetch *f = s->f;
 	struct matching m = { .s = s, .b = b };
-	uint32_t *uids;
+	uint32_t *uids, *all;
 	struct pair pair;
-	size_t n;
+	size_t n, n_all = s->n_uids;
 	int rc = 0;
 
 	if (s->state.uidnext == 0 || s->n_uids == 0)
 		return 0;
+	if ((all = calloc(n_all, sizeof(*all))) == NULL)
+		return s->rc = -ENOMEM;
+	memcpy(all, s->uids, n_all * sizeof(*all));
 	for (size_t i = 0; i < s->n_uids; i++) {
 		rc = pair_get(
 		    f->g->state, f->o.address, &b->id, s->uids[i], &pair);
 		if (rc == 0)
 			s->uids[i] = 0;
 		else if (rc != -ENOENT)
-			return session_state_failed(s, rc);
+			break;
+		else
+			rc = 0;
 	}
 	uids_close_up(s);
-	rc = pairs_moving(f->g->state, f->o.address, &b->id, &m.v, &m.n);
-	if (rc != 0)
+	if (rc == 0)
+		rc = pairs_moving(
+		    f->g->state, f->o.address, &b->id, &m.v, &m.n);
+	if (rc != 0) {
+		free(all);
 		return session_state_failed(s, rc);
+	}
 	n = s->n_uids;
 	uids = m.n > 0 && n > 0 ? calloc(n, sizeof(*uids)) : NULL;
 	if (uids != NULL) {
@@ -474,5 +518,8 @@ follow_moved(struct imap_session *s, struct folder *b)
 	}
 	free(uids);
 	free(m.v);
+	if (rc >= 0)
+		rc = ask_flags_of_taken(s, all, n_all);
+	free(all);
 	return rc < 0 ? rc : session_state_failed(s, pairs_flush(&s->pairs));
 }
