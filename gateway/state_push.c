@@ -37,7 +37,7 @@ place_key(uint32_t uidvalidity, uint32_t uid, char room[static KEY_LEN])
 
 	snprintf(text, sizeof(text), "%u %u", uidvalidity, uid);
 	state_id(slice_str(text), id);
-	return key_of('d', id, room);
+	return key_of('q', id, room);
 }
 
 static int
@@ -126,7 +126,7 @@ state_put_in_announce(
 
 	if (rc == 0)
 		rc = state_row_put(
-		    s, address, key_of('c', p->octets, room), buf_slice(&val));
+		    s, address, key_of('p', p->octets, room), buf_slice(&val));
 	buf_clear(&val);
 	return rc;
 }
@@ -168,8 +168,8 @@ state_put_in_any(struct state *s, const char *address)
 	int rc = state_part(address, &part);
 
 	if (rc == 0)
-		rc = store_scan(s->store, buf_slice(&part), SLICE_LIT("c"),
-		    SLICE_LIT("e"), STORE_SCAN_KEYS, found_one, NULL);
+		rc = store_scan(s->store, buf_slice(&part), SLICE_LIT("p"),
+		    SLICE_LIT("r"), STORE_SCAN_KEYS, found_one, NULL);
 	buf_clear(&part);
 	return rc == -ENOENT ? 0 : rc;
 }
@@ -211,7 +211,7 @@ state_put_in_of(struct state *s, const char *address,
     const unsigned char octets[static STATE_ID], struct state_put_in *out)
 {
 	char room[KEY_LEN];
-	int rc = row_find(s, address, key_of('c', octets, room), false, out);
+	int rc = row_find(s, address, key_of('p', octets, room), false, out);
 
 	memcpy(out->octets, octets, STATE_ID);
 	return rc;
@@ -226,7 +226,7 @@ state_put_in_forget(struct state *s, const char *address,
 	int rc = batch_begin(s, address, &b);
 
 	if (rc == 0) {
-		store_del(b, key_of('c', p->octets, room));
+		store_del(b, key_of('p', p->octets, room));
 		store_del(b, place_key(uidvalidity, uid, place));
 		rc = state_commit(s, b);
 	}
@@ -265,8 +265,8 @@ sweep_some(struct state *s, const char *address, int64_t before_s, size_t *n)
 	if (rc == 0)
 		rc = state_part(address, &part);
 	if (rc == 0) {
-		more = store_scan(s->store, buf_slice(&part), SLICE_LIT("c"),
-		    SLICE_LIT("e"), 0, old_row, &o);
+		more = store_scan(s->store, buf_slice(&part), SLICE_LIT("p"),
+		    SLICE_LIT("r"), 0, old_row, &o);
 		if (more == 0 || more == -ENOENT)
 			more = store_scan(s->store, buf_slice(&part),
 			    SLICE_LIT("w"), SLICE_LIT("x"), 0, old_row, &o);

@@ -5,12 +5,12 @@
  *
  *   w<16>   a message on its way: half a SHA-256 of its trace id; when that was
  *           begun, in seconds (8 octets), and 1 once octets may have gone there
- *   c<16>   the same of all octets that went there, put before they go: seconds
+ *   p<16>   the same of all octets that went there, put before they go: seconds
  *           (8), trace id, NUL, sender
- *   d<16>   the same of where it is there: what c has, with the 16 octets of
+ *   q<16>   the same of where it is there: what p has, with the 16 octets of
  *           that row's key behind the seconds
  *
- * c and d go when the message is met, and all of them after STATE_PUSH_DAYS.
+ * p and q go when the message is met, and all of them after STATE_PUSH_DAYS.
  * All calls may wait. Errors as of store.h.
  */
 #ifndef PNEU_GATEWAY_STATE_PUSH_H
