@@ -37,6 +37,7 @@ struct one {
 	struct box *box; /* where it is, NULL: that is not here any more */
 	/* what is said: */
 	const json_t *there;
+	bool there_told; /* by that, or it was asked for */
 	bool there_gone;
 	bool here_changed, here_gone_already;
 	bool missed;              /* it is not known where it went */
@@ -686,7 +687,8 @@ labels_load(struct mirror *m, struct one *o)
 	int rc = 0;
 
 	o->labels = BUF_INIT_MAX(GMAIL_LABELS_MAX);
-	if (o->there == NULL && o->row.has_labels)
+	o->there_told = o->there != NULL || !o->row.has_labels;
+	if (!o->there_told)
 		buf_put_slice(&o->labels, o->row.labels);
 	else if ((rc = labels_of(m->s, o->row.id, o->there, &o->labels)) ==
 	    -ENOENT)
@@ -723,7 +725,7 @@ plan_flags(struct mirror *m, struct one *o, struct slice flags_there,
 	bits_put(&k, o->row.flags, &agreed);
 	if (o->there_gone) {
 		there.what = MERGE_GONE;
-	} else if (o->there != NULL) {
+	} else if (o->there_told) {
 		there.what = MERGE_FLAGS;
 		bits_put(&k, flags_there, &there.flags);
 	}
@@ -830,7 +832,7 @@ plan_one(struct mirror *m, struct one *o)
 		buf_clear(&place.flags);
 		return rc;
 	}
-	moved = mirror && o->there != NULL && !o->there_gone &&
+	moved = mirror && o->there_told && !o->there_gone &&
 	    !same_place(&o->row, slice_str(place.use), place.mailbox);
 	if (o->there_gone) {
 		/* A draft that is gone was made anew, or sent. */

@@ -5,6 +5,7 @@ stalling, with good, broken or no STARTTLS; it keeps what it was sent.
     with Scripted(rcpt={"bob@x.lab": "550 5.1.1 unknown"}) as server:
         ... server.port, server.messages, server.commands
 """
+import re
 import socket
 import ssl
 import threading
@@ -29,7 +30,7 @@ class Scripted:
     banner, ehlo, mail, data: a reply; rcpt, final: a dict by recipient, or a
     reply for all; starttls: None (not offered), "good", "broken" (garbage in
     place of the handshake) or "refused"; auth: "user:password" that is asked
-    for; extensions: more EHLO lines, or a function of the Session that gives
+    for, or a function of user and access token (XOAUTH2); extensions: more EHLO lines, or a function of the Session that gives
     them; pem: (certificate, key).
     """
 
@@ -169,7 +170,8 @@ class Session:
         if self.server.starttls and not self.tls:
             lines.append("STARTTLS")
         if self.server.auth:
-            lines.append("AUTH PLAIN")
+            lines.append("AUTH XOAUTH2" if callable(self.server.auth)
+                         else "AUTH PLAIN")
         usual = "\n".join("250%s%s" % (" " if i == len(lines) - 1 else "-", l)
                           for i, l in enumerate(lines))
         self.send(self.answer(self.server.ehlo, usual))
@@ -206,8 +208,17 @@ class Session:
 
     def cmd_auth(self, text):
         import base64
-        given = base64.b64decode(text.split(" ")[2]).decode().split("\0")
-        if ":".join(given[1:]) == self.server.auth:
+        given = base64.b64decode(text.split(" ")[2]).decode()
+        if callable(self.server.auth):
+            m = re.fullmatch("user=([^\1]+)\1auth=Bearer ([^\1]+)\1\1", given)
+            good = m is not None and self.server.auth(m[1], m[2])
+            if not good:  # an error is told, and acknowledged
+                self.send("334 " + base64.b64encode(
+                    b'{"status":"401","schemes":"bearer"}').decode())
+                self.f.readline()
+        else:
+            good = ":".join(given.split("\0")[1:]) == self.server.auth
+        if good:
             self.signed_in = True
             self.send("235 2.7.0 welcome")
         else:

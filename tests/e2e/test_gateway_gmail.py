@@ -9,6 +9,7 @@ import test_gateway_imap
 from gmailserver import GmailServer
 from oauthserver import OAuthServer
 from pneu import PASSWORD, System, certificate, until
+from scripted import Scripted
 
 USER = "alice@gmail.test"
 DATE_MS = 1700000000000
@@ -357,6 +358,31 @@ class Sending(Case):
         until(lambda: "5.3.3 localhost: its header names others" in
               self.s.log("qm"), "report")
         self.wait_sent()
+
+    def test_by_smtp_where_the_api_cannot(self):
+        """The API would send to all whom the header names."""
+        def knows(user, token):
+            return user == USER and self.oauth.access.get(token, [""])[0] == USER
+        with Scripted(starttls="good", auth=knows) as server:
+            self.add_gmail("--pause", "--smtp-host", "localhost", "--smtp-port",
+                           str(server.port), "--smtp-security", "starttls")
+            header = b"To: x@else.test, bob@example.test\r\n"
+            for n in (1, 2):
+                self.submit(header, ["x@else.test", "bob@example.test"], n)
+                until(lambda: len(server.messages) >= n, "sent")
+                until(lambda: not self.queued(), "empty queue")
+                message = server.messages[-1]
+                self.assertEqual((message.sender, message.recipients, message.tls),
+                                 (self.out, ["x@else.test"], True))
+                self.assertIn(header, message.data)
+                self.assertNotIn(b"Bcc", message.data)
+                # The second time by a token that is not taken any more.
+                self.oauth.revoke_access()
+            self.assertEqual(len(server.messages), 2)
+            # What it can is sent by the API still.
+            self.submit(b"To: x@else.test\r\n", ["x@else.test"], 3)
+            self.wait_sent()
+            self.assertEqual(len(server.messages), 2)
 
     def test_errors_of_the_api(self):
         self.add_gmail("--pause")
