@@ -1,6 +1,6 @@
 # pneu: one Makefile for everything.
 #
-#   make run          install what is missing, build, start a demo (RUN_DIR, PORT_BASE)
+#   make run          install what is missing, build, start a demo (RUN_DIR, PORT_BASE, CA)
 #   make test         install what the tests need, build, run all tests
 #   make              build all programs into build/
 #   make install      with DESTDIR and PREFIX
@@ -187,7 +187,7 @@ test: deps-test
 
 run: deps-run
 	@$(MAKE) --no-print-directory -j$$(nproc) all
-	@exec tools/demo $(B) "$(RUN_DIR)" "$(PORT_BASE)"
+	@CA="$(CA)" exec tools/demo $(B) "$(RUN_DIR)" "$(PORT_BASE)"
 
 .PHONY: bench
 bench: all $(TEST_PROGRAMS) $(B)/bench-compaction
