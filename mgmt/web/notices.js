@@ -32,6 +32,21 @@ function base64url(buffer) {
 const workerUrl = globalThis.trustedTypes?.createPolicy("worker", {
 	createScriptURL: () => "/worker.js" }).createScriptURL("") ?? "/worker.js";
 
+// One that was made for another key of the server is of no use any more.
+async function subscription(manager, options) {
+	try {
+		return await manager.subscribe(options);
+	} catch (e) {
+		const old = e.name === "InvalidStateError"
+			? await manager.getSubscription() : null;
+
+		if (old === null)
+			throw e;
+		await old.unsubscribe();
+		return manager.subscribe(options);
+	}
+}
+
 async function subscribe(content) {
 	const { public: key } = await get("/notices/key");
 	const worker = await navigator.serviceWorker.register(workerUrl,
@@ -40,13 +55,19 @@ async function subscribe(content) {
 	await navigator.serviceWorker.ready;
 	if (await Notification.requestPermission() !== "granted")
 		throw new Error("The browser does not allow notices from here");
-	const s = await worker.pushManager.subscribe({ userVisibleOnly: true,
+	const s = await subscription(worker.pushManager, { userVisibleOnly: true,
 		applicationServerKey: octets(key) });
+	const keys = { content, p256dh: base64url(s.getKey("p256dh")),
+		secret: base64url(s.getKey("auth")) };
+	const { notices } = await get("/notices");
+	const old = notices.find(n => n.url === s.endpoint);
 
-	await post("/notices", { kind: "webpush", url: s.endpoint, content,
-		p256dh: base64url(s.getKey("p256dh")),
-		secret: base64url(s.getKey("auth")),
-		name: navigator.userAgentData?.platform || "browser" });
+	// It has one, whatever is pressed how often.
+	if (old)
+		await patch("/notices/" + enc(old.id), keys);
+	else
+		await post("/notices", { ...keys, kind: "webpush", url: s.endpoint,
+			name: navigator.userAgentData?.platform || "browser" });
 }
 
 /* --- all --- */

@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 import ssl
+import sys
 import threading
 import time
 import urllib.parse
@@ -51,7 +52,13 @@ class OAuthServer:
         self.user = "alice@example.test"
         self.interval = 1
         self.lock = threading.Lock()
-        self.server = http.server.ThreadingHTTPServer(address, self.handler())
+        class Server(http.server.ThreadingHTTPServer):
+            def handle_error(self, *args):
+                # Who does not trust us, or goes away, is no fault of ours.
+                if not isinstance(sys.exc_info()[1], OSError):
+                    super().handle_error(*args)
+
+        self.server = Server(address, self.handler())
         self.server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*(certificate(names) if names
