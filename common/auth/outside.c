@@ -184,15 +184,16 @@ decode_fields(struct arena *arena, const json_t *o, struct outside *out)
 		/* Records of before, too. */
 		.sync = sync < 0 ? OUTSIDE_FOLLOW : (enum outside_sync)sync,
 		.paused = json_is_true(json_object_get(o, "paused")),
-		.created_s = number(o, "created", 0) };
-	if (out->account == NULL || out->server.host == NULL ||
-	    out->user == NULL || out->into == NULL)
+		.created_s = number(o, "created", 0),
+		.id = text(arena, o, "id") };
+	if (out->id == NULL || out->account == NULL ||
+	    out->server.host == NULL || out->user == NULL || out->into == NULL)
 		return -ENOMEM;
 	return 0;
 }
 
-static int
-decode(struct arena *arena, struct slice address, struct slice row,
+int
+outside_decode(struct arena *arena, struct slice address, struct slice row,
     struct outside *out)
 {
 	json_t *o = record_load(row);
@@ -207,7 +208,8 @@ decode(struct arena *arena, struct slice address, struct slice row,
 	if (rc == 0)
 		rc = decode_folders(arena, o, out);
 	if (rc == 0)
-		out->public_only = json_is_true(json_object_get(o, "public_only"));
+		out->public_only =
+		    json_is_true(json_object_get(o, "public_only"));
 	if (rc == 0 && (out->address = arena_strdup(arena, address)) == NULL)
 		rc = -ENOMEM;
 	json_decref(o);
@@ -277,7 +279,7 @@ encode(struct slice old, const struct outside *o, struct slice sealed,
 	struct buf b64 = BUF_INIT;
 	json_t *j = old.n > 0 ? record_load(old) : json_object();
 	json_t *new;
-	char *dump = NULL;
+	char *dump = NULL, id[ID_LEN + 1];
 	int rc = 0;
 
 	base64_encode(&b64, sealed);
@@ -288,15 +290,20 @@ encode(struct slice old, const struct outside *o, struct slice sealed,
 	    outside_securities[o->server.security], "user", o->user, "into",
 	    o->into, "interval", (json_int_t)o->interval_s, "delete_days",
 	    (json_int_t)o->delete_days, "sync", outside_syncs[o->sync],
-	    "paused", o->paused, "created",
-	    (json_int_t)o->created_s, "folders", folders_json(o), "sealed",
-	    buf_str(&b64));
+	    "paused", o->paused, "created", (json_int_t)o->created_s, "folders",
+	    folders_json(o), "sealed", buf_str(&b64));
 	if (j == NULL)
 		rc = -EIO;
 	else if (new == NULL || json_object_update(j, new) != 0)
 		rc = -ENOMEM;
 	if (rc == 0 && sealed.n == 0)
 		json_object_del(j, "sealed");
+	if (rc == 0 && old.n == 0) {
+		id_new(id);
+		rc = json_object_set_new(j, "id", json_string(id)) == 0
+		    ? 0
+		    : -ENOMEM;
+	}
 	if (rc == 0 && o->protocol == OUTSIDE_GMAIL &&
 	    json_object_set_new(
 		j, "labels", json_string(outside_label_words[o->labels])) != 0)
@@ -337,7 +344,7 @@ outside_get(struct accounts *a, struct arena *arena, struct slice address,
 		return rc == -EINVAL ? -ENOENT : rc;
 	rc = accounts_row(
 	    a, arena, SLICE_LIT("o"), key_of(arena, name.address), &row);
-	return rc == 0 ? decode(arena, name.address, row, out) : rc;
+	return rc == 0 ? outside_decode(arena, name.address, row, out) : rc;
 }
 
 int
@@ -394,7 +401,7 @@ list_row(void *arg, struct slice key, struct slice val)
 {
 	struct list *l = arg;
 	struct outside o;
-	int rc = decode(l->arena, slice_from(key, 2), val, &o);
+	int rc = outside_decode(l->arena, slice_from(key, 2), val, &o);
 
 	if (rc != 0)
 		return rc == -EIO ? 0 : rc; /* it costs itself, not the list */
@@ -422,6 +429,33 @@ outside_list(struct accounts *a, struct arena *arena, struct slice account,
 		    SLICE_LIT("a0"), 0, list_row, &l);
 	*out = l.v;
 	*n = l.n;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+struct each {
+	int (*each)(void *arg, struct slice address, struct slice record);
+	void *arg;
+};
+
+static int
+each_row(void *arg, struct slice key, struct slice val)
+{
+	const struct each *e = arg;
+
+	return e->each(e->arg, slice_from(key, 2), val);
+}
+
+int
+outside_each(struct accounts *a,
+    int (*each)(void *arg, struct slice address, struct slice record),
+    void *arg)
+{
+	struct each e = { each, arg };
+	int rc = accounts_ready(a);
+
+	if (rc == 0)
+		rc = store_scan(a->store, SLICE_LIT("o"), SLICE_LIT("a/"),
+		    SLICE_LIT("a0"), 0, each_row, &e);
 	return rc == -ENOENT ? 0 : rc;
 }
 
@@ -596,7 +630,7 @@ other_way(struct change *c, struct slice address, struct slice row,
     const struct outside *o, struct slice *sealed)
 {
 	struct outside old;
-	int rc = row.n == 0 ? 0 : decode(&c->arena, address, row, &old);
+	int rc = row.n == 0 ? 0 : outside_decode(&c->arena, address, row, &old);
 
 	if (row.n > 0 && rc == 0 && old.sign_in != o->sign_in)
 		*sealed = SLICE_EMPTY;
@@ -623,7 +657,7 @@ put_fill(struct change *c, const void *arg)
 	key = key_of(&c->arena, address.address);
 	rc = accounts_row(c->a, &c->arena, c->part, key, &row);
 	if (rc == 0 && p->add) {
-		rc = decode(&c->arena, address.address, row, &old);
+		rc = outside_decode(&c->arena, address.address, row, &old);
 		return change_fail(c, -EEXIST, "%s is there already, for %s",
 		    p->o->address, rc == 0 ? old.account : "nobody");
 	}

@@ -89,6 +89,9 @@ struct outside {
 	 * neighbours through us. */
 	bool public_only;
 	int64_t created_s;
+	/* Which one it is, of those that may come and go by this address; "" of
+	 * records that are older than that. */
+	const char *id;
 };
 
 /* A slice or string of what is found is in the arena. */
@@ -97,6 +100,14 @@ int outside_get(struct accounts *a, struct arena *arena, struct slice address,
 /* All, sorted by address; `account` empty: of all accounts. */
 int outside_list(struct accounts *a, struct arena *arena, struct slice account,
     struct outside **out, size_t *n);
+/* The same record by record, as they are kept: each(arg, address, record), which
+ * must not wait; what it returns but 0 ends it. */
+int outside_each(struct accounts *a,
+    int (*each)(void *arg, struct slice address, struct slice record),
+    void *arg);
+/* -EIO: it is damaged, and that is logged. */
+int outside_decode(struct arena *arena, struct slice address,
+    struct slice record, struct outside *out);
 /* Changes with each put and remove; *out is 0 while there was none. */
 int outside_generation(struct accounts *a, uint64_t *out);
 
