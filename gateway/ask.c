@@ -20,7 +20,7 @@ state(struct gateway *g, struct smtp_session *s, const char *address,
 	int rc = outside_get(g->accounts, a, slice_str(address), &o);
 
 	if (rc == 0)
-		rc = state_status_get(g->state, a, o.address, &st);
+		rc = state_status_now(g->state, a, o.address, &st);
 	if (rc == -ENOENT && st.kind == STATE_NEW)
 		rc = 0;
 	if (rc != 0) {
@@ -30,13 +30,14 @@ state(struct gateway *g, struct smtp_session *s, const char *address,
 		return;
 	}
 	program_answer(a,
-	    json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I}", "state",
+	    json_pack("{s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I}", "state",
 		o.paused ? "paused" : state_kinds[st.kind], "error",
 		log_qs(st.error != NULL ? st.error : ""), "looked",
-		program_time(st.looked_s), "worked", program_time(st.good_s), "next",
-		o.paused ? json_null() : program_time(st.next_s), "messages",
-		(json_int_t)st.messages, "octets", (json_int_t)st.octets,
-		"refused", (json_int_t)st.refused),
+		program_time(st.looked_s), "worked", program_time(st.good_s),
+		"next", o.paused ? json_null() : program_time(st.next_s),
+		"messages", (json_int_t)st.messages, "octets",
+		(json_int_t)st.octets, "refused", (json_int_t)st.refused,
+		"left", (json_int_t)st.left),
 	    reply);
 }
 

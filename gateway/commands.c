@@ -89,7 +89,7 @@ status_of(struct run *r, const struct outside *o, struct state_status *st)
 {
 	*st = (struct state_status){ .error = "" };
 	if (r->g.state != NULL &&
-	    state_status_get(r->g.state, &r->a, o->address, st) != 0)
+	    state_status_now(r->g.state, &r->a, o->address, st) != 0)
 		st->error = "";
 }
 
@@ -142,6 +142,9 @@ outside_json(struct run *r, const struct outside *o)
 	    json_time(r, st.good_s), "next", json_time(r, st.next_s),
 	    "messages", (json_int_t)st.messages, "octets",
 	    (json_int_t)st.octets, "refused", (json_int_t)st.refused);
+	if (j != NULL)
+		json_object_set_new(
+		    j, "left", json_integer((json_int_t)st.left));
 	if (j != NULL)
 		json_object_set_new(
 		    j, "sign_in", json_string(outside_sign_ins[o->sign_in]));
@@ -275,6 +278,10 @@ show_text(struct run *r, const struct outside *o)
 	line("worked", time_text(r, st.good_s));
 	if (!o->paused)
 		line("next", time_text(r, st.next_s));
+	if (st.left > 0)
+		printf("%-14s message %llu of %llu\n", "fetches",
+		    (unsigned long long)st.messages,
+		    (unsigned long long)(st.messages + st.left));
 	printf("%-14s %llu messages, %llu octets; %llu not taken\n", "so far",
 	    (unsigned long long)st.messages, (unsigned long long)st.octets,
 	    (unsigned long long)st.refused);

@@ -8,10 +8,12 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/net/http_url.h"
+#include "gateway/gather.h"
 #include "gateway/state_push.h"
 
 #define SOURCE_MAX ((size_t)1700) /* of a command line's 2048 */
 #define FLAGS_MAX ((size_t)400)
+#define PROGRESS_MS 2000
 
 /* --- to mailbox --- */
 
@@ -60,8 +62,8 @@ verdict(const struct smtp_reply *mail, const struct smtp_reply *rcpt)
 }
 
 /* "delivered|known <uidvalidity> <uid>" */
-static void
-take_place(struct fetch *f, struct slice text)
+void
+fetch_take_place(struct fetch *f, struct slice text)
 {
 	uint64_t validity, uid;
 
@@ -74,12 +76,12 @@ take_place(struct fetch *f, struct slice text)
 	f->put_uid = (uint32_t)uid;
 }
 
-static int
-deposited(struct fetch *f, const struct fetch_message *m,
+int
+fetch_judge(struct fetch *f, const struct fetch_message *m,
     const struct smtp_reply *reply)
 {
 	if (smtp_reply_is_positive(reply)) {
-		take_place(f, reply->text);
+		fetch_take_place(f, reply->text);
 		f->messages++;
 		f->octets += spool_size(m->body);
 		return 0;
@@ -107,8 +109,7 @@ deposited(struct fetch *f, const struct fetch_message *m,
 static bool
 was_there_before(const struct fetch *f, const struct fetch_message *m)
 {
-	return m->internaldate != INT64_MIN &&
-	    m->internaldate < f->o.created_s;
+	return m->internaldate != INT64_MIN && m->internaldate < f->o.created_s;
 }
 
 /* `body` under that envelope; the reply that counts is told. */
@@ -125,11 +126,11 @@ hand_over(struct fetch *f, const struct fetch_message *m,
 		fetch_fail(f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
 		return rc;
 	}
-	rc = smtp_client_deliver(c, mail, &rcpt, 1, SLICE_EMPTY, body,
-	    &mail_reply, &reply);
+	rc = smtp_client_deliver(
+	    c, mail, &rcpt, 1, SLICE_EMPTY, body, &mail_reply, &reply);
 	/* Texts are the client's: before it is given back. */
 	if (rc == 0)
-		rc = deposited(f, m, verdict(&mail_reply, &rcpt.reply));
+		rc = fetch_judge(f, m, verdict(&mail_reply, &rcpt.reply));
 	else
 		fetch_fail(f, FETCH_RETRY, "our mailbox: %s", strerror(-rc));
 	smtp_pool_put(f->g->mailbox, c, rc >= 0 || rc == -EAGAIN);
@@ -151,12 +152,13 @@ deposit_as_new(struct fetch *f, const struct fetch_message *m)
 	id_new(trace);
 	mail.trace = slice_str(trace);
 	if (!put_source(m, was_there_before(f, m), &source)) {
-		fetch_fail(
-		    f, FETCH_RETRY, "our mailbox: %s", strerror(ENOMEM));
+		fetch_fail(f, FETCH_RETRY, "our mailbox: %s", strerror(ENOMEM));
 		rc = -ENOMEM;
 	} else {
 		mail.source = buf_slice(&source);
-		rc = hand_over(f, m, &mail, m->body);
+		rc = f->gather.on ? fetch_gather_put(f, m, &mail) : -ENOSYS;
+		if (rc == -ENOSYS)
+			rc = hand_over(f, m, &mail, m->body);
 	}
 	buf_clear(&source);
 	return rc;
@@ -209,8 +211,7 @@ find_put_in(
 
 	*out = (struct state_put_in){ .text = BUF_INIT };
 	/* Below `into` is all that is there, whatever else is here. */
-	if (*f->o.into != '\0' ||
-	    (rc = state_put_in_any(s, f->o.address)) == 0)
+	if (*f->o.into != '\0' || (rc = state_put_in_any(s, f->o.address)) == 0)
 		return 0;
 	if (rc < 0)
 		return rc;
@@ -236,8 +237,8 @@ without_return_path(struct fetch *f, const struct fetch_message *m,
 	uint64_t at = 0;
 	int rc = spool_new(out, f->g->spool_dir);
 
-	buf_printf(&field, "Return-Path: <%.*s>\r\n", (int)p->from.n,
-	    p->from.p);
+	buf_printf(
+	    &field, "Return-Path: <%.*s>\r\n", (int)p->from.n, p->from.p);
 	if (rc == 0 && field.failed)
 		rc = -ENOMEM;
 	if (rc == 0)
@@ -262,8 +263,8 @@ deposit_put_in(struct fetch *f, const struct fetch_message *m,
 	struct spool *body = NULL;
 	struct smtp_client_mail mail = { .from = p->from,
 		.body = SMTP_BODY_BINARYMIME,
-		.smtputf8 = !is_ascii(slice_str(f->o.account)) ||
-		    !is_ascii(p->from),
+		.smtputf8 =
+		    !is_ascii(slice_str(f->o.account)) || !is_ascii(p->from),
 		.trace = p->trace,
 		.source = SLICE_LIT("-") };
 	int rc = without_return_path(f, m, p, &body);
@@ -309,8 +310,8 @@ fetch_deposit(struct fetch *f, const struct fetch_message *m)
 
 /* RFC 6761 6.3: nobody is asked what localhost is. */
 int
-gateway_addresses(struct gateway *g, struct arena *a,
-    const struct outside *o, const struct outside_server *s, struct net_addr **out, size_t *n)
+gateway_addresses(struct gateway *g, struct arena *a, const struct outside *o,
+    const struct outside_server *s, struct net_addr **out, size_t *n)
 {
 	const char *host =
 	    strcasecmp(s->host, "localhost") == 0 ? "127.0.0.1" : s->host;
@@ -410,6 +411,17 @@ get_password(struct fetch *f)
 	return FETCH_OK;
 }
 
+/* One that was removed, and has been added again since, begins anew. */
+static enum fetch_end
+claim(struct fetch *f)
+{
+	int rc = state_claim(f->g->state, f->o.address, f->o.id);
+
+	return rc == 0
+	    ? FETCH_OK
+	    : fetch_fail(f, FETCH_RETRY, "our state: %s", strerror(-rc));
+}
+
 enum fetch_end
 fetch_prepare(struct fetch *f, const char *address)
 {
@@ -425,6 +437,9 @@ fetch_prepare(struct fetch *f, const char *address)
 	if (rc != 0)
 		return fetch_fail(
 		    f, FETCH_RETRY, "accounts: %s", strerror(-rc));
+	/* Only the gateway writes; `pneu outside test` does not. */
+	if (f->g->tokens != NULL && (end = claim(f)) != FETCH_OK)
+		return end;
 	end = f->o.sign_in == OUTSIDE_OAUTH ? get_token(f, NULL)
 					    : get_password(f);
 	/* Of Gmail, http_stream knows it by itself. */
@@ -441,7 +456,9 @@ fetch_run(struct fetch *f, const char *address)
 	enum fetch_end end = FETCH_OK;
 
 	f->messages = f->octets = f->refused = 0;
-	f->more = f->can_idle = false;
+	f->more = f->can_idle = f->told = false;
+	/* One that is over soon needs no progress. */
+	f->told_ms = clock_mono_ms();
 	f->not_before_s = 0;
 	f->why.max = 1000;
 	buf_reset(&f->why);
@@ -462,6 +479,28 @@ fetch_run(struct fetch *f, const char *address)
 	}
 }
 
+bool
+fetch_had_its_turn(const struct fetch *f)
+{
+	return f->messages >= FETCH_BATCH &&
+	    (f->g->others_wait ||
+		f->messages >= FETCH_BATCH * (uint64_t)FETCH_BATCHES);
+}
+
+void
+fetch_progress(struct fetch *f, uint64_t left)
+{
+	const struct state_progress p = { f->messages, left };
+	int64_t now_ms = clock_mono_ms();
+
+	if (now_ms - f->told_ms < PROGRESS_MS)
+		return;
+	f->told_ms = now_ms;
+	f->told = true;
+	/* For people only: what is not told now is told next time. */
+	(void)state_progress_put(f->g->state, f->o.address, &p);
+}
+
 int
 fetch_idle(struct fetch *f, struct co_event *also, int64_t timeout_ms)
 {
@@ -473,6 +512,7 @@ void
 fetch_clear(struct fetch *f)
 {
 	imap_session_free(&f->imap);
+	fetch_gather_drop(f);
 	buf_wipe(&f->secret);
 	buf_clear(&f->why);
 	arena_reset(&f->a);

@@ -27,12 +27,14 @@ struct gateway {
 	struct smtp_pool *mailbox;
 	const char *spool_dir;
 	int64_t compare_s; /* gateway.compare */
+	bool others_wait;  /* for their turn to fetch */
 };
 
 /* The addresses of a server, in the arena, with its port; at least one. Waits. 0,
  * -ENOENT, -ENODATA, -EAGAIN. */
-int gateway_addresses(struct gateway *g, struct arena *a,
-    const struct outside *o, const struct outside_server *s, struct net_addr **out, size_t *n);
+int
+gateway_addresses(struct gateway *g, struct arena *a, const struct outside *o,
+    const struct outside_server *s, struct net_addr **out, size_t *n);
 
 struct imap_client;
 
@@ -42,6 +44,18 @@ enum fetch_end {
 	FETCH_HOST,  /* the same, and not this account alone: no connection */
 	FETCH_LOGIN, /* refused to sign in */
 	FETCH_GONE,  /* there is no such outside account any more */
+};
+
+/* Messages that were handed to mailbox, and are not safe there yet. */
+struct fetch_gather {
+	bool on;
+	struct smtp_client *c; /* NULL: none was */
+	int (*placed)(void *arg, size_t i);
+	void *arg;
+	size_t n, n_placed; /* since the last flush; of all */
+	uint64_t octets;
+	int64_t begun_ms;
+	int rc;
 };
 
 struct fetch {
@@ -59,9 +73,12 @@ struct fetch {
 	/* Of the last message put in: where it is here; 0: not told. */
 	uint32_t put_uidvalidity, put_uid;
 	bool put_known; /* it had come from here, and may have other flags */
-	bool more;     /* there is more: look again at once */
+	struct fetch_gather gather;
+	bool told;            /* how far it is */
+	int64_t told_ms;      /* when */
+	bool more;            /* there is more: look again at once */
 	int64_t not_before_s; /* from now; the server wants to rest */
-	bool renewed;              /* by fetch_renew */
+	bool renewed;         /* by fetch_renew */
 	bool can_idle; /* fetch_idle may be called, and then fetch_run again */
 	struct imap_session *imap; /* kept for that; NULL: none */
 };
@@ -84,7 +101,13 @@ void fetch_clear(struct fetch *f);
 
 /* --- for the protocols --- */
 
-#define FETCH_BATCH 1000 /* messages of one run; then others have their turn */
+/* Messages of one run: then others have their turn, if any wait. */
+#define FETCH_BATCH 1000
+#define FETCH_BATCHES 100 /* so often, if none do */
+bool fetch_had_its_turn(const struct fetch *f);
+/* So many are left to be fetched, as far as is known: told now and then to who
+ * looks at how it stands. */
+void fetch_progress(struct fetch *f, uint64_t left);
 
 /* End with a reason; returns `end`. */
 enum fetch_end fetch_fail(struct fetch *f, enum fetch_end end, const char *fmt,
@@ -127,11 +150,26 @@ struct fetch_message {
 	uint32_t here;        /* its UIDVALIDITY; 0: not known */
 };
 /* Half a SHA-256 of `head` and the body: 0, or an error of the spool. */
-int fetch_octets_id(struct slice head, struct spool *body,
-    unsigned char out[static STATE_ID]);
+int fetch_octets_id(
+    struct slice head, struct spool *body, unsigned char out[static STATE_ID]);
 /* To mailbox, durable when it returns 0. 1: it is not to be had here, for good
- * (told in the log, counted). Negative: stop; why is in f->why. Waits. */
+ * (told in the log, counted). Negative: stop; why is in f->why. Waits.
+ * FETCH_GATHERED, where messages are gathered: what became of it is told
+ * later. */
+#define FETCH_GATHERED 2
 int fetch_deposit(struct fetch *f, const struct fetch_message *m);
+/*
+ * From here on messages are gathered, and made durable together: then
+ * placed(arg, i) is called for the i-th that was, with its place in
+ * f->put_uidvalidity and f->put_uid; what it returns but 0 ends it.
+ * fetch_gather_end: 0, or what went wrong: -EAGAIN is mailbox's refusal of some,
+ * after which they are best taken one at a time. fetch_gather_tick is called now
+ * and then, so that nothing waits long.
+ */
+void fetch_gather_begin(
+    struct fetch *f, int (*placed)(void *arg, size_t i), void *arg);
+int fetch_gather_tick(struct fetch *f);
+int fetch_gather_end(struct fetch *f);
 
 enum fetch_end fetch_pop3(struct fetch *f);
 enum fetch_end fetch_imap(struct fetch *f);

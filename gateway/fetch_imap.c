@@ -18,6 +18,7 @@
 
 #define BREAKS 3 /* on one message that breaks the connection */
 #define UIDS_MAX 10000000
+#define NOTE_MS 1000
 #define HERE_MS 5000 /* between two looks at what changed here */
 #define IDLE_MS (25 * 60 * INT64_C(1000)) /* RFC 2177 3: under 30 minutes */
 
@@ -253,8 +254,8 @@ session_status(struct imap_session *s, struct folder *b)
 
 	put_status_items(s, &items);
 	if (imap_put_quoted(&name, b->raw))
-		rc = imap_client_run(s->c, &h, "STATUS %s %s", buf_str(&name),
-		    buf_str(&items));
+		rc = imap_client_run(
+		    s->c, &h, "STATUS %s %s", buf_str(&name), buf_str(&items));
 	buf_clear(&name);
 	buf_clear(&items);
 	return rc;
@@ -494,6 +495,15 @@ batch_index(const struct imap_session *s, uint32_t uid)
 	return -1;
 }
 
+static bool
+is_pending(const struct batch *b, size_t index)
+{
+	for (size_t i = 0; i < b->n_pending; i++)
+		if (b->pending[i].index == index)
+			return true;
+	return false;
+}
+
 /* Small ones may come inside the response. */
 static int
 spool_inside(struct imap_session *s, struct slice body)
@@ -529,8 +539,9 @@ pair_up(struct imap_session *s, uint32_t uid, const struct merge_flags *flags)
 }
 
 static int
-put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
+put_in(struct imap_session *s, const struct imap_response *r, size_t index)
 {
+	uint32_t uid = s->uids[s->at + index];
 	struct buf flags = BUF_INIT, name = BUF_INIT;
 	struct merge_flags agreed = { 0 };
 	struct fetch_message m = { .body = s->body,
@@ -538,8 +549,7 @@ put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
 		.uidvalidity = s->uidvalidity,
 		.uid = uid,
 		.internaldate = r->has_date ? r->internaldate : INT64_MIN,
-		.use = *s->f->o.into == '\0' &&
-			!folders_is_named(s, s->folder)
+		.use = *s->f->o.into == '\0' && !folders_is_named(s, s->folder)
 		    ? s->folder->use
 		    : NULL };
 	int rc;
@@ -565,9 +575,24 @@ put_in(struct imap_session *s, const struct imap_response *r, uint32_t uid)
 	}
 	if (rc == 0)
 		rc = pair_up(s, uid, &agreed);
+	else if (rc == FETCH_GATHERED)
+		s->batch->pending[s->batch->n_pending++] =
+		    (struct pending){ uid, index, agreed };
 	buf_clear(&flags);
 	buf_clear(&name);
-	return rc < 0 ? rc : 0;
+	return rc == 1 ? 0 : rc;
+}
+
+/* What was gathered is here. */
+static int
+on_placed(void *arg, size_t i)
+{
+	struct imap_session *s = arg;
+	const struct pending *p = &s->batch->pending[i];
+	int rc = pair_up(s, p->uid, &p->agreed);
+
+	s->batch->got[p->index] = rc == 0;
+	return rc;
 }
 
 static int
@@ -575,18 +600,38 @@ on_fetch(void *arg, const struct imap_response *r)
 {
 	struct imap_session *s = arg;
 	ssize_t i;
+	int rc;
 
 	if (r->kind != IMAP_FETCH || !r->has_body)
 		return 0;
-	if ((i = batch_index(s, r->uid)) < 0 || s->got[i])
+	if ((i = batch_index(s, r->uid)) < 0 || s->batch->got[i] ||
+	    is_pending(s->batch, (size_t)i))
 		return 0;
-	if (!r->body_streamed)
-		s->rc = spool_inside(s, r->body);
-	if (s->rc == 0 && s->body != NULL)
-		s->rc = put_in(s, r, s->uids[s->at + (size_t)i]);
-	s->got[i] = s->rc == 0;
+	rc = r->body_streamed ? 0 : spool_inside(s, r->body);
+	if (rc == 0 && s->body != NULL)
+		rc = put_in(s, r, (size_t)i);
 	spool_free(&s->body);
-	return s->rc;
+	s->batch->got[i] = rc == 0;
+	if (rc == FETCH_GATHERED && (rc = fetch_gather_tick(s->f)) == -EAGAIN)
+		rc = 0; /* told at the end */
+	return s->rc = rc;
+}
+
+/* After a batch, whose command ended with `rc`; ONE_BY_ONE: it is to be fetched
+ * so once more, since mailbox does not take all of it. */
+#define ONE_BY_ONE 2
+static int
+gathered(struct imap_session *s, int rc)
+{
+	int ours = s->f->gather.on ? fetch_gather_end(s->f) : 0;
+
+	if (ours == 0)
+		return rc;
+	if (ours == -EAGAIN && rc >= 0 && s->rc == 0)
+		return ONE_BY_ONE;
+	if (s->rc == 0)
+		s->rc = ours;
+	return ours;
 }
 
 static int
@@ -599,7 +644,11 @@ fetch_batch(struct imap_session *s, size_t max)
 	int rc;
 
 	s->n_batch = s->n_uids - s->at < max ? s->n_uids - s->at : max;
-	memset(s->got, 0, sizeof(s->got));
+	if (s->batch == NULL && (s->batch = malloc(sizeof(*s->batch))) == NULL)
+		return s->rc = -ENOMEM;
+	memset(s->batch, 0, sizeof(*s->batch));
+	if (s->n_batch > 1)
+		fetch_gather_begin(s->f, on_placed, s);
 	imap_set_put(&set, s->uids + s->at, s->n_batch);
 	rc = set.failed ? (s->rc = -ENOMEM)
 			: imap_client_run(s->c, &h,
@@ -608,7 +657,7 @@ fetch_batch(struct imap_session *s, size_t max)
 			      buf_str(&set));
 	buf_clear(&set);
 	spool_free(&s->body);
-	return rc;
+	return gathered(s, rc);
 }
 
 /* It cannot be had, for whatever reason: on with the others. */
@@ -628,7 +677,7 @@ broke_off(struct imap_session *s)
 	size_t i = 0;
 	uint32_t uid;
 
-	while (i < s->n_batch && s->got[i])
+	while (i < s->n_batch && s->batch->got[i])
 		i++;
 	if (i == s->n_batch)
 		return 0;
@@ -644,13 +693,54 @@ broke_off(struct imap_session *s)
 	return note(s);
 }
 
-/* All of a batch was dealt with: those that did not come are gone there. */
+/* How many messages of that folder are new, as far as the list tells. */
+static uint64_t
+coming(const struct imap_session *s, const struct folder *b)
+{
+	struct state_folder st;
+	uint64_t n = b->messages;
+
+	if (!b->has_status || !session_wants(s, b) ||
+	    state_folder_get(s->f->g->state, s->f->o.address, b->id.id, &st) !=
+		0)
+		return 0;
+	if (st.uidvalidity != b->uidvalidity || st.uidnext == 0)
+		return n;
+	if (b->uidnext <= st.uidnext)
+		return 0;
+	return b->uidnext - st.uidnext < n ? b->uidnext - st.uidnext : n;
+}
+
+/* Of this folder, and of those that come after it. */
+static uint64_t
+left_to_fetch(struct imap_session *s)
+{
+	uint64_t left = s->n_uids - s->at;
+
+	for (struct folder *b = s->folder + 1; b < s->folders + s->n; b++) {
+		if (!b->counted)
+			b->coming = coming(s, b);
+		b->counted = true;
+		left += b->coming;
+	}
+	return left;
+}
+
+/* All of a batch was dealt with: those that did not come are gone there. A note
+ * is three commits; where more is to come, it is made once a second. After a crash
+ * what came since is fetched again, and known here. */
 static int
 batch_done(struct imap_session *s)
 {
+	int64_t now_ms = clock_mono_ms();
+
 	s->at += s->n_batch;
 	s->state.uidnext = s->uids[s->at - 1] + 1;
 	s->state.stuck_uid = s->state.stuck_times = 0;
+	fetch_progress(s->f, left_to_fetch(s));
+	if (s->at < s->n_uids && now_ms - s->noted_ms < NOTE_MS)
+		return 0;
+	s->noted_ms = now_ms;
 	return note(s);
 }
 
@@ -662,9 +752,9 @@ fetch_new(struct imap_session *s)
 	int rc = 0;
 
 	while (s->at < s->n_uids && rc == 0) {
-		if (f->messages >= FETCH_BATCH) {
+		if (fetch_had_its_turn(f)) {
 			f->more = true;
-			return 0;
+			return note(s);
 		}
 		rc = fetch_batch(s, max);
 		if (rc < 0 && rc != -ECANCELED && s->rc == 0)
@@ -672,12 +762,14 @@ fetch_new(struct imap_session *s)
 		if (rc < 0)
 			return rc;
 		/* One of them: each by itself then. */
-		if (rc == IMAP_REFUSED && s->n_batch > 1) {
+		if ((rc == IMAP_REFUSED && s->n_batch > 1) ||
+		    rc == ONE_BY_ONE) {
+			buf_reset(&f->why);
 			max = 1;
 			rc = 0;
 			continue;
 		}
-		if (rc == IMAP_REFUSED && !s->got[0])
+		if (rc == IMAP_REFUSED && !s->batch->got[0])
 			pass_over(s, s->uids[s->at], imap_client_said(s->c));
 		rc = batch_done(s);
 	}
@@ -752,7 +844,8 @@ static int
 look_at(struct imap_session *s, struct folder *b)
 {
 	struct fetch *f = s->f;
-	int rc = state_folder_get(f->g->state, f->o.address, b->id.id, &s->state);
+	int rc =
+	    state_folder_get(f->g->state, f->o.address, b->id.id, &s->state);
 	size_t came, late;
 
 	if (rc != 0)
@@ -843,6 +936,7 @@ imap_session_free(struct imap_session **out)
 	free(s->uids);
 	free(s->seen);
 	free(s->gone);
+	free(s->batch);
 	free(s);
 }
 
@@ -870,7 +964,8 @@ fetch_imap(struct fetch *f)
 		end = look(s);
 	f->can_idle = end == FETCH_OK && !f->probe && !f->more &&
 	    imap_client_has(s->c, "IDLE");
-	if (!f->can_idle)
+	/* With more to fetch it goes on by the same connection. */
+	if (end != FETCH_OK || f->probe || (!f->more && !f->can_idle))
 		imap_session_free(&f->imap);
 	return end;
 }
@@ -908,6 +1003,8 @@ rest(struct imap_session *s)
 	s->uids = NULL;
 	s->seen = NULL;
 	s->gone = NULL;
+	free(s->batch);
+	s->batch = NULL;
 	s->n_uids = s->cap_uids = s->n_seen = s->cap_seen = 0;
 	s->n_gone = s->cap_gone = 0;
 }

@@ -13,7 +13,7 @@
 #include "gateway/pop3_client.h"
 #include "gateway/received.h"
 
-#define NOTE_EVERY 50 /* messages */
+#define NOTE_EVERY 200 /* messages */
 #define DAY_S 86400
 #define NEVER_S (INT64_MAX / 2)
 #define LISTED_MAX 1000000
@@ -35,6 +35,10 @@ struct maildrop {
 	size_t n_seen;
 	struct state_seen fresh[NOTE_EVERY]; /* not noted yet */
 	size_t n_fresh;
+	struct listed *pending[NOTE_EVERY]; /* handed over, not safe yet */
+	size_t n_pending;
+	bool one_by_one;
+	size_t n_new;
 	uint64_t source;
 	struct spool *body;
 	int64_t now_s;
@@ -162,7 +166,7 @@ on_octets(void *arg, struct slice octets)
 	return rc;
 }
 
-/* 0, POP3_REFUSED, or an error. */
+/* 0, POP3_REFUSED, FETCH_GATHERED, or an error. */
 static int
 take(struct maildrop *m, struct listed *l)
 {
@@ -182,36 +186,98 @@ take(struct maildrop *m, struct listed *l)
 	if (rc == 0)
 		rc = pop3_client_retr(m->c, l->number, on_octets, m);
 	msg.body = m->body;
-	if (rc == 0)
+	if (rc == 0) {
 		msg.internaldate = received_at(m->body, m->now_s);
-	if (rc == 0 && (rc = fetch_deposit(f, &msg)) >= 0)
-		rc = seen_now(m, l, rc == 1);
+		rc = fetch_deposit(f, &msg);
+		if (rc == FETCH_GATHERED)
+			m->pending[m->n_pending++] = l;
+		else if (rc >= 0)
+			rc = seen_now(m, l, rc == 1);
+	}
 	spool_free(&m->body);
 	return rc;
 }
 
-/* Those that the server does not give stay new, and are asked for again. */
+/* What was gathered is here. */
+static int
+on_placed(void *arg, size_t i)
+{
+	struct maildrop *m = arg;
+
+	return seen_now(m, m->pending[i], false);
+}
+
+static void
+gather(struct maildrop *m)
+{
+	m->n_pending = 0;
+	if (!m->one_by_one)
+		fetch_gather_begin(m->f, on_placed, m);
+}
+
+/* Those that mailbox did not take are new still, and their turn comes again. */
+static int
+gathered(struct maildrop *m)
+{
+	int rc = m->f->gather.on ? fetch_gather_end(m->f) : 0;
+
+	if (rc != -EAGAIN)
+		return rc;
+	buf_reset(&m->f->why);
+	m->one_by_one = true;
+	return 0;
+}
+
+/* From the i-th on, as many as are noted together. Those that the server does not
+ * give stay new, and are asked for again. */
+static int
+take_some(struct maildrop *m, size_t *i)
+{
+	struct fetch *f = m->f;
+	int rc = 0, ours;
+
+	gather(m);
+	for (; *i < m->n && rc == 0 && m->n_pending < NOTE_EVERY; ++*i) {
+		if (m->v[*i].first_s != 0)
+			continue;
+		if (fetch_had_its_turn(f)) {
+			f->more = true;
+			break;
+		}
+		rc = take(m, &m->v[*i]);
+		if (rc == POP3_REFUSED) {
+			log_warning("message not given",
+			    "number=%u said=\"%s\"", m->v[*i].number,
+			    pop3_client_said(m->c));
+			m->v[*i].first_s = NEVER_S; /* not in this look */
+			rc = 0;
+		} else if (rc == FETCH_GATHERED &&
+		    (rc = fetch_gather_tick(f)) == -EAGAIN) {
+			rc = 0;
+			break;
+		}
+	}
+	ours = gathered(m);
+	fetch_progress(f, m->n_new > f->messages ? m->n_new - f->messages : 0);
+	return rc != 0 ? rc : ours;
+}
+
 static int
 take_new(struct maildrop *m)
 {
 	struct fetch *f = m->f;
-	size_t taken = 0;
+	bool single;
+	size_t i;
 	int rc = 0;
 
-	for (size_t i = 0; i < m->n && rc == 0; i++) {
-		if (m->v[i].first_s != 0)
-			continue;
-		if (taken++ == FETCH_BATCH) {
-			f->more = true;
-			break;
-		}
-		rc = take(m, &m->v[i]);
-		if (rc == POP3_REFUSED) {
-			log_warning("message not given",
-			    "number=%u said=\"%s\"", m->v[i].number,
-			    pop3_client_said(m->c));
-			rc = 0;
-		}
+	for (i = 0; i < m->n; i++)
+		m->n_new += m->v[i].first_s == 0;
+	i = 0;
+	while (i < m->n && rc == 0 && !f->more) {
+		single = m->one_by_one;
+		rc = take_some(m, &i);
+		if (m->one_by_one && !single)
+			i = 0;
 	}
 	/* Also after an error: what has come need not come again. */
 	if (m->n_fresh > 0 && note(m) != 0 && rc == 0)

@@ -9,7 +9,7 @@
 #include "gateway/fetch.h"
 #include "gateway/pairs.h"
 
-#define BATCH 50 /* messages of one command */
+#define BATCH 200 /* messages of one command */
 #define FOLDERS_MAX 10000
 
 struct known;
@@ -38,8 +38,23 @@ struct folder {
 	/* of this look: */
 	struct there_change *v;
 	size_t n, cap;
-	bool looked; /* `next` is to be noted once `v` was dealt with */
+	bool counted;    /* what is new in it, which is */
+	uint64_t coming; /* that many, about */
+	bool looked;     /* `next` is to be noted once `v` was dealt with */
 	struct state_folder next;
+};
+
+/* A message of the batch that was handed to mailbox, and is not safe there
+ * yet. */
+struct pending {
+	uint32_t uid;
+	size_t index; /* in the batch */
+	struct merge_flags agreed;
+};
+struct batch {
+	bool got[BATCH];
+	struct pending pending[BATCH];
+	size_t n_pending;
 };
 
 struct seen_flags {
@@ -61,7 +76,7 @@ struct imap_session {
 	struct arena known_a;
 	struct known *known; /* known.h, by key */
 	size_t n_known;
-	bool qresync;        /* enabled */
+	bool qresync; /* enabled */
 	struct pairs pairs;
 	struct pair_keywords keywords;
 	/* of the folder that is selected: */
@@ -83,7 +98,8 @@ struct imap_session {
 	size_t n_gone, cap_gone;
 	/* of the batch: */
 	size_t n_batch;
-	bool got[BATCH];
+	struct batch *batch; /* NULL: nothing was fetched */
+	int64_t noted_ms;    /* when it was last noted how far it is */
 	struct spool *body;
 	int rc;        /* what went wrong on our side: it ends all */
 	bool news;     /* came while it was idle */

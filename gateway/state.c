@@ -82,6 +82,40 @@ state_drop(struct state *s, const char *address)
 	return rc;
 }
 
+static int
+claim(struct state *s, const char *address, const char *id)
+{
+	struct buf val = BUF_INIT;
+	int rc;
+
+	rc = state_row_get(s, address, SLICE_LIT("a"), &val);
+	if (rc == 0 && slice_eq_str(buf_slice(&val), id)) {
+		buf_clear(&val);
+		return 0;
+	}
+	buf_clear(&val);
+	if (rc == 0 || rc == -ENOENT)
+		rc = state_drop(s, address);
+	return rc == 0 || rc == -ENOENT
+	    ? state_row_put(s, address, SLICE_LIT("a"), slice_str(id))
+	    : rc;
+}
+
+int
+state_claim(struct state *s, const char *address, const char *id)
+{
+	int rc;
+
+	if (*id == '\0')
+		return 0;
+	/* One at a time: what the first has noted since is not to go. */
+	if ((rc = co_mutex_lock(&s->claiming, -1)) != 0)
+		return rc;
+	rc = claim(s, address, id);
+	co_mutex_unlock(&s->claiming);
+	return rc;
+}
+
 struct addresses {
 	int (*each)(void *arg, struct slice address);
 	void *arg;
@@ -222,6 +256,35 @@ state_status_put(
 	return rc;
 }
 
+/* --- how far it is --- */
+
+int
+state_status_now(struct state *s, struct arena *a, const char *address,
+    struct state_status *out)
+{
+	struct buf val = BUF_INIT;
+	int rc = state_status_get(s, a, address, out);
+
+	if (state_row_get(s, address, SLICE_LIT("q"), &val) == 0 &&
+	    val.n == 16) {
+		out->messages += get_be64(val.p);
+		out->left = get_be64(val.p + 8);
+	}
+	buf_clear(&val);
+	return rc;
+}
+
+int
+state_progress_put(
+    struct state *s, const char *address, const struct state_progress *p)
+{
+	char val[16];
+
+	put_be64(val, p->done);
+	put_be64(val + 8, p->left);
+	return state_row_put(s, address, SLICE_LIT("q"), slice(val, 16));
+}
+
 /* --- OAuth --- */
 
 int
@@ -348,8 +411,7 @@ state_seen_del(
 /* --- IMAP --- */
 
 static struct slice
-folder_key(
-    const unsigned char id[static STATE_ID], char room[static KEY_LEN])
+folder_key(const unsigned char id[static STATE_ID], char room[static KEY_LEN])
 {
 	room[0] = 'f';
 	memcpy(room + 1, id, STATE_ID);

@@ -7,6 +7,9 @@
  *
  * Partition "p<address>":
  *   s          how it stands (struct state_status), JSON
+ *   a          whose all this is: struct outside's id
+ *   q          of a look that is under way: messages that it has brought, and that
+ *              are still to come (8 octets each)
  *   t          OAuth: which login it comes from (16 octets), and the refresh token
  *              that came in place of that one's, sealed (outside.h)
  *   u<16>      POP3: half a SHA-256 of a unique-id; when it was first here, in
@@ -34,6 +37,9 @@ void state_close(struct state **s);
 struct store *state_store(struct state *s);
 /* All of an account. */
 int state_drop(struct state *s, const char *address);
+/* What is known of the account `id`; what is known of another one, which had the
+ * address before it, goes. "": it is not known which. */
+int state_claim(struct state *s, const char *address, const char *id);
 /* Addresses that there is something of; `each` must not wait. */
 int state_addresses(
     struct state *s, int (*each)(void *arg, struct slice address), void *arg);
@@ -57,11 +63,23 @@ struct state_status {
 	int64_t next_s;
 	uint32_t fails;                     /* one after the other */
 	uint64_t messages, octets, refused; /* fetched so far */
+	/* Of state_status_now: still to come, in the look that is under way. */
+	uint64_t left;
 };
 int state_status_get(struct state *s, struct arena *a, const char *address,
     struct state_status *out); /* -ENOENT: STATE_NEW, out is set */
 int state_status_put(
     struct state *s, const char *address, const struct state_status *st);
+/* The same with the look that is under way, for people. */
+int state_status_now(struct state *s, struct arena *a, const char *address,
+    struct state_status *out);
+
+/* A look that is under way, for people. */
+struct state_progress {
+	uint64_t done, left;
+};
+int state_progress_put(
+    struct state *s, const char *address, const struct state_progress *p);
 
 /* --- OAuth --- */
 

@@ -3,10 +3,12 @@
 #ifndef PNEU_GATEWAY_STATE_IMPL_H
 #define PNEU_GATEWAY_STATE_IMPL_H
 
+#include "common/base/co.h"
 #include "gateway/state.h"
 
 struct state {
 	struct store *store;
+	struct co_mutex claiming;
 };
 
 /* "p<address>" */

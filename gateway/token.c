@@ -290,6 +290,8 @@ read_record(struct entry *e)
 	if (memcmp(e->print, print, STATE_ID) != 0)
 		buf_wipe(&e->rotated);
 	memcpy(e->print, print, STATE_ID);
+	if ((rc = state_claim(e->tokens->g->state, e->address, e->o.id)) != 0)
+		return fail(e, -EAGAIN, "our state: %s", strerror(-rc));
 	return e->o.sign_in == OUTSIDE_OAUTH
 	    ? 0
 	    : fail(e, -EAGAIN, "it signs in by password now");

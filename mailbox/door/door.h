@@ -19,6 +19,7 @@
 
 /* What is known of a message besides its octets. */
 struct door_meta {
+	bool quiet;           /* nobody is to be told that it came */
 	uint32_t flags;       /* enum mails_flag */
 	int64_t internaldate; /* seconds; INT64_MIN: not known */
 	size_t n_keywords;

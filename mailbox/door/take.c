@@ -461,6 +461,23 @@ take_last(const struct take *t, uint32_t *uidvalidity, uint32_t *uid)
 }
 
 int
+take_place(struct take *t, const struct take_origin *origin,
+    uint32_t *uidvalidity, uint32_t *uid)
+{
+	struct door_key k = take_uid_key(origin);
+	struct mails_status st;
+	struct note note;
+	int rc = key_get(t, &k, uid, &note);
+
+	if (rc == 0 && t->last_uidvalidity == 0 &&
+	    (rc = mails_status(
+		 t->conf.m, t->conf.account, slice_str(t->target), &st)) == 0)
+		t->last_uidvalidity = st.uidvalidity;
+	*uidvalidity = t->last_uidvalidity;
+	return rc;
+}
+
+int
 take_flush(struct take *t)
 {
 	return t->target == NULL ? 0 : batch_flush(t->batch);

@@ -66,6 +66,9 @@ int take_end(struct take *t, const struct door_meta *meta,
 /* Where the message of the last take_end is, after a flush: its UID in
  * take_target; 0: nowhere. It may have been expunged there. */
 void take_last(const struct take *t, uint32_t *uidvalidity, uint32_t *uid);
+/* Where the one from there is, after a flush. 0, or -ENOENT: it is not here. */
+int take_place(struct take *t, const struct take_origin *origin,
+    uint32_t *uidvalidity, uint32_t *uid);
 /* It has broken off, or is none. */
 void take_drop(struct take *t);
 /* All that came so far is durable; before going to another mailbox it is done

@@ -75,7 +75,8 @@ batch_add(struct batch *b, struct mails_message *msg,
 	*c = (struct coming){ .msg = msg,
 		.key = *key,
 		.note = *note,
-		.internaldate = meta->internaldate };
+		.internaldate = meta->internaldate,
+		.quiet = meta->quiet };
 	b->octets += (size_t)mails_message_size(msg);
 	c->keywords = keywords_copy(b, meta, &rc);
 	if (rc == 0 &&
@@ -161,7 +162,7 @@ delivering_add(struct delivering *d, const struct take *t, struct coming *c,
 		.internaldate = c->internaldate,
 		.quota = t->conf.quota,
 		.key = door_key_slice(&c->key),
-		.tell = t->conf.tell && is_new_mail(c),
+		.tell = t->conf.tell && !c->quiet && is_new_mail(c),
 		.note = slice(d->notes[i], 25) };
 }
 

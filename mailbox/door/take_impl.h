@@ -22,6 +22,7 @@ struct coming {
 	struct note note;
 	const char *const *keywords;
 	int64_t internaldate;
+	bool quiet;
 };
 
 /* A message that is there, and gets other flags, other notes, or both. */
@@ -36,7 +37,7 @@ struct mending {
 	struct door_key content;
 };
 
-#define BATCH_MESSAGES 100
+#define BATCH_MESSAGES 200
 #define BATCH_OCTETS ((size_t)2 << 20) /* of messages, which are in memory */
 #define BATCH_MENDING 100              /* two keys each */
 

@@ -149,9 +149,8 @@ take_body(struct take *t, struct spool *body)
 	return rc;
 }
 
-/* What the mailbox is called now; what is not there any more is made anew. */
-static int
-name_now(struct mails *m, const char *account, const struct deposit *d,
+int
+deposit_name(struct mails *m, const char *account, const struct deposit *d,
     struct arena *a, struct slice *out)
 {
 	struct mails_status st;
@@ -190,7 +189,7 @@ deposit(struct mails *m, const char *account, const struct mails_quota *quota,
 	int rc = take_new(&t, &conf);
 
 	if (rc == 0)
-		rc = name_now(m, account, d, &a, &name);
+		rc = deposit_name(m, account, d, &a, &name);
 	if (rc == 0)
 		rc = take_mailbox(t, name, d->special);
 	if (rc == 0)

@@ -39,6 +39,10 @@ int deposit_parse(struct arena *a, struct slice value, struct deposit *out);
 /* Flags and keywords, each followed by a space, over what *out has. */
 void deposit_flags(struct arena *a, struct slice s, struct door_meta *out);
 
+/* What its mailbox is called now; one that is not there any more is made anew. */
+int deposit_name(struct mails *m, const char *account, const struct deposit *d,
+    struct arena *a, struct slice *out);
+
 struct deposited {
 	bool known; /* it was here before, and may be expunged by now */
 	uint32_t uidvalidity, uid; /* where it is, or was; 0: not to be told */

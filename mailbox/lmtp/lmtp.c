@@ -25,6 +25,7 @@
 #include "common/smtp/server.h"
 #include "mailbox/lmtp/arrived.h"
 #include "mailbox/lmtp/deposit.h"
+#include "mailbox/lmtp/gather.h"
 #include "mailbox/lmtp/mirror.h"
 #include "mailbox/lmtp/origin.h"
 #include "mailbox/quota.h"
@@ -466,7 +467,9 @@ on_command(struct smtp_session *s, struct slice verb, struct slice args,
 		return -ENOSYS;
 	if (slice_eq_str_nocase(verb, "XWHO"))
 		return origin_xwho(&lmtp.origins, s, args, reply);
-	rc = arrived_command(lmtp.mails, s, verb, args, reply);
+	rc = gather_command(lmtp.mails, s, verb, args, reply);
+	if (rc == -ENOSYS)
+		rc = arrived_command(lmtp.mails, s, verb, args, reply);
 	return rc != -ENOSYS
 	    ? rc
 	    : mirror_command(lmtp.mails, lmtp.accounts, s, verb, args, reply);
@@ -511,6 +514,9 @@ take_deposit(struct smtp_session *s, struct spool *body, struct copy *copies,
 		*reply = SMTP_REPLY(554, "5.5.4", "XSOURCE is not well-formed");
 		return 0;
 	}
+	if (rc == 0 && gather_is_open(s))
+		return gather_take(s, copies[0].account, &copies[0].quota, &d,
+		    body, copies[0].target.tell, reply);
 	if (rc == 0)
 		rc = deposit(lmtp.mails, copies[0].account, &copies[0].quota,
 		    &d, body, copies[0].target.tell, &at);
@@ -564,14 +570,22 @@ on_message(struct smtp_session *s, struct spool *body,
 	return 0;
 }
 
+static void
+on_disconnect(struct smtp_session *s)
+{
+	gather_end(s);
+	arrived_end(s);
+}
+
 static const struct smtp_handler handler = {
 	.rcpt = on_rcpt,
 	.message = on_message,
 	.command = on_command,
-	.disconnect = arrived_end,
+	.disconnect = on_disconnect,
 };
 
-static const char *const own_ehlo[] = { "XWHO", "XMIRROR", "XARRIVED", NULL };
+static const char *const own_ehlo[] = { "XWHO", "XMIRROR", "XARRIVED",
+	"XGATHER", NULL };
 
 int
 lmtp_start(

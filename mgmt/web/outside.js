@@ -296,6 +296,7 @@ function standing(o) {
 		["So far", s.messages === undefined ? null : messages(s.messages)
 			+ ", " + octets(s.octets) + (s.refused ? ", " + s.refused
 			+ " not taken" : "")],
+		["Still to come", s.left ? messages(s.left) : null],
 		["Goes into", o.into || (o.protocol === "pop3" ? "INBOX"
 			: "folders of the same name")]]
 		.filter(([, v]) => v !== null).map(([k, v]) =>
