@@ -10,12 +10,16 @@
 
 #define NOT_BEFORE_MAX_S INT64_C(86400) /* as a server says */
 #define LOOK_MS 1000                    /* for accounts that have changed */
-#define SOON_MS 50                      /* a host has no room now */
+#define HOSTS 1024                      /* slots of a table */
+#define START_STEP_MS 5    /* between two first looks, where there are many */
 #define IDLE_GOOD_MS 60000 /* a wait for news that was worth while */
 
 struct host {
-	struct host *next;
+	struct host *next; /* in the slot */
 	size_t running, jobs;
+	struct job *first, **last; /* due, and there is no room */
+	struct host *ready_next;   /* there is, and it is the host's turn */
+	bool ready;
 	unsigned fails;
 	int64_t not_before_ms;
 	char name[];
@@ -33,14 +37,19 @@ struct waiter {
 struct job {
 	struct job *next; /* by address */
 	struct host *host;
+	struct job *behind; /* in the host's queue */
+	bool queued;
 	struct co *co;        /* while it is looked at, or waits for news */
 	struct co_event kick; /* its wait for news is over */
+	struct co_event turn; /* where it waits in the queue */
+	bool has_turn;
 	struct roster *roster;
 	int64_t due_ms;
 	int64_t interval_ms; /* its own, or 0 */
 	size_t at; /* in the heap; NOWHERE while it is looked at, or paused */
 	uint64_t looks;            /* begun */
 	uint64_t print, print_all; /* of what signing in depends on; of all */
+	uint64_t row;              /* of the record, as it was read last */
 	struct waiter *waiters;
 	uint32_t fails;
 	uint32_t idle_breaks; /* one after the other */
@@ -54,7 +63,9 @@ struct job {
 struct roster {
 	struct gateway *g;
 	struct roster_conf conf;
-	struct host *hosts;
+	struct host *hosts[HOSTS];
+	struct host *ready, **ready_last; /* have room and a queue, in turn */
+	size_t n_queued;
 	struct job **table; /* by hash of the address */
 	size_t n_table, n_jobs;
 	struct job **heap; /* the one that is due first at the top */
@@ -159,10 +170,30 @@ heap_reserve(struct roster *r)
 
 /* --- hosts --- */
 
+#define FNV_1A 14695981039346656037u
+
+static uint64_t
+hash(uint64_t h, struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+	return h;
+}
+
+static struct host **
+host_slot(struct roster *r, const char *name)
+{
+	uint64_t h = FNV_1A;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (unsigned char)ascii_lower(*name)) * 1099511628211u;
+	return &r->hosts[h % HOSTS];
+}
+
 static struct host *
 host_get(struct roster *r, const char *name)
 {
-	struct host *h = r->hosts;
+	struct host **slot = host_slot(r, name), *h = *slot;
 	size_t n = strlen(name) + 1;
 
 	while (h != NULL && strcasecmp(h->name, name) != 0)
@@ -172,22 +203,99 @@ host_get(struct roster *r, const char *name)
 	if ((h = calloc(1, sizeof(*h) + n)) == NULL)
 		return NULL;
 	memcpy(h->name, name, n);
-	h->next = r->hosts;
-	r->hosts = h;
+	h->last = &h->first;
+	h->next = *slot;
+	*slot = h;
+	return h;
+}
+
+/* It has room and somebody who waits for it: its turn comes. */
+static void
+host_ready(struct roster *r, struct host *h)
+{
+	if (h->ready || h->first == NULL || h->running >= r->conf.max_per_host)
+		return;
+	h->ready = true;
+	h->ready_next = NULL;
+	*r->ready_last = h;
+	r->ready_last = &h->ready_next;
+}
+
+static struct host *
+host_next(struct roster *r)
+{
+	struct host *h = r->ready;
+
+	r->ready = h->ready_next;
+	if (r->ready == NULL)
+		r->ready_last = &r->ready;
+	h->ready = false;
 	return h;
 }
 
 static void
 host_leave(struct roster *r, struct host *h)
 {
-	struct host **at = &r->hosts;
+	struct host **at;
 
 	if (h == NULL || --h->jobs > 0)
 		return;
+	for (at = &r->ready; h->ready && *at != NULL;)
+		if (*at == h) {
+			*at = h->ready_next;
+			h->ready = false;
+		} else {
+			at = &(*at)->ready_next;
+		}
+	for (r->ready_last = &r->ready; *r->ready_last != NULL;)
+		r->ready_last = &(*r->ready_last)->ready_next;
+	at = host_slot(r, h->name);
 	while (*at != h)
 		at = &(*at)->next;
 	*at = h->next;
 	free(h);
+}
+
+/* --- who waits for room --- */
+
+/* Whom somebody waits for comes first. */
+static void
+queue_put(struct roster *r, struct job *j)
+{
+	struct host *h = j->host;
+
+	j->queued = true;
+	r->n_queued++;
+	if (j->waiters != NULL) {
+		j->behind = h->first;
+		h->first = j;
+		if (j->behind == NULL)
+			h->last = &j->behind;
+	} else {
+		j->behind = NULL;
+		*h->last = j;
+		h->last = &j->behind;
+	}
+	host_ready(r, h);
+	r->g->others_wait = true;
+	co_event_set(&r->changed);
+}
+
+static void
+queue_remove(struct roster *r, struct job *j)
+{
+	struct job **at;
+
+	if (!j->queued)
+		return;
+	at = &j->host->first;
+	while (*at != j)
+		at = &(*at)->behind;
+	*at = j->behind;
+	if (j->behind == NULL)
+		j->host->last = at;
+	j->queued = false;
+	r->n_queued--;
 }
 
 static int
@@ -197,6 +305,7 @@ job_at_host(struct roster *r, struct job *j, const char *name)
 
 	if (j->host != NULL && strcasecmp(j->host->name, name) == 0)
 		return 0;
+	queue_remove(r, j);
 	/* One that is looked at stays with the host that it has begun at. */
 	if (j->co != NULL)
 		return 0;
@@ -209,16 +318,6 @@ job_at_host(struct roster *r, struct job *j, const char *name)
 }
 
 /* --- jobs by address --- */
-
-#define FNV_1A 14695981039346656037u
-
-static uint64_t
-hash(uint64_t h, struct slice s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
-	return h;
-}
 
 static size_t
 slot_of(const struct roster *r, struct slice address)
@@ -289,6 +388,7 @@ job_free(struct roster *r, struct job *j)
 	struct job **at = &r->table[slot_of(r, slice_str(j->address))];
 
 	heap_remove(r, j);
+	queue_remove(r, j);
 	while (*at != j)
 		at = &(*at)->next;
 	*at = j->next;
@@ -336,6 +436,7 @@ static void
 host_ended(struct roster *r, struct host *h, enum fetch_end end)
 {
 	h->running--;
+	host_ready(r, h);
 	if (end == FETCH_HOST) {
 		h->not_before_ms = clock_mono_ms() +
 		    backoff_retry(&r->conf.retry, ++h->fails, chance());
@@ -374,6 +475,7 @@ write_status(
 {
 	static const enum state_kind kinds[] = { STATE_OK, STATE_RETRY,
 		STATE_RETRY, STATE_LOGIN };
+	static const struct state_progress none;
 	struct arena a = ARENA_INIT_MAX(16384);
 	struct state_status st;
 	int rc = state_status_get(j->roster->g->state, &a, j->address, &st);
@@ -390,6 +492,9 @@ write_status(
 		st.octets += f->octets;
 		st.refused += f->refused;
 		rc = state_status_put(j->roster->g->state, j->address, &st);
+		if (rc == 0 && f->told)
+			rc = state_progress_put(
+			    j->roster->g->state, j->address, &none);
 	}
 	if (rc != 0)
 		log_error("state is not kept", "outside=%s error=\"%s\"",
@@ -443,6 +548,9 @@ job_ended(struct job *j, enum fetch_end end, int64_t wait_ms)
 
 	j->co = NULL;
 	r->jobs_alive--;
+	/* It was for a record that is another one by now. */
+	if (j->reopen)
+		wait_ms = 0;
 	if (end == FETCH_GONE || r->stopping || j->gone)
 		job_forget(r, j);
 	else if (!j->paused)
@@ -476,23 +584,27 @@ idle_broke(struct job *j, int64_t lasted_ms, int64_t *wait_ms)
 	    : backoff_retry(&j->roster->conf.retry, j->idle_breaks, chance());
 }
 
-/* Its turn among those that look. */
+/* Its turn among those that look, given by dispatch. */
 static int
 take_turn(struct job *j)
 {
 	struct roster *r = j->roster;
 	int rc = 0;
 
-	while (rc == 0 &&
-	    (r->running >= r->conf.max_fetches ||
-		j->host->running >= r->conf.max_per_host))
-		rc = co_sleep(SOON_MS);
-	if (rc != 0)
-		return rc;
-	r->running++;
-	j->host->running++;
-	j->looks++;
-	return 0;
+	j->turn.set = j->has_turn = false;
+	queue_put(r, j);
+	while (rc == 0 && !j->has_turn)
+		rc = co_event_wait(&j->turn, -1);
+	if (rc == 0)
+		return 0;
+	if (j->has_turn) {
+		r->running--;
+		j->host->running--;
+		host_ready(r, j->host);
+		co_event_set(&r->changed);
+	}
+	queue_remove(r, j);
+	return rc;
 }
 
 /* True: look again, with the same connection. */
@@ -521,6 +633,15 @@ job_idle(struct job *j, struct fetch *f, int64_t *wait_ms)
 	return take_turn(j) == 0;
 }
 
+static bool
+goes_on(struct job *j, struct fetch *f, enum fetch_end end, int64_t *wait_ms)
+{
+	if (end == FETCH_OK && f->more && f->imap != NULL && !j->paused &&
+	    !j->gone && !j->reopen && !j->roster->stopping)
+		return take_turn(j) == 0;
+	return may_idle(j, f, end) && job_idle(j, f, wait_ms);
+}
+
 static void
 job_main(void *arg)
 {
@@ -535,67 +656,97 @@ job_main(void *arg)
 		end = fetch_run(&f, j->address);
 		tell(j, &f, end, clock_mono_ms() - began_ms);
 		job_looked(j, &f, end, &wait_ms);
-	} while (may_idle(j, &f, end) && job_idle(j, &f, &wait_ms));
+	} while (goes_on(j, &f, end, &wait_ms));
 	fetch_clear(&f);
 	job_ended(j, end, wait_ms);
 }
 
 /* --- beginning --- */
 
-/* When it may begin; now or before: at once. */
-static int64_t
-may_begin_ms(const struct roster *r, const struct job *j, int64_t now_ms)
+/* A host that cannot be reached is left alone for a while. */
+static bool
+host_rests(const struct job *j, int64_t now_ms)
 {
-	if (j->waiters == NULL && j->host->not_before_ms > now_ms)
-		return j->host->not_before_ms + (int64_t)(chance() >> 6);
-	if (j->host->running >= r->conf.max_per_host)
-		return now_ms + SOON_MS;
-	return now_ms;
+	return j->waiters == NULL && j->host->not_before_ms > now_ms;
+}
+
+static void
+job_rest(struct roster *r, struct job *j)
+{
+	heap_put(r, j, j->host->not_before_ms + (int64_t)(chance() >> 6));
 }
 
 static void
 job_begin(struct roster *r, struct job *j)
 {
-	heap_remove(r, j);
-	j->looks++;
 	j->reopen = false;
-	j->co = co_spawn(job_main, j);
 	if (j->co == NULL) {
-		heap_put(r, j, clock_mono_ms() + LOOK_MS);
-		return;
+		j->co = co_spawn(job_main, j);
+		if (j->co == NULL) {
+			heap_put(r, j, clock_mono_ms() + LOOK_MS);
+			return;
+		}
+		r->jobs_alive++;
 	}
+	j->looks++;
 	j->host->running++;
 	r->running++;
-	r->jobs_alive++;
+	j->has_turn = true;
+	co_event_set(&j->turn);
+}
+
+/* Room goes round the hosts, and at each to who has waited longest. */
+static void
+dispatch(struct roster *r)
+{
+	int64_t now = clock_mono_ms();
+	struct host *h;
+	struct job *j;
+
+	while (r->ready != NULL && r->running < r->conf.max_fetches) {
+		h = host_next(r);
+		if ((j = h->first) == NULL ||
+		    h->running >= r->conf.max_per_host)
+			continue;
+		queue_remove(r, j);
+		if (j->co == NULL && host_rests(j, now))
+			job_rest(r, j);
+		else
+			job_begin(r, j);
+		host_ready(r, h);
+	}
+	r->g->others_wait = r->n_queued > 0;
 }
 
 /* Begin what is due; returns when the next one is. */
 static int64_t
 begin_due(struct roster *r)
 {
-	int64_t now = clock_mono_ms(), may;
+	int64_t now = clock_mono_ms(), next = now + LOOK_MS;
 	struct job *j;
 
-	while (r->n_heap > 0 && r->running < r->conf.max_fetches) {
-		j = r->heap[0];
-		if (j->due_ms > now)
-			return j->due_ms;
-		if ((may = may_begin_ms(r, j, now)) <= now)
-			job_begin(r, j);
+	while (r->n_heap > 0 && (j = r->heap[0])->due_ms <= now) {
+		heap_remove(r, j);
+		if (host_rests(j, now))
+			job_rest(r, j);
 		else
-			heap_put(r, j, may);
+			queue_put(r, j);
 	}
-	return now + LOOK_MS;
+	dispatch(r);
+	return r->n_heap > 0 && r->heap[0]->due_ms < next ? r->heap[0]->due_ms
+							  : next;
 }
 
 /* --- accounts come and go --- */
 
-/* The first look: as it stood when we stopped, spread over the interval. */
+/* The first look after our start: as it stood when we stopped, which is spread over
+ * the interval; but who waits for news should not wait so long for that. */
 static int64_t
-first_due_ms(struct roster *r, struct job *j)
+first_due_ms(struct roster *r, struct job *j, const struct outside *o, size_t n)
 {
 	struct arena a = ARENA_INIT_MAX(16384);
 	int64_t now_s = clock_wall_s(), wait_ms = 0;
+	int64_t soon_ms = random_below((uint32_t)(n * START_STEP_MS + 1));
 	struct state_status st;
 
 	if (state_status_get(r->g->state, &a, j->address, &st) == 0) {
@@ -603,6 +754,9 @@ first_due_ms(struct roster *r, struct job *j)
 		if (st.next_s > now_s && st.looked_s <= now_s)
 			wait_ms = (st.next_s - now_s) * 1000;
 	}
+	if (o->protocol == OUTSIDE_IMAP && r->conf.max_idle > 0 &&
+	    j->fails == 0 && wait_ms > soon_ms)
+		wait_ms = soon_ms;
 	arena_reset(&a);
 	return clock_mono_ms() + wait_ms;
 }
@@ -631,9 +785,9 @@ print_all(const struct outside *o)
 	for (size_t i = 0; i < o->n_folders; i++)
 		h = hash(h + 1, slice_str(o->folders[i]));
 	h = hash(h + 1, slice_str(o->account));
+	h = hash(h + 1, slice_str(o->id));
 	return h ^ (uint64_t)o->interval_s << 20 ^ (uint64_t)o->labels << 50 ^
-	    (uint64_t)o->delete_days << 1 ^ (uint64_t)o->sync << 60 ^
-	    o->paused;
+	    (uint64_t)o->delete_days << 1 ^ (uint64_t)o->sync << 60 ^ o->paused;
 }
 
 /* What failed before may work now. */
@@ -650,9 +804,16 @@ job_is_changed(struct job *j, const struct outside *o)
 	return changed;
 }
 
+/* A record that was not seen so before; of `n` in all at our start, else 0. */
+struct changed {
+	struct outside o;
+	uint64_t row;
+};
+
 static int
-job_take(struct roster *r, const struct outside *o, bool at_start)
+job_take(struct roster *r, const struct changed *c, size_t n)
 {
+	const struct outside *o = &c->o;
 	struct job *j = job_find(r, slice_str(o->address));
 	bool is_new = j == NULL, changed;
 
@@ -665,12 +826,17 @@ job_take(struct roster *r, const struct outside *o, bool at_start)
 	changed = job_is_changed(j, o);
 	if (job_at_host(r, j, o->server.host) != 0)
 		return -ENOMEM;
-	if (o->paused)
+	j->row = c->row;
+	if (o->paused) {
 		heap_remove(r, j);
-	else if (is_new && at_start)
-		heap_put(r, j, first_due_ms(r, j));
-	else if (j->co == NULL && (j->at == NOWHERE || changed))
+		if (j->co == NULL)
+			queue_remove(r, j);
+	} else if (is_new && n > 0) {
+		heap_put(r, j, first_due_ms(r, j, o, n));
+	} else if (j->co == NULL && !j->queued &&
+	    (j->at == NOWHERE || changed)) {
 		heap_put(r, j, clock_mono_ms());
+	}
 	/* Who waits for news does so by the record of before. */
 	if (j->co != NULL && changed) {
 		j->reopen = true;
@@ -686,6 +852,8 @@ job_leave(struct roster *r, struct job *j)
 
 	j->gone = true;
 	heap_remove(r, j);
+	if (j->co == NULL)
+		queue_remove(r, j);
 	token_forget(r->g->tokens, j->address);
 	rc = state_drop(r->g->state, j->address);
 	if (rc != 0 && rc != -ENOENT)
@@ -709,40 +877,83 @@ unlisted(const struct roster *r)
 	return NULL;
 }
 
-static int
-take_list(struct roster *r, const struct outside *v, size_t n)
+/* What has changed in the directory since the last look at it. */
+struct news {
+	struct roster *r;
+	struct arena a;
+	struct changed *v;
+	size_t n, cap, all;
+};
+
+static struct changed *
+news_room(struct news *c)
 {
-	bool at_start = r->generation == 0;
+	size_t cap = c->cap == 0 ? 64 : c->cap * 2;
+	struct changed *v;
+
+	if (c->n == c->cap) {
+		if ((v = arena_array(&c->a, cap, sizeof(*v))) == NULL)
+			return NULL;
+		if (c->n > 0)
+			memcpy(v, c->v, c->n * sizeof(*v));
+		c->v = v;
+		c->cap = cap;
+	}
+	return &c->v[c->n];
+}
+
+/* Of ten thousand records few change: the others are not even decoded. */
+static int
+on_record(void *arg, struct slice address, struct slice record)
+{
+	struct news *c = arg;
+	struct job *j = job_find(c->r, address);
+	uint64_t row = hash(FNV_1A, record);
+	struct changed *v;
+	int rc;
+
+	c->all++;
+	if (j != NULL && !j->gone && j->row == row) {
+		j->listed = true;
+		return 0;
+	}
+	if ((v = news_room(c)) == NULL)
+		return -ENOMEM;
+	rc = outside_decode(&c->a, address, record, &v->o);
+	v->row = row;
+	c->n += rc == 0;
+	return rc == -EIO ? 0 : rc; /* it costs itself, and is told */
+}
+
+static int
+take_news(struct roster *r, struct news *c)
+{
 	struct job *j;
-	int rc = 0;
+	int rc;
 
 	for (size_t i = 0; i < r->n_table; i++)
 		for (j = r->table[i]; j != NULL; j = j->next)
 			j->listed = false;
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = job_take(r, &v[i], at_start);
+	rc = outside_each(r->g->accounts, on_record, c);
+	for (size_t i = 0; i < c->n && rc == 0; i++)
+		rc = job_take(r, &c->v[i], r->generation == 0 ? c->all : 0);
 	while (rc == 0 && (j = unlisted(r)) != NULL)
 		job_leave(r, j);
 	return rc;
 }
 
-/* What has changed in the directory since the last look at it. */
 static void
 look_at_accounts(struct roster *r)
 {
-	struct arena a = ARENA_INIT_MAX((size_t)256 << 20);
-	struct outside *v;
+	struct news c = { .r = r, .a = ARENA_INIT_MAX((size_t)256 << 20) };
 	uint64_t generation;
-	size_t n;
 	int rc = co_mutex_lock(&r->looking, -1);
 
 	if (rc != 0)
 		return;
 	rc = outside_generation(r->g->accounts, &generation);
 	if (rc == 0 && generation != r->generation) {
-		rc = outside_list(r->g->accounts, &a, SLICE_EMPTY, &v, &n);
-		if (rc == 0)
-			rc = take_list(r, v, n);
+		rc = take_news(r, &c);
 		if (rc == 0)
 			r->generation = generation;
 	}
@@ -750,7 +961,7 @@ look_at_accounts(struct roster *r)
 	if (rc != 0 && rc != -EAGAIN)
 		log_error("accounts", "error=\"%s\"", strerror(-rc));
 	co_mutex_unlock(&r->looking);
-	arena_reset(&a);
+	arena_reset(&c.a);
 }
 
 static void
@@ -790,6 +1001,7 @@ roster_new(
 		return -ENOMEM;
 	r->g = g;
 	r->conf = *conf;
+	r->ready_last = &r->ready;
 	if ((r->co = co_spawn(roster_main, r)) == NULL) {
 		free(r);
 		*out = NULL;
@@ -847,10 +1059,14 @@ roster_fetch(struct roster *r, struct slice address, struct roster_result *out)
 	w.ticket = j->looks + 1;
 	w.next = j->waiters;
 	j->waiters = &w;
-	if (j->co == NULL)
+	if (j->queued) {
+		queue_remove(r, j); /* to the front */
+		queue_put(r, j);
+	} else if (j->co == NULL) {
 		heap_put(r, j, clock_mono_ms());
-	else
+	} else {
 		co_event_set(&j->kick);
+	}
 	while (!w.done && rc == 0)
 		rc = co_event_wait(&w.event, -1);
 	if (!w.done) {
