@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/auth/program_ask.h"
@@ -29,8 +30,7 @@ static struct {
 /* --- what is asked of it --- */
 
 static int
-ask_notices(
-    struct smtp_session *s, struct slice args, struct smtp_reply *reply)
+ask_notices(struct smtp_session *s, struct slice args, struct smtp_reply *reply)
 {
 	json_t *j = NULL;
 	int rc = notices_ask(gateway.notices, args, &j);
@@ -112,8 +112,9 @@ gateway_open(
 	    (rc = http_client_new(&g->api, conf, err)) != 0 ||
 	    (!readonly && (rc = tokens_new(&g->tokens, g)) != 0) ||
 	    (rc = smtp_pool_new(&g->mailbox, conf_str(conf, "gateway.mailbox"),
-		 conf_file(conf, "run_dir"), &client, MAILBOX_CONNECTIONS)) !=
-		0)
+		 conf_file(conf, "run_dir"), &client,
+		 MAILBOX_CONNECTIONS +
+		     (size_t)conf_int(conf, "gateway.max_fetches"))) != 0)
 		return rc;
 	http_client_limit(g->api, HTTP_CONNECTIONS, API_CONNECTIONS);
 	http_client_limit(g->http, HTTP_CONNECTIONS, TOKEN_CONNECTIONS);
@@ -138,6 +139,30 @@ gateway_close(struct gateway *g)
 	accounts_close(&g->accounts);
 }
 
+/* Each connection is a descriptor, and who fetches has one to mailbox, too. */
+#define DESCRIPTORS_ELSE 300
+
+/* As many may wait for news as there are descriptors for. */
+static size_t
+max_idle(const struct conf *conf)
+{
+	size_t wanted = (size_t)conf_int(conf, "gateway.max_idle");
+	size_t other = 3 * (size_t)conf_int(conf, "gateway.max_fetches") +
+	    DESCRIPTORS_ELSE;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1 || r.rlim_cur == RLIM_INFINITY ||
+	    r.rlim_cur >= wanted + other)
+		return wanted;
+	log_warning("few descriptors",
+	    "limit=%llu wanted=%zu; at most %llu accounts wait for news, the "
+	    "others are looked at in turns: raise LimitNOFILE= of "
+	    "pneu-gateway.service (systemctl edit), or ulimit -n",
+	    (unsigned long long)r.rlim_cur, wanted + other,
+	    (unsigned long long)(r.rlim_cur > other ? r.rlim_cur - other : 0));
+	return r.rlim_cur > other ? (size_t)r.rlim_cur - other : 0;
+}
+
 static struct roster_conf
 settings(const struct conf *conf)
 {
@@ -150,7 +175,7 @@ settings(const struct conf *conf)
 		    6 * conf_duration_ms(conf, "gateway.retry_max") },
 		.max_fetches = (size_t)conf_int(conf, "gateway.max_fetches"),
 		.max_per_host = (size_t)conf_int(conf, "gateway.max_per_host"),
-		.max_idle = (size_t)conf_int(conf, "gateway.max_idle"),
+		.max_idle = max_idle(conf),
 	};
 }
 

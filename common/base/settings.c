@@ -433,7 +433,7 @@ const struct conf_setting conf_settings[] = {
 	    "Outside accounts that are looked at at once" },
 	{ "gateway.max_per_host", CONF_INT, "10", 1, 10000, NULL,
 	    "Of these, at one host" },
-	{ "gateway.max_idle", CONF_INT, "2000", 0, 100000, NULL,
+	{ "gateway.max_idle", CONF_INT, "10000", 0, 100000, NULL,
 	    "IMAP connections that are kept to be told of new mail at once "
 	    "(IDLE); further accounts are looked at by the interval" },
 	{ "gateway.oauth_clients", CONF_MAP, "", 0, 0, NULL,

@@ -296,14 +296,20 @@ load_tls(
 
 /* A connection is a descriptor: take as many as we may have. And two malloc
  * arenas do: threads here compute, they hardly allocate. */
+#define DESCRIPTORS 65536
 static void
 set_limits(void)
 {
-	struct rlimit r;
+	struct rlimit r, was;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
 		r.rlim_cur = r.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &r);
+		/* As root there may be more. */
+		r.rlim_cur = r.rlim_max = DESCRIPTORS;
+		if (getrlimit(RLIMIT_NOFILE, &was) == 0 &&
+		    was.rlim_max < DESCRIPTORS)
+			setrlimit(RLIMIT_NOFILE, &r);
 	}
 	mallopt(M_ARENA_MAX, 2);
 	signal(SIGPIPE, SIG_IGN);
