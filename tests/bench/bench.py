@@ -4,11 +4,11 @@
 run. Prints tables; judges nothing.
 
 usage: bench.py [inbound] [smtp] [trace] [memory] [idle] [bigbox] [compaction]
-                [gateway] [api] [crowd]
+                [gateway] [api] [crowd] [firstrun]
        (default: all)
 BENCH_MESSAGES (default 4000), BENCH_IDLE (default 2000 connections),
 BENCH_ACCOUNTS (default 2000, of gateway; 10000, of crowd),
-BENCH_API (default 100000 messages),
+BENCH_API (default 100000 messages), BENCH_FIRST (default 100000 messages),
 BENCH_BIGBOX (default 1000000 messages; see bigbox.py)
 """
 import os
@@ -21,6 +21,7 @@ import time
 
 from bench_api import api
 from bench_crowd import crowd
+from bench_firstrun import firstrun
 from bench_gateway import gateway
 from bench_smtp import smtp, trace
 from bigbox import bigbox
@@ -150,7 +151,7 @@ def main():
     tables = {"inbound": inbound, "smtp": smtp, "trace": trace,
               "memory": memory, "idle": idle, "bigbox": bigbox,
               "compaction": compaction, "gateway": gateway, "api": api,
-              "crowd": crowd}
+              "crowd": crowd, "firstrun": firstrun}
     wanted = sys.argv[1:] or list(tables)
     with open("/proc/cpuinfo") as f:
         cpu = next((l.split(":")[1].strip() for l in f

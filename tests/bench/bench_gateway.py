@@ -28,6 +28,8 @@ mail_max_userip_connections = 0
 
 
 class Dovecot:
+    format = "mdbox"
+
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="dovecot-", dir="/var/tmp")
         os.chmod(self.dir, 0o755)
@@ -36,7 +38,7 @@ class Dovecot:
         extra = os.path.join(self.dir, "extra.conf")
         with open(extra, "w") as f:
             f.write(LIMITS % (ACCOUNTS + 1000))
-        self.env = dict(os.environ, USERS=str(ACCOUNTS), MAIL_FORMAT="mdbox",
+        self.env = dict(os.environ, USERS=str(ACCOUNTS), MAIL_FORMAT=self.format,
                         DOVECOT_EXTRA=extra, **{
                             n + "_PORT": str(p) for n, p in self.port.items()})
         self.run("start")
