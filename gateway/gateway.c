@@ -2,6 +2,7 @@
 #include "gateway/gateway.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -202,6 +203,36 @@ server_init(void)
 	};
 }
 
+/* A sandbox does not grow: said at once, and not when a token has run out. */
+static void
+check_secrets(const struct conf *conf)
+{
+	struct arena a = ARENA_INIT_MAX((size_t)1 << 20);
+	const char *const *names, *file;
+	size_t n;
+	int fd;
+
+	names = conf_map_keys(conf, "gateway.oauth_secrets", &n);
+	for (size_t i = 0; i < n; i++) {
+		file = conf_resolve(conf, &a,
+		    conf_map(conf, "gateway.oauth_secrets", names[i]));
+		fd = file == NULL ? -1 : open(file, O_RDONLY | O_CLOEXEC);
+		if (fd != -1)
+			close(fd);
+		else
+			log_error("oauth secret",
+			    "provider=%s file=%s error=\"%s\" %s",
+			    log_qs(names[i]), log_qs(file), strerror(errno),
+			    errno == EACCES
+				? "is it for us to read? If so, restart "
+				  "pneu-gateway: what was named after its start "
+				  "is outside of its sandbox, but for the folder "
+				  "of the configuration"
+				: "");
+	}
+	arena_reset(&a);
+}
+
 void
 gateway_reload(const struct conf *conf)
 {
@@ -212,6 +243,7 @@ gateway_reload(const struct conf *conf)
 	server_init();
 	roster_configure(gateway.roster, &rc);
 	notices_configure(gateway.notices, conf);
+	check_secrets(conf);
 }
 
 int
@@ -232,6 +264,7 @@ gateway_start(const struct conf *conf)
 		    log_q(buf_slice(&err)));
 	buf_clear(&err);
 	server_init();
+	check_secrets(conf);
 	return rc;
 }
 

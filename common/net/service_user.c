@@ -156,25 +156,45 @@ is_below(const char *path, const char *dir)
 	    (path[n] == '\0' || path[n] == '/' || n == 1);
 }
 
+/* The folder of a file that is not there yet. */
+static bool
+folder_of(const char *file, char real[static PATH_MAX])
+{
+	char folder[PATH_MAX];
+	int n = snprintf(folder, sizeof(folder), "%s", file);
+	char *slash = n < PATH_MAX ? strrchr(folder, '/') : NULL;
+
+	if (slash == NULL)
+		return false;
+	slash[slash == folder] = '\0';
+	return realpath(folder, real) != NULL;
+}
+
 /*
  * A file that is replaced by another of the same name (a certificate, the
- * configuration) is read through its folder; but a folder that has the data
- * below it must stay closed, and there only this very file is open.
+ * configuration), or comes later, is read through its folder; but a folder that
+ * has the data below it must stay closed, and there only this very file is open.
  */
 static void
 allow_file(struct path_list *l, const struct conf *conf, const char *file)
 {
 	char real[PATH_MAX], data[PATH_MAX], run[PATH_MAX];
+	bool is_there;
 	char *slash;
 
-	if (file == NULL || *file == '\0' || realpath(file, real) == NULL)
+	if (file == NULL || *file == '\0')
+		return;
+	is_there = realpath(file, real) != NULL;
+	if (!is_there && !folder_of(file, real))
 		return;
 	if (realpath(conf_file(conf, "data_dir"), data) == NULL ||
 	    realpath(conf_file(conf, "run_dir"), run) == NULL)
 		return;
-	allow(l, arena_strdup(&l->arena, slice_str(real)), false);
-	slash = strrchr(real, '/');
-	slash[slash == real] = '\0';
+	if (is_there) {
+		allow(l, arena_strdup(&l->arena, slice_str(real)), false);
+		slash = strrchr(real, '/');
+		slash[slash == real] = '\0';
+	}
 	if (!is_below(data, real) && !is_below(run, real))
 		allow(l, arena_strdup(&l->arena, slice_str(real)), false);
 }
@@ -227,8 +247,7 @@ allow_tls(struct path_list *l, const struct service *s, const struct conf *conf)
 /* Is a setting of the service's own section the address of a TCP peer? *port
  * is that of its fixed one, which does not count; else 0. */
 static bool
-has_tcp_peer(
-    const struct service *s, const struct conf *conf, uint16_t *port)
+has_tcp_peer(const struct service *s, const struct conf *conf, uint16_t *port)
 {
 	const struct conf_setting *c;
 	size_t n = strlen(s->name);
@@ -273,8 +292,7 @@ service_enter_sandbox(const struct service *s, const struct conf *conf)
 		allow_map(&l, conf, "gateway.oauth_secrets");
 	box = (struct sandbox){ l.paths, l.n,
 		has_tcp_peer(s, conf, &port) || s->connects_out ||
-		    (s->signs_in &&
-			*conf_str(conf, "auth.oauth_url") != '\0'),
+		    (s->signs_in && *conf_str(conf, "auth.oauth_url") != '\0'),
 		&port, port != 0 };
 	rc = sandbox_enter(&box);
 	arena_reset(&l.arena);

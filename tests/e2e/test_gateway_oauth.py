@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import imaplib
 import json
+import os
 import tempfile
 import threading
 import time
@@ -59,9 +60,14 @@ class AtPneu(Case):
         cls.addClassCleanup(secret.close)
         secret.write("s3cret\n")
         secret.flush()
+        late = tempfile.TemporaryDirectory(prefix="pneu-late-", dir="/tmp")
+        cls.addClassCleanup(late.cleanup)
+        cls.late = os.path.join(late.name, "secret")
         cls.s = system(programs=("guard", "mailbox", "qm", "msa", "gateway"),
-                       gateway={"oauth_clients": {"google": "pneu"},
-                                "oauth_secrets": {"google": secret.name}},
+                       gateway={"oauth_clients": {"google": "pneu",
+                                                  "fastmail": "pneu"},
+                                "oauth_secrets": {"google": secret.name,
+                                                  "fastmail": cls.late}},
                        conf={"qm": {"retry_first": "1s", "retry_max": "1s",
                                     "smtp_port": 1}})
         cls.addClassCleanup(cls.s.close)
@@ -113,6 +119,25 @@ class AtPneu(Case):
         self.addCleanup(self.s.pneu, "outside", "remove", "conf@out.test")
         self.give(self.s, "conf@out.test", self.server.new_refresh(USER))
         self.wait(self.s, "conf@out.test", messages=n)
+
+    def test_a_secret_that_comes_later(self):
+        """In the sandbox of a gateway that has started without it."""
+        n = self.append("later")
+        options = self.server.options()
+        at = options.index("--client-id")
+        del options[at:at + 2]
+        address = "later@out.test"
+        self.s.pneu("outside", "add", "--protocol", "imap", "--host",
+                    "localhost", "--port", str(self.old.port["imap"]),
+                    "--security", "starttls", "--user", USER, "--into",
+                    "later", *options, "--oauth-provider", "fastmail",
+                    address, self.s.address("alice"))
+        self.addCleanup(self.s.pneu, "outside", "remove", address)
+        with open(self.late + ".new", "w") as f:
+            f.write("s3cret\n")
+        os.rename(self.late + ".new", self.late)  # login reads it, too
+        self.give(self.s, address, self.server.new_refresh(USER))
+        self.wait(self.s, address, messages=n)
 
     def test_a_token_that_is_refused(self):
         for protocol in ("imap", "pop3"):
@@ -268,8 +293,8 @@ class AtPneu(Case):
         self.wait(self.s, USER)
         self.assertEqual(self.refreshes(), 1)
         # A token that is refused: another one, once.
-        self.s.restart("gateway")
         self.s.pneu("outside", "pause", USER)
+        self.s.restart("gateway")
         self.server.reset()
         self.server.bad = 1
         self.send(3)
