@@ -79,6 +79,9 @@ class GmailServer:
         # For the next requests whose path matches: (regex, status, headers,
         # reason); status 0: the connection is cut in the middle.
         self.plans = []
+        # (regex, function): called once such a request is done, before it is
+        # answered.
+        self.after = None
         self.hold = None       # an Event: raw messages wait for it, half given
         self.running = self.most = 0
         server = self.server = http.server.ThreadingHTTPServer(
@@ -508,8 +511,11 @@ class GmailServer:
                     m = re.fullmatch(pattern, url.path)
                     if m and verb == method:
                         body = self.body_of(kind, method, headers, octets)
-                        return (200, {}, getattr(self, name)(
-                            query, body, *m.groups()), cut)
+                        done = getattr(self, name)(query, body, *m.groups())
+                        if self.after and re.search(self.after[0], target):
+                            after, self.after = self.after[1], None
+                            after()
+                        return 200, {}, done, cut
                 raise Refused(404, "no such method", True, "notFound")
         except Refused as e:
             if e.fault:

@@ -458,6 +458,31 @@ class Bad(Case):
 
 
 class Killed(Case):
+    def test_before_it_is_noted(self):
+        """Killed when it has been done there and nothing of it was noted."""
+        there, s = self.there, self.s
+        ids = self.begin(24)
+        c = self.imap()
+        for k, (request, act) in enumerate((
+                ("batchModify", lambda n: self.flag(c, "INBOX", n, "+FLAGS", "(\\Seen)")),
+                ("batchModify", lambda n: self.move(c, "INBOX", n, "Archive")),
+                ("/modify", lambda n: self.move(c, "INBOX", n, "Junk")),
+                ("/trash", lambda n: self.expunge(c, "INBOX", n)))):
+            with self.subTest(request=request, k=k):
+                for n in range(6 * k, 6 * k + (1 if request[0] == "/" else 3)):
+                    act(n)
+                # In the same look as these: done here, if the kill lets it.
+                there.change(ids[6 * k + 4], ["STARRED"], ["INBOX"])
+                there.change(ids[6 * k + 5], ["TRASH"], ["INBOX"])
+                killed = threading.Event()
+                there.after = (request, lambda: (s.kill("gateway"), killed.set()))
+                s.pneu("outside", "fetch", self.out, check=False)
+                self.assertTrue(killed.wait(60))
+                s.start("gateway")
+                until(lambda: isinstance(self.fetch(s, self.out), int), "a look")
+                self.alike({18})
+        self.quiet()
+
     def test_both_ways(self):
         """Both sides are changed while gateway and mailbox are killed: in the end
         both are alike, nothing is lost, nothing is twice."""
