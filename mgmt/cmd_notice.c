@@ -155,19 +155,6 @@ parse(struct notice_args *in, int argc, char **argv, const int *allowed,
 
 /* --- what the options say --- */
 
-static bool
-word(const char *what, const char *text, const char *const *words, int n,
-    int *out)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(text, words[i]) == 0) {
-			*out = i;
-			return true;
-		}
-	complain("%s: not a %s", text, what);
-	return false;
-}
-
 /* The gateway would not send to it; better said now. */
 static bool
 url_is_good(const struct notice_args *in, const char *text)
@@ -196,7 +183,7 @@ apply(const struct notice_args *in, struct notice *n)
 	int content = (int)n->content;
 
 	if (in->content != NULL &&
-	    !word("content (nothing, envelope, preview)", in->content,
+	    !word_option("content (nothing, envelope, preview)", in->content,
 		notice_contents, NOTICE_CONTENTS, &content))
 		return false;
 	n->content = (enum notice_content)content;
@@ -269,7 +256,7 @@ add(struct directory *d, void *arg)
 	int rc, kind = NOTICE_WEBHOOK;
 
 	if (in->kind != NULL &&
-	    !word("kind (webhook, ntfy, unifiedpush, webpush)", in->kind,
+	    !word_option("kind (webhook, ntfy, unifiedpush, webpush)", in->kind,
 		notice_kinds, NOTICE_KINDS, &kind))
 		return EX_USAGE;
 	n.kind = (enum notice_kind)kind;

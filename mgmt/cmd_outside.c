@@ -225,19 +225,6 @@ parse(struct outside_args *in, int argc, char **argv, int operands)
 
 /* --- what the options say --- */
 
-static bool
-word(const char *what, const char *text, const char *const *words, int n,
-    int *out)
-{
-	for (int i = 0; i < n; i++)
-		if (strcmp(text, words[i]) == 0) {
-			*out = i;
-			return true;
-		}
-	complain("%s: not a %s", text, what);
-	return false;
-}
-
 static uint16_t
 usual_port(enum outside_protocol p, enum outside_security s)
 {
@@ -257,7 +244,7 @@ apply_smtp(const struct outside_args *in, struct outside_server *s)
 	int security = (int)s->security;
 
 	if (in->smtp_security != NULL &&
-	    !word("security (tls, starttls, none)", in->smtp_security,
+	    !word_option("security (tls, starttls, none)", in->smtp_security,
 		outside_securities, OUTSIDE_SECURITIES, &security))
 		return false;
 	s->security = (enum outside_security)security;
@@ -343,10 +330,10 @@ apply(const struct outside_args *in, struct outside *o)
 	bool moved;
 
 	if ((in->protocol != NULL &&
-		!word("protocol (pop3, imap, gmail)", in->protocol,
+		!word_option("protocol (pop3, imap, gmail)", in->protocol,
 		    outside_protocols, OUTSIDE_PROTOCOLS, &protocol)) ||
 	    (in->security != NULL &&
-		!word("security (tls, starttls, none)", in->security,
+		!word_option("security (tls, starttls, none)", in->security,
 		    outside_securities, OUTSIDE_SECURITIES, &security)))
 		return false;
 	moved =
@@ -378,7 +365,7 @@ apply(const struct outside_args *in, struct outside *o)
 	if (in->labels != NULL) {
 		int labels;
 
-		if (!word("way for labels (keywords, folders)", in->labels,
+		if (!word_option("way for labels (keywords, folders)", in->labels,
 			outside_label_words, OUTSIDE_LABELS, &labels))
 			return false;
 		if (o->protocol != OUTSIDE_GMAIL) {
@@ -510,7 +497,7 @@ find(struct directory *d, const struct outside_args *in, struct outside *o)
 		outside_use_gmail(o);
 		hint = NULL;
 	}
-	tell_found(d, o, hint);
+	tell_found(d, o, in->oauth ? NULL : hint); /* of passwords */
 	return 0;
 }
 

@@ -268,6 +268,19 @@ options_json(int argc, char **argv, int min, int max, bool *json)
 }
 
 bool
+word_option(const char *what, const char *text, const char *const *words,
+    int n, int *out)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(text, words[i]) == 0) {
+			*out = i;
+			return true;
+		}
+	complain("%s: not a %s", text, what);
+	return false;
+}
+
+bool
 quota_option(const char *text, bool octets, struct quota_option *out)
 {
 	uint64_t *n = octets ? &out->octets : &out->messages;

@@ -73,6 +73,10 @@ void table_init(
 void table_row(struct table *t, const char *const *cells);
 void table_print(const struct table *t);
 
+/* Which of the words it is; false after a complaint that it is no `what`. */
+bool word_option(const char *what, const char *text, const char *const *words,
+    int n, int *out);
+
 /* --quota SIZE|none and --quota-messages N|none, of accounts and domains. */
 struct quota_option {
 	bool has_octets, has_messages;
