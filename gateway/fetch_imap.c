@@ -18,7 +18,7 @@
 
 #define BREAKS 3 /* on one message that breaks the connection */
 #define UIDS_MAX 10000000
-#define NOTE_MS 1000
+#define NOTE_MS 5000
 #define HERE_MS 5000 /* between two looks at what changed here */
 #define IDLE_MS (25 * 60 * INT64_C(1000)) /* RFC 2177 3: under 30 minutes */
 
@@ -727,7 +727,7 @@ left_to_fetch(struct imap_session *s)
 }
 
 /* All of a batch was dealt with: those that did not come are gone there. A note
- * is three commits; where more is to come, it is made once a second. After a crash
+ * is three commits; where more is to come, it is made each five seconds. After a crash
  * what came since is fetched again, and known here. */
 static int
 batch_done(struct imap_session *s)

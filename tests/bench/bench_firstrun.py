@@ -45,7 +45,9 @@ def fill(folder, n):
         text = TEXT % {"n": i, "date": date} + "".join(
             "line %d of %d, and so on and so forth\n" % (k, i)
             for k in range(10 + i % 40))
-        name = "%d.%d.bench:2,%s" % (start + i, i, "S" if i % 3 == 0 else "")
+        name = "%d.%d.bench,S=%d,W=%d:2,%s" % (
+            start + i, i, len(text), len(text) + text.count("\n"),
+            "S" if i % 3 == 0 else "")
         path = os.path.join(folder, "cur", name)
         with open(path, "w") as f:
             f.write(text)
@@ -63,10 +65,11 @@ class Filled(Dovecot):
             home = os.path.join(self.dir, "mail", user)
             fill(os.path.join(home, "mail"), n)
             subprocess.run(["chown", "-R", "nobody", home], check=True)
-            # Its index, so that nobody pays for it who comes first.
+            # It gives out UIDs, so that nobody pays for it who comes first.
             subprocess.run(["doveadm", "-c",
-                            os.path.join(self.dir, "dovecot.conf"), "index",
-                            "-u", user + "@example.org", "INBOX"], check=True)
+                            os.path.join(self.dir, "dovecot.conf"), "mailbox",
+                            "status", "-u", user + "@example.org", "uidnext",
+                            "INBOX"], check=True, stdout=subprocess.DEVNULL)
 
     def pids(self):
         with open(os.path.join(self.dir, "run", "master.pid")) as f:
