@@ -189,6 +189,14 @@ int accounts_domain_remove(struct accounts *a, struct slice name,
     struct buf *err);
 int accounts_account_put(struct accounts *a, const struct accounts_account *c,
     bool add, struct buf *err);
+/* What people change of their own account, and nothing else of it: who writes
+ * the record as he has read it undoes what an admin has changed since. */
+struct accounts_own {
+	const char *name;     /* NULL: as it is */
+	const bool *reply_as; /* NULL: as it is */
+};
+int accounts_own_put(struct accounts *a, struct slice address,
+    const struct accounts_own *own, struct buf *err);
 int accounts_account_remove(struct accounts *a, struct slice address,
     struct buf *err);
 int accounts_address_put(struct accounts *a, const struct accounts_address *d,

@@ -111,6 +111,7 @@ struct name_change {
 	struct accounts_name name;
 	struct name_record r; /* checked */
 	bool add;
+	const struct accounts_own *own; /* else NULL: nothing but that changes */
 };
 
 static const char *
@@ -189,6 +190,13 @@ name_fill(struct change *c, const void *arg)
 		return rc;
 	if (rc == -ENOENT && !in->add)
 		return rc;
+	if (in->own != NULL) {
+		r.account = old.account;
+		if (in->own->name != NULL)
+			r.account.name = in->own->name;
+		if (in->own->reply_as != NULL)
+			r.account.reply_as = *in->own->reply_as;
+	}
 	if (!in->add && old.account.cram_md5 && !r.account.cram_md5 &&
 	    (rc = forget_secrets(c, &in->name)) != 0)
 		return rc;
@@ -249,6 +257,22 @@ accounts_account_put(struct accounts *a, const struct accounts_account *in,
 		accounts_meta_postmaster(a, &ch.r.account);
 	if (rc == 0 && !add && !in->cram_md5 && accounts_have_secrets(a))
 		accounts_meta_secrets(a);
+	arena_reset(&arena);
+	return rc;
+}
+
+int
+accounts_own_put(struct accounts *a, struct slice address,
+    const struct accounts_own *own, struct buf *err)
+{
+	struct arena arena = { 0 };
+	struct name_change ch = { .r = { .kind = KIND_ACCOUNT }, .own = own };
+	int rc = check_address(&arena, address, &ch.name, err);
+
+	if (rc == 0 && own->name != NULL)
+		rc = check_text("name", slice_str(own->name), 256, err);
+	if (rc == 0)
+		rc = accounts_change(a, ch.name.domain, name_fill, &ch, err);
 	arena_reset(&arena);
 	return rc;
 }

@@ -50,20 +50,18 @@ int
 own_patch(struct manage_call *c)
 {
 	static const char *const names[] = { "name", "reply_as", NULL };
-	struct accounts_account v;
-	const char *name;
-	int rc = get(c, &v);
+	struct accounts_own own;
+	bool reply_as;
+	int rc;
 
-	if (rc != 0)
-		return rc;
 	manage_only(c, names);
-	if ((name = manage_str(c, "name", NAME_OCTETS)) != NULL)
-		v.name = name;
-	manage_bool(c, "reply_as", &v.reply_as);
+	own.name = manage_str(c, "name", NAME_OCTETS);
+	own.reply_as = manage_bool(c, "reply_as", &reply_as) ? &reply_as : NULL;
 	if (c->failed)
 		return MANAGE_REPLIED;
 	rc = manage_errno(c,
-	    accounts_account_put(c->env->accounts, &v, false, &c->err),
+	    accounts_own_put(
+		c->env->accounts, slice_str(c->account), &own, &c->err),
 	    "no-such-account");
 	return rc != 0 ? rc : own_get(c);
 }
