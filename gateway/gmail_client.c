@@ -182,6 +182,7 @@ once(struct call *c)
 	struct gmail *g = c->g;
 	const struct http_stream_request r = { .method = c->method,
 		.url = c->url,
+		.global_only = c->g->global_only,
 		.bearer = buf_str(g->token),
 		.content_type = c->type,
 		.size = c->size,

@@ -24,6 +24,7 @@ struct gmail {
 	struct http_client *http;
 	const char *base;        /* "https://gmail.googleapis.com:443" */
 	const struct buf *token; /* the access token, NUL-terminated */
+	bool global_only;        /* as of http_stream */
 	/* Have another one in `token` than `refused`; NULL: there is none. 0 or
 	 * negative. */
 	int (*renew)(void *arg, const char *refused);

@@ -61,6 +61,7 @@ gmail_login_init(struct gmail_login *l, struct fetch *f)
 	*l = (struct gmail_login){ .f = f, .base = BUF_INIT_MAX(600) };
 	gmail_base_put(&l->base, &f->o.server);
 	gmail_init(&l->g, f->g->api, buf_str(&l->base), &f->secret);
+	l->g.global_only = f->o.public_only;
 	l->g.renew = renew;
 	l->g.arg = l;
 	l->renew_end = FETCH_OK;

@@ -303,6 +303,7 @@ send_api(struct relay *r, struct slice bcc, struct spool *body)
 
 	gmail_base_put(&base, &r->o.server);
 	gmail_init(&g, r->g->api, buf_str(&base), &r->secret);
+	g.global_only = r->o.public_only;
 	g.renew = renew;
 	g.arg = r;
 	r->all = (struct smtp_reply){ 0 };

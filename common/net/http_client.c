@@ -174,10 +174,14 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
-static bool
-global_only(const struct http_transfer *f)
+bool
+http_client_guard(struct http_transfer *f)
 {
-	return f->r != NULL && f->r->global_only;
+	return !f->global_only ||
+	    (curl_easy_setopt(f->easy, CURLOPT_OPENSOCKETFUNCTION,
+		 open_socket) == CURLE_OK &&
+		curl_easy_setopt(f->easy, CURLOPT_OPENSOCKETDATA, f) ==
+		    CURLE_OK);
 }
 
 static size_t
@@ -215,15 +219,15 @@ resolve(struct http_client *h, struct http_transfer *f, const char *host,
 
 	/* libcurl knows this one, and addresses, by itself. */
 	if (strcmp(host, "localhost") == 0) {
-		f->refused = global_only(f);
+		f->refused = f->global_only;
 		return f->refused ? -EACCES : 0;
 	}
 	rc = dns_addresses(h->dns, &arena, host, &v, &n, NULL);
 	for (size_t i = 0; rc == 0 && i < n; i++)
-		if (!global_only(f) || net_addr_is_global(&v[i]))
+		if (!f->global_only || net_addr_is_global(&v[i]))
 			put_address(&list, &v[i]);
 	if (rc == 0 && list.n == 0) {
-		f->refused = global_only(f);
+		f->refused = f->global_only;
 		rc = f->refused ? -EACCES : -EAGAIN;
 	}
 	if (rc == 0) {
@@ -306,17 +310,13 @@ prepare(struct http_client *h, struct http_transfer *f,
 	}
 	if (f->headers != NULL)
 		SET(CURLOPT_HTTPHEADER, f->headers);
-	if (r->global_only) {
-		SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-		SET(CURLOPT_OPENSOCKETDATA, f);
-	}
 	if (r->user != NULL) {
 		SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 		SET(CURLOPT_USERNAME, r->user);
 		SET(CURLOPT_PASSWORD, r->password);
 	}
 #undef SET
-	return ok;
+	return ok && http_client_guard(f);
 }
 
 static bool
@@ -404,6 +404,7 @@ http_fetch(struct http_client *h, const struct http_request *r, int *status,
 		return rc;
 	f->body = &own;
 	f->r = r;
+	f->global_only = r->global_only;
 	if ((rc = http_client_resolve(h, f, r->url)) == 0) {
 		f->easy = curl_easy_init();
 		rc = f->easy == NULL ? -ENOMEM : run(h, f, status);

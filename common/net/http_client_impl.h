@@ -24,13 +24,17 @@ struct http_transfer {
 	bool ended;
 	CURLcode result; /* when ended */
 	struct buf *body;
+	bool global_only;
 	bool refused; /* an address that is not global */
 	char error[CURL_ERROR_SIZE];
 };
 
 /* Ask our resolver, and tell libcurl, by f->resolve. 0, -EINVAL, -EAGAIN,
- * -ECANCELED, -ENOMEM. */
+ * -EACCES (global_only), -ECANCELED, -ENOMEM. */
 int http_client_resolve(
     struct http_client *h, struct http_transfer *f, const char *url);
+/* Where f->global_only: nothing else is connected to, whatever it was resolved
+ * to. False: libcurl has no room. */
+bool http_client_guard(struct http_transfer *f);
 
 #endif

@@ -8,6 +8,7 @@
 
 #define HELD ((size_t)128 << 10) /* octets that wait for who takes them */
 #define CONNECT_MS 30000
+#define NOT_PUBLIC "not a public address"
 
 struct stream {
 	struct http_transfer f; /* first: CURLINFO_PRIVATE */
@@ -126,7 +127,7 @@ prepare(struct http_client *h, struct stream *s)
 	if (s->headers != NULL)
 		SET(CURLOPT_HTTPHEADER, s->headers);
 #undef SET
-	return ok;
+	return ok && http_client_guard(&s->f);
 }
 
 /* --- running --- */
@@ -189,8 +190,10 @@ outcome(struct stream *s, struct buf *why)
 		return 0;
 	if (why != NULL)
 		buf_put_str(why,
-		    s->f.error[0] != '\0' ? s->f.error
-					  : curl_easy_strerror(s->f.result));
+		    s->f.refused                ? NOT_PUBLIC
+			: s->f.error[0] != '\0' ? s->f.error
+						: curl_easy_strerror(
+						      s->f.result));
 	switch (s->f.result) {
 	case CURLE_OUT_OF_MEMORY:
 		return -ENOMEM;
@@ -232,11 +235,13 @@ http_stream(struct http_client *h, const struct http_stream_request *r,
 		return rc;
 	s->r = r;
 	s->out = out;
+	s->f.global_only = r->global_only;
 	rc = http_client_resolve(h, &s->f, r->url);
-	if (rc == -EAGAIN) {
-		rc = -EHOSTUNREACH;
+	if (rc == -EAGAIN || rc == -EACCES) {
 		if (why != NULL)
-			buf_put_str(why, s->f.error);
+			buf_put_str(
+			    why, rc == -EACCES ? NOT_PUBLIC : s->f.error);
+		rc = -EHOSTUNREACH;
 	}
 	if (rc == 0) {
 		s->f.easy = curl_easy_init();

@@ -28,6 +28,7 @@ struct http_stream_request {
 	int (*octets)(void *arg, int status, struct slice octets);
 	void *arg;
 	int64_t silence_ms; /* so long without an octet ends it */
+	bool global_only;   /* as of http_request; else -EHOSTUNREACH */
 };
 
 /*
