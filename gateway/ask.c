@@ -19,9 +19,9 @@ state(struct gateway *g, struct smtp_session *s, const char *address,
 	struct outside o;
 	int rc = outside_get(g->accounts, a, slice_str(address), &o);
 
-	if (rc == 0)
-		rc = state_status_now(g->state, a, o.address, &st);
-	if (rc == -ENOENT && st.kind == STATE_NEW)
+	/* One that was never looked at is new. */
+	if (rc == 0 &&
+	    (rc = state_status_now(g->state, a, o.address, &st)) == -ENOENT)
 		rc = 0;
 	if (rc != 0) {
 		*reply = rc == -ENOENT

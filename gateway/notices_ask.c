@@ -186,19 +186,17 @@ change(struct question *q, struct subscriber *u,
 	int rc;
 
 	u->users++;
-	rc = co_mutex_lock(&u->lock, -1);
-	u->users--;
-	if (rc != 0) {
-		subscriber_settle(u);
-		return rc;
+	if ((rc = co_mutex_lock(&u->lock, -1)) == 0) {
+		rc = subscriber_status(q->s, &q->a, &q->n, &st);
+		if (rc == 0)
+			rc = fn(q, &st);
+		if (rc == 0)
+			rc = notice_status_put(q->s->store, q->n.account,
+			    q->n.id, &st, NULL, 0, 0);
+		co_mutex_unlock(&u->lock);
 	}
-	rc = subscriber_status(q->s, &q->a, &q->n, &st);
-	if (rc == 0)
-		rc = fn(q, &st);
-	if (rc == 0)
-		rc = notice_status_put(
-		    q->s->store, q->n.account, q->n.id, &st, NULL, 0, 0);
-	co_mutex_unlock(&u->lock);
+	u->users--;
+	subscriber_settle(u);
 	/* It may have gone while we waited. */
 	if (rc == 0 && (u = find(q)) != NULL)
 		subscriber_kick(u, true);

@@ -34,7 +34,7 @@ struct subscriber {
 	bool kick;            /* look once more */
 	bool force;           /* and do not wait for the time of the retry */
 	bool listed, gone;
-	unsigned users; /* questions that wait for the lock */
+	unsigned users; /* questions that wait for the lock, or have it */
 	char id[NOTICE_ID_LEN + 1];
 };
 

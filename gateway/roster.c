@@ -848,22 +848,26 @@ job_take(struct roster *r, const struct changed *c, size_t n)
 static void
 job_leave(struct roster *r, struct job *j)
 {
-	int rc;
+	char *address = strdup(j->address);
+	int rc = -ENOMEM;
 
 	j->gone = true;
 	heap_remove(r, j);
 	if (j->co == NULL)
 		queue_remove(r, j);
 	token_forget(r->g->tokens, j->address);
-	rc = state_drop(r->g->state, j->address);
-	if (rc != 0 && rc != -ENOENT)
-		log_warning("state of a removed account stays",
-		    "outside=%s error=\"%s\"", log_qs(j->address),
-		    strerror(-rc));
 	if (j->co != NULL)
 		co_cancel(j->co);
 	else
 		job_forget(r, j);
+	/* It may end, and be no more, while this waits. */
+	if (address != NULL)
+		rc = state_drop(r->g->state, address);
+	if (rc != 0 && rc != -ENOENT)
+		log_warning("state of a removed account stays",
+		    "outside=%s error=\"%s\"",
+		    address != NULL ? log_qs(address) : "", strerror(-rc));
+	free(address);
 }
 
 /* A job may go while state_drop waits: one at a time, from the start. */
