@@ -81,8 +81,11 @@ stays_here(struct push *p, const char *why)
 	log_warning("not put in, kept here",
 	    "outside=%s account=%s reason=\"%s\" code=%d", log_qs(p->address),
 	    log_qs(p->f.o.account), why, reply.code);
-	if (smtp_reply_is_positive(&reply))
-		(void)state_push_del(p->g->state, p->address, p->trace);
+	if (smtp_reply_is_positive(&reply)) {
+		p->state.over = true;
+		(void)state_push_put(
+		    p->g->state, p->address, p->trace, &p->state);
+	}
 	return reply;
 }
 
@@ -337,6 +340,10 @@ put_in(struct push *p)
 	enum fetch_end end;
 	int rc = state_push_get(p->g->state, p->address, p->trace, &p->state);
 
+	/* Our reply was lost, and what could be looked for there may have been
+	 * deleted since, or have no name. */
+	if (rc == 0 && p->state.over && p->trace.n > 0)
+		return SMTP_REPLY(250, "2.0.0", "it is there already");
 	if (rc == 0 && p->state.since_s == 0) {
 		p->state.since_s = clock_wall_s();
 		rc = state_push_put(

@@ -67,9 +67,17 @@ state_push_get(struct state *s, const char *address, struct slice trace,
 	*out = (struct state_push){ 0 };
 	if (rc == 0 && val.n == HEAD + 1)
 		*out = (struct state_push){ (int64_t)get_be64(val.p),
-			val.p[HEAD] == 1 };
+			val.p[HEAD] == 1, val.p[HEAD] == 2 };
 	buf_clear(&val);
 	return rc == -ENOENT ? 0 : rc;
+}
+
+static struct slice
+push_row(const struct state_push *p, char room[static HEAD + 1])
+{
+	put_be64(room, (uint64_t)p->since_s);
+	room[HEAD] = p->over ? 2 : p->sent ? 1 : 0;
+	return slice(room, HEAD + 1);
 }
 
 int
@@ -78,25 +86,8 @@ state_push_put(struct state *s, const char *address, struct slice trace,
 {
 	char room[KEY_LEN], val[HEAD + 1];
 
-	put_be64(val, (uint64_t)p->since_s);
-	val[HEAD] = p->sent ? 1 : 0;
 	return state_row_put(
-	    s, address, trace_key(trace, room), slice(val, sizeof(val)));
-}
-
-int
-state_push_del(struct state *s, const char *address, struct slice trace)
-{
-	struct store_batch *b;
-	char room[KEY_LEN];
-	int rc = batch_begin(s, address, &b);
-
-	if (rc == 0) {
-		store_del(b, trace_key(trace, room));
-		rc = state_commit(s, b);
-	}
-	store_batch_free(&b);
-	return rc;
+	    s, address, trace_key(trace, room), push_row(p, val));
 }
 
 /* --- put in --- */
@@ -135,15 +126,17 @@ int
 state_put_in_done(struct state *s, const char *address,
     const struct state_put_in *p, uint32_t uidvalidity, uint32_t uid)
 {
+	const struct state_push over = { .since_s = clock_wall_s(),
+		.over = true };
 	struct buf val = BUF_INIT_MAX(STORE_VALUE_MAX);
-	char room[KEY_LEN], place[KEY_LEN];
+	char room[KEY_LEN], place[KEY_LEN], row[HEAD + 1];
 	struct store_batch *b;
 	int rc = batch_begin(s, address, &b);
 
 	if (rc == 0)
 		rc = row_encode(p, true, &val);
 	if (rc == 0) {
-		store_del(b, trace_key(p->trace, room));
+		store_put(b, trace_key(p->trace, room), push_row(&over, row));
 		if (uid != 0)
 			store_put(b, place_key(uidvalidity, uid, place),
 			    buf_slice(&val));

@@ -4,7 +4,8 @@
  * known where it is fetched again. Rows, besides those of state.h:
  *
  *   w<16>   a message on its way: half a SHA-256 of its trace id; when that was
- *           begun, in seconds (8 octets), and 1 once octets may have gone there
+ *           begun, in seconds (8 octets), and 1 once octets may have gone there;
+ *           2 when it is over, for the queue may not have heard of it
  *   p<16>   the same of all octets that went there, put before they go: seconds
  *           (8), trace id, NUL, sender
  *   q<16>   the same of where it is there: what p has, with the 16 octets of
@@ -24,12 +25,12 @@
 struct state_push {
 	int64_t since_s; /* 0: nothing is known of it */
 	bool sent;
+	bool over; /* it is there, or in the mailbox here */
 };
 int state_push_get(struct state *s, const char *address, struct slice trace,
     struct state_push *out);
 int state_push_put(struct state *s, const char *address, struct slice trace,
     const struct state_push *p);
-int state_push_del(struct state *s, const char *address, struct slice trace);
 
 struct state_put_in {
 	unsigned char octets[STATE_ID]; /* half a SHA-256 */
@@ -39,8 +40,7 @@ struct state_put_in {
 /* Before octets go out. */
 int state_put_in_announce(
     struct state *s, const char *address, const struct state_put_in *p);
-/* It is there, and where (0, 0: not told): with that it is not on its way any
- * more, in one commit. */
+/* It is there, and where (0, 0: not told): with that it is over, in one commit. */
 int state_put_in_done(struct state *s, const char *address,
     const struct state_put_in *p, uint32_t uidvalidity, uint32_t uid);
 /* Was anything put in that has not been met? 1, 0, or an error. */

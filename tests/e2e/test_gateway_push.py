@@ -5,7 +5,9 @@ until the other side has said OK."""
 import email
 import imaplib
 import json
+import os
 import re
+import smtplib
 import socket
 import threading
 import unittest
@@ -166,6 +168,31 @@ class Case(unittest.TestCase):
             server.said = None
             self.drained()
             self.assertEqual(len(server.texts()), 2)
+
+    def gateway(self):
+        """As qm speaks to it."""
+        c = smtplib.LMTP(os.path.join(self.s.dir, "sock", "gateway.sock"))
+        self.addCleanup(c.close)
+        c.ehlo()
+        return c
+
+    def test_what_qm_did_not_hear_of(self):
+        with Server({"INBOX": (1, {})}) as server:
+            self.push(server.port, "bob", "--only")
+            # Its 250 was lost, so it comes again; without a Message-ID nobody
+            # could find out there.
+            for _ in range(2):
+                c = self.gateway()
+                c.mail("x@else.test", ["XTRACE=" + "1" * 18])
+                self.assertEqual(c.rcpt(ADDRESS + ".outside.invalid")[0], 250)
+                self.assertEqual(c.data(b"Subject: once\r\n\r\nbody\r\n")[0],
+                                 250)
+            self.assertEqual(len(server.texts()), 1)
+
+    def test_of_nobody_nothing_is_known(self):
+        for verb in ("XSTATE", "XTEST", "XLOOK"):
+            c = self.gateway()
+            self.assertEqual(c.docmd(verb, "<nobody@out.test>")[0], 550)
 
     def test_what_cannot_be_put_in_stays_here(self):
         s = self.s
