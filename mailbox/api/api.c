@@ -89,8 +89,8 @@ authorize(struct api_call *c)
 
 /* --- CORS --- */
 
-static bool
-is_allowed_origin(const struct api_env *env, struct slice origin)
+bool
+api_origin_is_allowed(const struct api_env *env, struct slice origin)
 {
 	for (const char *const *o = env->origins; o && *o != NULL; o++)
 		if (slice_eq_str(origin, *o))
@@ -105,7 +105,7 @@ answer_cors(struct api_call *c)
 {
 	struct slice origin = http_head_get(&c->x->head, "Origin");
 
-	if (origin.p == NULL || !is_allowed_origin(c->env, origin))
+	if (origin.p == NULL || !api_origin_is_allowed(c->env, origin))
 		return false;
 	http_reply_field(c->x, "Access-Control-Allow-Origin", origin);
 	http_reply_field(c->x, "Vary", SLICE_LIT("Origin"));

@@ -143,6 +143,8 @@ struct slice api_openapi(void);
 extern const struct http_problem api_problems[]; /* ends with a NULL code */
 /* RFC 9457; `detail` may be NULL. Returns 0, as what replies does. */
 int api_problem(struct api_call *c, const char *code, const char *detail);
+/* By the configuration. */
+bool api_origin_is_allowed(const struct api_env *env, struct slice origin);
 /* The problem of an error of Mails or Accounts. */
 int api_errno(struct api_call *c, int rc);
 /* Takes the reference to j; NULL (out of memory) is a problem too. */

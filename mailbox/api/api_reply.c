@@ -21,6 +21,7 @@ const struct http_problem api_problems[] = {
 	{ "not-private", 403, "Passwords are taken over TLS only" },
 	{ "bad-scope", 403, "The token may not do this" },
 	{ "bad-csrf", 403, "X-CSRF-Token is missing or wrong" },
+	{ "bad-origin", 403, "That is not for pages of other sites" },
 	{ "not-found", 404, "There is nothing at this path" },
 	{ "no-such-mailbox", 404, "There is no such mailbox" },
 	{ "no-such-message", 404, "There is no such message" },

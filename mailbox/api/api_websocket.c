@@ -219,6 +219,21 @@ take_seats(struct monitor *m)
 	return rc;
 }
 
+/* Browsers let any page open a WebSocket, and say which (RFC 6455 10.2). */
+static bool
+is_of_other_site(const struct api_call *c)
+{
+	struct slice origin = http_head_get(&c->x->head, "Origin");
+	struct slice host = http_head_get(&c->x->head, "Host");
+	ssize_t at;
+
+	if (origin.p == NULL || api_origin_is_allowed(c->env, origin))
+		return false;
+	at = slice_find_slice(origin, SLICE_LIT("://"));
+	return at < 0 ||
+	    !slice_eq_nocase(slice_from(origin, (size_t)at + 3), host);
+}
+
 /* RFC 6455 4.2 */
 static int
 shake_hands(struct api_call *c)
@@ -229,6 +244,10 @@ shake_hands(struct api_call *c)
 	struct buf b = BUF_INIT;
 	int rc;
 
+	if (is_of_other_site(c)) {
+		api_problem(c, "bad-origin", NULL);
+		return API_REPLIED;
+	}
 	if (!slice_eq_str_nocase(upgrade, "websocket") || key.n != 24 ||
 	    !slice_eq_str(
 		http_head_get(&c->x->head, "Sec-WebSocket-Version"), "13")) {

@@ -20,12 +20,14 @@ CLIENT = "/usr/local/lib/pneu-peers/inbucket/node_modules"
 class WebSocket:
     """Enough of RFC 6455 to listen."""
 
-    def __init__(self, port, path):
+    def __init__(self, port, path, origin=None):
         self.s = socket.create_connection(("127.0.0.1", port), PATIENCE)
         key = base64.b64encode(os.urandom(16))
         self.s.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
                        b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                       b"Sec-WebSocket-Key: %s\r\n\r\n" % (path.encode(), key))
+                       b"Sec-WebSocket-Key: %s\r\n%s\r\n" % (
+                           path.encode(), key, b"Origin: %s\r\n" % origin
+                           if origin else b""))
         self.f = self.s.makefile("rb")
         self.status = int(self.f.readline().split()[1])
         head = {}
@@ -146,6 +148,15 @@ class Inbucket(unittest.TestCase):
         self.assertEqual((out["removed"], out["purged"]), ("OK", "OK"))
         self.assertEqual((out["empty"], out["nobody"]), ([], []))
         self.assertIn("404", out["gone"])
+
+    def test_the_monitor_is_not_for_other_sites(self):
+        """Of a WebSocket no browser asks whether it may (RFC 6455 10.2)."""
+        for origin, status in ((b"http://evil.test", 403), (b"null", 403),
+                               (b"http://x", 101), (b"https://X", 101)):
+            w = WebSocket(self.system.port["http"],
+                          "/api/v1/monitor/messages", origin)
+            self.addCleanup(w.close)
+            self.assertEqual(w.status, status)
 
     def test_the_monitor(self):
         every = WebSocket(self.system.port["http"],
