@@ -191,20 +191,38 @@ notices_api_add(struct manage_call *c)
 	return rc;
 }
 
+/* A token of ntfy is told to the server, which must be the one that it is of;
+ * what others have as a secret never leaves us. */
+static bool
+token_would_move(const struct notice *n, const char *url)
+{
+	struct http_url was, is;
+
+	return n->kind == NOTICE_NTFY && n->sealed.n > 0 &&
+	    (http_url_parse(slice_str(url), &was) != 0 ||
+		http_url_parse(slice_str(n->url), &is) != 0 ||
+		!slice_eq_nocase(was.origin, is.origin));
+}
+
 int
 notices_api_patch(struct manage_call *c)
 {
 	static const char *const names[] = { BODY };
 	struct slice secret;
 	struct notice n;
+	const char *url;
 	int rc = get(c, &n);
 
 	if (rc != 0)
 		return rc;
+	url = n.url;
 	manage_only(c, names + 1);
 	secret = body_in(c, &n);
 	if (c->failed)
 		return MANAGE_REPLIED;
+	if (secret.p == NULL && token_would_move(&n, url))
+		return manage_problem(c, "bad-value",
+		    "secret is needed where the server is another one");
 	rc = manage_errno(c, notice_set(c->env->accounts, &n, secret, &c->err),
 	    "no-such-notice");
 	return rc != 0 ? rc : notices_api_get(c);

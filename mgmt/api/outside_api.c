@@ -191,6 +191,8 @@ outside_api_add(struct manage_call *c)
 		return MANAGE_REPLIED;
 	o.public_only = !outside_may_be_private(c);
 	rc = outside_put(c->env->accounts, &o, true, password, &c->err);
+	if (rc == -EEXIST && !c->admin)
+		buf_reset(&c->err); /* whose it is */
 	/* All of it, or nothing. */
 	if (rc == 0 && (rc = outside_push_apply(c, &o, &push)) != 0) {
 		struct buf err = BUF_INIT_MAX(4096);
@@ -240,6 +242,7 @@ outside_api_patch(struct manage_call *c)
 		return manage_problem(c, "bad-value",
 		    "password is needed where the server is another one");
 	if (json_object_get(c->in, "host") != NULL ||
+	    json_object_get(c->in, "port") != NULL ||
 	    json_object_get(c->in, "smtp") != NULL)
 		o.public_only = !outside_may_be_private(c);
 	rc = outside_put(c->env->accounts, &o, false, password, &c->err);

@@ -6,7 +6,9 @@ import http.client
 import json
 import os
 import smtplib
+import socket
 import tempfile
+import threading
 import unittest
 import urllib.parse
 
@@ -62,6 +64,14 @@ class Case(unittest.TestCase):
         api.sign_in(who, password, **more)
         return api
 
+    def setting(self, name, value):
+        with open(self.system.conf) as f:
+            conf = json.load(f)
+        conf["manage"][name] = value
+        with open(self.system.conf, "w") as f:
+            json.dump(conf, f)
+        self.system.restart("manage")
+
     def good(self, api, method, path, body=None, status=200):
         got = api.call(method, path, body)
         if (method, path, got[0]) == ("POST", "/outside", 201):
@@ -90,6 +100,31 @@ class Own(Case):
         self.assertFalse(self.good(self.user, "GET", "/account")["admin"])
         self.good(self.user, "PATCH", "/account", {"name": "",
                                                    "reply_as": False})
+
+    def test_own_settings_undo_nothing(self):
+        """What an admin changes meanwhile stays, however often one changes
+        one's own name: else nobody could be shut out."""
+        stop = threading.Event()
+
+        def rename():
+            u = self.client("carol@example.test")
+            while not stop.is_set():
+                u.call("PATCH", "/account", {"name": "Carol"})
+        threads = [threading.Thread(target=rename) for _ in range(4)]
+        for t in threads:
+            t.start()
+        try:
+            for n in range(1, 26):
+                at = "/admin/accounts/carol@example.test"
+                until(lambda: self.admin.call(
+                    "PATCH", at, {"quota_messages": n})[0] == 200, "change")
+                self.assertEqual(self.good(self.admin, "GET", at)
+                                 ["quota_messages"], n)
+        finally:
+            stop.set()
+            for t in threads:
+                t.join()
+            self.admin.call("PATCH", at, {"quota_messages": None})
 
     def test_password_change(self):
         carol = self.client("carol@example.test")
@@ -323,20 +358,24 @@ class Fetching(Case):
                                    "127.0.0.1: no such host: it has no "
                                    "address that the whole world can reach"})
             self.assertEqual(server.connections, 0)
+            # Of what an admin has set up, a user cannot move the port.
+            self.system.pneu("outside", "add", "--pause", "--protocol", "pop3",
+                             "--host", "127.0.0.1", "--port", "9",
+                             "--security", "none", "moved@elsewhere.test",
+                             USER, input="p\n")
+            at = "/outside/moved@elsewhere.test"
+            self.good(self.user, "PATCH", at, {"port": server.port,
+                                               "password": "p"})
+            self.assertFalse(self.good(self.user, "POST", at + "/test",
+                                       {})["ok"])
+            self.assertEqual(server.connections, 0)
+            self.good(self.user, "DELETE", at, None, 204)
             # What an admin says is meant.
             self.good(self.admin, "POST", "/outside", {
                 **body, "address": "root@elsewhere.test"}, 201)
             self.assertTrue(self.good(
                 self.admin, "POST", "/outside/root@elsewhere.test/test",
                 {})["ok"])
-
-    def setting(self, name, value):
-        with open(self.system.conf) as f:
-            conf = json.load(f)
-        conf["manage"][name] = value
-        with open(self.system.conf, "w") as f:
-            json.dump(conf, f)
-        self.system.restart("manage")
 
     def test_the_gateway_is_away(self):
         self.good(self.user, "POST", "/outside", {
@@ -435,9 +474,29 @@ class Login(Case):
                          ("/login", self.system.port["web"]))
         return back.query
 
+    def test_gmail_is_not_here_either(self):
+        self.setting("outside_private", False)
+        self.addCleanup(self.setting, "outside_private", True)
+        refresh = self.server.new_refresh(self.address)
+        for host in ("localhost", "127.0.0.1"):
+            with socket.create_server(("127.0.0.1", 0)) as s:
+                self.good(self.user, "PATCH", self.at, {
+                    "protocol": "gmail", "host": host,
+                    "port": s.getsockname()[1], "security": "tls",
+                    "password": refresh})
+                got = self.good(self.user, "POST", self.at + "/test", {})
+                self.assertFalse(got["ok"])
+                self.assertIn("not a public address", got["error"])
+                s.setblocking(False)
+                self.assertRaises(BlockingIOError, s.accept)
+
     def test_by_password_there_is_none(self):
         self.good(self.user, "POST", "/outside", {
             **OUTSIDE, "address": "pw@elsewhere.test"}, 201)
+        # Whose it is, is nobody else's business.
+        got = self.bad(self.client("carol@example.test"), "POST", "/outside", {
+            **OUTSIDE, "address": "pw@elsewhere.test"}, 409, "exists")
+        self.assertNotIn(USER, json.dumps(got))
         self.bad(self.user, "POST", "/outside/pw@elsewhere.test/login", {},
                  409, "login-failed")
         self.good(self.user, "DELETE", "/outside/pw@elsewhere.test", None,
@@ -511,6 +570,16 @@ class Notices(Case):
         self.good(u, "DELETE", at, None, 204)
         self.bad(u, "POST", "/notices", {
             "kind": "webhook", "url": "ftp://x/"}, 422, "bad-value")
+        # A token goes to the server that it is of.
+        at = "/notices/" + self.good(u, "POST", "/notices", {
+            "kind": "ntfy", "url": "https://ntfy.example/mine",
+            "secret": "tk_abc"}, 201)["id"]
+        self.bad(u, "PATCH", at, {"url": "https://other.example/mine"}, 422,
+                 "bad-value")
+        self.good(u, "PATCH", at, {"url": "https://ntfy.example/new"})
+        self.good(u, "PATCH", at, {"url": "https://other.example/mine",
+                                   "secret": "tk_def"})
+        self.good(u, "DELETE", at, None, 204)
 
     def test_sent(self):
         """Through the gateway: test, dead, retry, replay, events, the key."""
