@@ -189,14 +189,17 @@ int accounts_domain_remove(struct accounts *a, struct slice name,
     struct buf *err);
 int accounts_account_put(struct accounts *a, const struct accounts_account *c,
     bool add, struct buf *err);
-/* What people change of their own account, and nothing else of it: who writes
- * the record as he has read it undoes what an admin has changed since. */
-struct accounts_own {
-	const char *name;     /* NULL: as it is */
-	const bool *reply_as; /* NULL: as it is */
-};
-int accounts_own_put(struct accounts *a, struct slice address,
-    const struct accounts_own *own, struct buf *err);
+/*
+ * A part of the record that is there: who writes all of it as he has read it
+ * undoes what another has changed since, and for people that may be an admin who
+ * shuts them out. `fn` may be called more than once, with the record as it is
+ * then; what it puts in is checked by the caller, or in that arena; its error
+ * ends the change.
+ */
+typedef int accounts_change_fn(void *arg, struct arena *arena,
+    struct accounts_account *r, struct buf *err);
+int accounts_account_change(struct accounts *a, struct slice address,
+    accounts_change_fn *fn, void *arg, struct buf *err);
 int accounts_account_remove(struct accounts *a, struct slice address,
     struct buf *err);
 int accounts_address_put(struct accounts *a, const struct accounts_address *d,

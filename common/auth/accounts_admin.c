@@ -111,7 +111,8 @@ struct name_change {
 	struct accounts_name name;
 	struct name_record r; /* checked */
 	bool add;
-	const struct accounts_own *own; /* else NULL: nothing but that changes */
+	accounts_change_fn *fn; /* or NULL: changes the record that is there */
+	void *arg;
 };
 
 static const char *
@@ -190,12 +191,11 @@ name_fill(struct change *c, const void *arg)
 		return rc;
 	if (rc == -ENOENT && !in->add)
 		return rc;
-	if (in->own != NULL) {
+	if (in->fn != NULL) {
 		r.account = old.account;
-		if (in->own->name != NULL)
-			r.account.name = in->own->name;
-		if (in->own->reply_as != NULL)
-			r.account.reply_as = *in->own->reply_as;
+		rc = in->fn(in->arg, &c->arena, &r.account, c->err);
+		if (rc != 0)
+			return rc;
 	}
 	if (!in->add && old.account.cram_md5 && !r.account.cram_md5 &&
 	    (rc = forget_secrets(c, &in->name)) != 0)
@@ -262,15 +262,15 @@ accounts_account_put(struct accounts *a, const struct accounts_account *in,
 }
 
 int
-accounts_own_put(struct accounts *a, struct slice address,
-    const struct accounts_own *own, struct buf *err)
+accounts_account_change(struct accounts *a, struct slice address,
+    accounts_change_fn *fn, void *arg, struct buf *err)
 {
 	struct arena arena = { 0 };
-	struct name_change ch = { .r = { .kind = KIND_ACCOUNT }, .own = own };
+	struct name_change ch = { .r = { .kind = KIND_ACCOUNT },
+		.fn = fn,
+		.arg = arg };
 	int rc = check_address(&arena, address, &ch.name, err);
 
-	if (rc == 0 && own->name != NULL)
-		rc = check_text("name", slice_str(own->name), 256, err);
 	if (rc == 0)
 		rc = accounts_change(a, ch.name.domain, name_fill, &ch, err);
 	arena_reset(&arena);

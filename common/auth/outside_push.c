@@ -88,6 +88,22 @@ outside_push_forget(struct accounts *a, struct slice address, struct buf *err)
 	return rc == -ENOENT || rc == -EINVAL || rc == -EAGAIN ? 0 : rc;
 }
 
+struct change_of_push {
+	const char *address;
+	bool add, only;
+};
+
+static int
+change_push(void *arg, struct arena *arena, struct accounts_account *r,
+    struct buf *err)
+{
+	const struct change_of_push *p = arg;
+	int rc = change_list(r, arena, p->address, p->add, err);
+
+	r->push_only = p->add ? p->only : r->n_push > 0 && r->push_only;
+	return rc;
+}
+
 int
 outside_push_put(struct accounts *a, struct slice account, struct slice address,
     bool add, bool only, struct buf *err)
@@ -95,6 +111,7 @@ outside_push_put(struct accounts *a, struct slice account, struct slice address,
 	struct arena arena = ARENA_INIT_MAX((size_t)1 << 20);
 	struct accounts_account r;
 	struct outside o = { .address = NULL };
+	struct change_of_push p;
 	int rc = accounts_account_get(a, &arena, account, &r);
 
 	if (rc == -ENOENT)
@@ -106,11 +123,10 @@ outside_push_put(struct accounts *a, struct slice account, struct slice address,
 		buf_printf(err, "%s: nothing can be put in by POP3", o.address);
 		rc = -EINVAL;
 	}
-	if (rc == 0)
-		rc = change_list(&r, &arena, o.address, add, err);
 	if (rc == 0) {
-		r.push_only = add ? only : r.n_push > 0 && r.push_only;
-		rc = accounts_account_put(a, &r, false, err);
+		p = (struct change_of_push){ o.address, add, only };
+		rc = accounts_account_change(
+		    a, slice_str(r.address), change_push, &p, err);
 	}
 	arena_reset(&arena);
 	return rc;

@@ -46,11 +46,30 @@ own_get(struct manage_call *c)
 	return rc != 0 ? rc : reply(c, &v);
 }
 
+struct own {
+	const char *name;     /* NULL: as it is */
+	const bool *reply_as; /* NULL: as it is */
+};
+
+static int
+change_own(void *arg, struct arena *arena, struct accounts_account *r,
+    struct buf *err)
+{
+	const struct own *own = arg;
+
+	(void)arena, (void)err;
+	if (own->name != NULL)
+		r->name = own->name;
+	if (own->reply_as != NULL)
+		r->reply_as = *own->reply_as;
+	return 0;
+}
+
 int
 own_patch(struct manage_call *c)
 {
 	static const char *const names[] = { "name", "reply_as", NULL };
-	struct accounts_own own;
+	struct own own;
 	bool reply_as;
 	int rc;
 
@@ -60,8 +79,8 @@ own_patch(struct manage_call *c)
 	if (c->failed)
 		return MANAGE_REPLIED;
 	rc = manage_errno(c,
-	    accounts_own_put(
-		c->env->accounts, slice_str(c->account), &own, &c->err),
+	    accounts_account_change(c->env->accounts, slice_str(c->account),
+		change_own, &own, &c->err),
 	    "no-such-account");
 	return rc != 0 ? rc : own_get(c);
 }

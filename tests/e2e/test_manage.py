@@ -105,11 +105,16 @@ class Own(Case):
         """What an admin changes meanwhile stays, however often one changes
         one's own name: else nobody could be shut out."""
         stop = threading.Event()
+        out = "/outside/carols@elsewhere.test"
+        self.good(self.client("carol@example.test"), "POST", "/outside", {
+            **OUTSIDE, "address": "carols@elsewhere.test"}, 201)
 
         def rename():
             u = self.client("carol@example.test")
             while not stop.is_set():
                 u.call("PATCH", "/account", {"name": "Carol"})
+                u.call("PATCH", out, {"push": True})
+                u.call("PATCH", out, {"push": False})
         threads = [threading.Thread(target=rename) for _ in range(4)]
         for t in threads:
             t.start()
