@@ -450,10 +450,44 @@ fetch_prepare(struct fetch *f, const char *address)
 	return rc == 0 ? FETCH_OK : fetch_fail_name(f, rc);
 }
 
+/* One host has a maildrop by any of the usual ports. */
+static unsigned
+port_of(const struct outside *o)
+{
+	static const uint16_t usual[] = { 110, 143, 443, 993, 995 };
+
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (o->server.port == usual[i])
+			return 0;
+	return o->server.port;
+}
+
+/* Whose maildrop it is, and for whom: an account that was removed and added
+ * again has its mail anew, wherever that went meanwhile. */
+static int
+bind_state(struct fetch *f)
+{
+	const struct outside *o = &f->o;
+	unsigned char print[STATE_ID];
+	struct buf b = BUF_INIT;
+	int rc;
+
+	for (const char *p = o->server.host; *p != '\0'; p++)
+		buf_put_char(&b, ascii_lower(*p));
+	buf_printf(&b, "%c%u%c%d%c%s%c%s%c%lld", 0, port_of(o), 0,
+	    (int)o->protocol, 0, o->user, 0, o->account, 0,
+	    (long long)o->created_s);
+	state_id(buf_slice(&b), print);
+	rc = b.failed ? -ENOMEM : state_bind(f->g->state, o->address, print);
+	buf_clear(&b);
+	return rc;
+}
+
 enum fetch_end
 fetch_run(struct fetch *f, const char *address)
 {
 	enum fetch_end end = FETCH_OK;
+	int rc;
 
 	f->messages = f->octets = f->refused = 0;
 	f->more = f->can_idle = f->told = false;
@@ -466,6 +500,10 @@ fetch_run(struct fetch *f, const char *address)
 		fetch_clear(f);
 		f->renewed = false;
 		end = fetch_prepare(f, address);
+		if (end == FETCH_OK && !f->probe &&
+		    (rc = bind_state(f)) != 0)
+			end = fetch_fail(
+			    f, FETCH_RETRY, "our state: %s", strerror(-rc));
 	}
 	if (end != FETCH_OK)
 		return end;

@@ -5,6 +5,8 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "common/base/log.h"
+
 #define KEY_LEN (1 + STATE_ID)
 #define FOLDER_ROW 40
 #define ERROR_MAX 500
@@ -184,6 +186,48 @@ state_row_get(
 	return rc;
 }
 
+#define STATUS SLICE_LIT("s")
+
+/* Keys begin with a letter; "a", "s" and "t" stay. */
+static void
+put_bound(struct store_batch *b, bool anew, struct slice print)
+{
+	if (anew) {
+		store_del_range(b, SLICE_LIT("b"), STATUS);
+		store_del_range(b, SLICE_LIT("u"), SLICE_LIT("{"));
+	}
+	store_put(b, SLICE_LIT("o"), print);
+}
+
+int
+state_bind(struct state *s, const char *address,
+    const unsigned char print[static STATE_ID])
+{
+	struct slice now = slice(print, STATE_ID);
+	struct store_batch *b = NULL;
+	struct buf part, was = BUF_INIT;
+	int rc = state_row_get(s, address, SLICE_LIT("o"), &was);
+	bool known = rc == 0, same = known && slice_eq(buf_slice(&was), now);
+
+	buf_clear(&was);
+	if (same || (rc != 0 && rc != -ENOENT))
+		return rc;
+	rc = state_part(address, &part);
+	if (rc == 0 &&
+	    (b = store_batch_new(s->store, buf_slice(&part))) == NULL)
+		rc = -ENOMEM;
+	if (rc == 0) {
+		put_bound(b, known, now);
+		rc = state_commit(s, b);
+	}
+	store_batch_free(&b);
+	buf_clear(&part);
+	if (rc == 0 && known)
+		log_info("another maildrop: all of it is new", "outside=%s",
+		    log_qs(address));
+	return rc;
+}
+
 /* --- how it stands --- */
 
 static int64_t
@@ -218,7 +262,7 @@ state_status_get(struct state *s, struct arena *a, const char *address,
 {
 	struct buf val = BUF_INIT;
 	json_t *o = NULL;
-	int rc = state_row_get(s, address, SLICE_LIT("s"), &val);
+	int rc = state_row_get(s, address, STATUS, &val);
 
 	*out = (struct state_status){ .kind = STATE_NEW, .error = "" };
 	if (rc == 0) {

@@ -10,6 +10,7 @@
  *   a          whose all this is: struct outside's id
  *   q          of a look that is under way: messages that it has brought, and that
  *              are still to come (8 octets each)
+ *   o          whose maildrop the rest is of (state_bind), 16 octets
  *   t          OAuth: which login it comes from (16 octets), and the refresh token
  *              that came in place of that one's, sealed (outside.h)
  *   u<16>      POP3: half a SHA-256 of a unique-id; when it was first here, in
@@ -28,6 +29,8 @@
 #include "common/base/conf.h"
 #include "common/store/store.h"
 
+#define STATE_ID 16 /* half a SHA-256 */
+
 struct state;
 
 int state_open(struct state **out, const struct conf *conf, bool readonly,
@@ -40,6 +43,13 @@ int state_drop(struct state *s, const char *address);
 /* What is known of the account `id`; what is known of another one, which had the
  * address before it, goes. "": it is not known which. */
 int state_claim(struct state *s, const char *address, const char *id);
+/*
+ * What is known of messages is known of one maildrop: ids mean something else at
+ * another server, or in another's. `print` is of that; where it is not the one
+ * of before, all but the status and the token goes, in one commit.
+ */
+int state_bind(struct state *s, const char *address,
+    const unsigned char print[static STATE_ID]);
 /* Addresses that there is something of; `each` must not wait. */
 int state_addresses(
     struct state *s, int (*each)(void *arg, struct slice address), void *arg);
@@ -83,7 +93,6 @@ int state_progress_put(
 
 /* --- OAuth --- */
 
-#define STATE_ID 16 /* half a SHA-256 */
 
 /* The sealed token of the login `base`; -ENOENT: none, or of another login. */
 int state_token_get(struct state *s, const char *address,

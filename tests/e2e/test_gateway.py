@@ -292,6 +292,25 @@ class Scripted(Case):
             finally:
                 self.s = own
 
+    def test_another_server_is_another(self):
+        """Unique-ids are of a maildrop: what has one of those at another
+        server was never here."""
+        one = Pop3Server([b"Subject: of one\r\n\r\n"])
+        two = Pop3Server([b"Subject: of two\r\n\r\n"])
+        three = Pop3Server([b"Subject: of three\r\n\r\n"], user="u3")
+        for server in one, two, three:
+            self.addCleanup(server.close)
+        address = self.add(one, "bob", "--into", "Moved", "--delete-after", "0")
+        until(lambda: self.show(address)["messages"] == 1, "one")
+        for n, server, *more in (2, two), (3, three, "--user", "u3"):
+            self.outside("set", "--port", str(server.port), *more, address)
+            until(lambda: self.show(address)["messages"] == n, "the other's")
+        self.assertEqual(
+            sorted(m[m.index(b"of "):].split()[1]
+                   for m in self.s.messages("bob", "Moved")),
+            [b"one", b"three", b"two"])
+        until(lambda: not any(s.messages for s in (one, two, three)), "gone")
+
     def test_deleted_there_when_it_is_here(self):
         with Pop3Server([b"Subject: d%d\r\n\r\n" % i
                          for i in range(3)]) as server:
