@@ -129,19 +129,39 @@ struct boxes {
 	struct arena *a;
 	struct here_box *v;
 	size_t n, cap;
+	uint64_t print; /* of all names, as of the first page */
+	bool begun;
 };
+
+/* What is missing is taken for deleted: pages of two lists are none. */
+static int
+same_list(struct boxes *b, struct slice head)
+{
+	uint64_t print;
+
+	if (!hex(&head, &print))
+		return -EPROTO;
+	if (b->begun && print != b->print)
+		return -EAGAIN;
+	b->begun = true;
+	b->print = print;
+	return 0;
+}
 
 static int
 boxes_page(struct boxes *b, struct slice text, bool *more)
 {
 	struct slice head = slice_split(&text, '\n');
+	struct slice word = slice_split(&head, ' ');
 	size_t cap;
 	struct here_box *v;
 	int rc;
 
-	*more = slice_eq_str(head, "more");
-	if (!*more && !slice_eq_str(head, "end"))
+	*more = slice_eq_str(word, "more");
+	if (!*more && !slice_eq_str(word, "end"))
 		return -EPROTO;
+	if ((rc = same_list(b, head)) != 0)
+		return rc;
 	while (text.n > 0) {
 		if (b->n == b->cap) {
 			cap = b->cap == 0 ? 32 : b->cap * 2;

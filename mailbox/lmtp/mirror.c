@@ -82,10 +82,34 @@ put_box(struct asked *q, const struct mails_info *info)
 	int rc = mails_status(q->m, q->account, slice_str(info->name), &st);
 
 	if (rc != 0)
-		return rc == -ENOENT ? 0 : rc; /* it has just gone */
+		return rc;
 	buf_printf(&q->out, "\n%u %u %llu %u %s ", st.uidvalidity, st.uidnext,
 	    (unsigned long long)st.highestmodseq, st.messages, use_of(info));
 	base64_encode(&q->out, slice_str(info->name));
+	return 0;
+}
+
+/* Of all names, so that who puts pages together sees that they are of one list. */
+static uint64_t
+names_print(const struct mails_info *v, size_t n)
+{
+	uint64_t h = 14695981039346656037u; /* FNV-1a */
+
+	for (size_t i = 0; i < n; i++)
+		for (const char *p = v[i].name;; p++) {
+			h = (h ^ (unsigned char)*p) * 1099511628211u;
+			if (*p == '\0')
+				break;
+		}
+	return h;
+}
+
+/* What is missing in the list is taken for deleted, there too: so a list of
+ * names that change meanwhile is none. */
+static int
+names_change(struct asked *q)
+{
+	*q->reply = SMTP_REPLY(451, "4.3.0", "names change just now");
 	return 0;
 }
 
@@ -106,12 +130,16 @@ boxes(struct asked *q, struct slice args)
 		return rc;
 	while (after.n > 0 && i < n && !slice_eq_str(after, infos[i].name))
 		i++;
-	i += after.n > 0;
+	if (after.n > 0 && i++ == n)
+		return names_change(q);
 	for (; i < n && rc == 0 && lines < BOXES_MAX && q->out.n < BOXES_OCTETS;
 	     i++, lines++)
 		if (infos[i].id != 0 && !(infos[i].attrs & MAILS_NOSELECT))
 			rc = put_box(q, &infos[i]);
-	buf_put_str(&head, i < n ? "more" : "end");
+	if (rc == -ENOENT) /* one of them has just gone, or has another name */
+		return names_change(q);
+	buf_printf(&head, "%s %016llx", i < n ? "more" : "end",
+	    (unsigned long long)names_print(infos, n));
 	buf_put_slice(&head, buf_slice(&q->out));
 	buf_clear(&q->out);
 	q->out = head;

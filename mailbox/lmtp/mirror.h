@@ -5,7 +5,8 @@
  * mailboxes are xtext.
  *
  *   XBOXES <account> [after]
- *     250-more|end
+ *     250-more|end print     of all names: pages with another one are of another
+ *                            list; 451 4.3.0: they change just now
  *     250-uidvalidity uidnext highestmodseq messages use|- name in base64
  *
  *   XCHANGES <account> uidvalidity;uid;modseq;modseq_uid;name

@@ -321,7 +321,16 @@ class Verbs(unittest.TestCase):
         code, text = self.ask("XBOXES <%s>" % alice)
         self.assertEqual(code, 250)
         lines = [line[6:] if line.startswith("2.0.0") else line for line in text.split("\n")]
-        self.assertEqual(lines[0], "end")
+        self.assertRegex(lines[0], "^end [0-9a-f]{16}$")
+        # A page of another list is none: what is missing is deleted there.
+        self.assertEqual(self.ask("XBOXES <%s> None" % alice)[0], 451)
+        page = "XBOXES <%s> INBOX" % alice
+        self.assertIn(lines[0], self.ask(page)[1])
+        with self.s.imap("alice") as c:
+            c.create("Words")
+            self.assertNotIn(lines[0], self.ask(page)[1])
+            c.delete("Words")
+        self.assertIn(lines[0], self.ask(page)[1])
         boxes = {base64.b64decode(x.split()[5]).decode(): x.split() for x in lines[1:]}
         self.assertEqual(boxes["Trash"][4], "Trash")
         validity, uidnext, modseq = boxes["INBOX"][:3]
