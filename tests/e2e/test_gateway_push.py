@@ -190,7 +190,7 @@ class Case(unittest.TestCase):
             self.assertEqual(len(server.texts()), 1)
 
     def test_of_nobody_nothing_is_known(self):
-        for verb in ("XSTATE", "XTEST", "XLOOK"):
+        for verb in ("XSTATE", "XTEST", "XFETCH"):
             c = self.gateway()
             self.assertEqual(c.docmd(verb, "<nobody@out.test>")[0], 550)
 
