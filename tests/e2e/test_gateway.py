@@ -87,10 +87,13 @@ class Pneu(Case):
         deliver(self.s, "bob", b"Subject: late\r\n\r\n")
         self.fetch(address, 1)
         self.assertEqual(self.s.messages("alice"), self.s.messages("bob"))
-        # By STARTTLS too, and from the start: it is all here.
+        # By STARTTLS too, and from the start, as ports that are not the usual
+        # ones may be of two servers: it is all here.
         self.outside("set", "--port", str(self.s.port["pop3"]), "--security",
                      "starttls", address)
+        self.fetch(address)
         self.fetch(address, 0)
+        self.assertEqual(self.s.messages("alice"), self.s.messages("bob"))
         self.outside("remove", address)
         address = self.add(self.s.port["pop3"], "alice", password=PASSWORD,
                            user="bob@example.test", security="starttls")
