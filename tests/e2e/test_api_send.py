@@ -403,7 +403,7 @@ class Html(Case):
         deliver(self.system, "alice",
                 b"Subject: plain\r\n\r\na <b> & c\r\n  d\r\n")
         uid = self.api.list(self.box, subject="plain")["messages"][0]["uid"]
-        self.assertIn("a &lt;b> &amp; c\r\n  d", self.page(uid)[1])
+        self.assertIn("a &lt;b&gt; &amp; c\r\n  d", self.page(uid)[1])
 
 
 if __name__ == "__main__":

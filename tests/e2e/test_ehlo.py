@@ -38,6 +38,7 @@ XWHO                  -     -       -     -        -         -      x       -
 XMIRROR               -     -       -     -        -         -      x       -
 XARRIVED              -     -       -     -        -         -      x       -
 XSOURCE               -     -       -     -        -         -      x       -
+XGATHER               -     -       -     -        -         -      x       -
 XOUTSIDE              -     -       -     -        -         -      -       x
 """
 # Said by the rows of others' work, listed where that is configured.
