@@ -63,6 +63,23 @@ key_write(int fd, const char *path)
 	return fsync(fd) == -1 ? -errno : 0;
 }
 
+int
+secret_name_sync(const char *path)
+{
+	char folder[PATH_MAX];
+	int fd, rc;
+
+	if ((size_t)snprintf(folder, sizeof(folder), "%s", path) >=
+	    sizeof(folder))
+		return -ENAMETOOLONG;
+	fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return -errno;
+	rc = fsync(fd) == -1 ? -errno : 0;
+	close(fd);
+	return rc;
+}
+
 /* Whole or not at all; another's that came first stays. */
 static int
 key_make(const char *path)
@@ -80,7 +97,7 @@ key_make(const char *path)
 	if (rc == 0 && link(part, path) == -1 && errno != EEXIST)
 		rc = -errno;
 	unlink(part);
-	return rc;
+	return rc == 0 ? secret_name_sync(path) : rc;
 }
 
 int

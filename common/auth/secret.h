@@ -20,6 +20,10 @@
 int secret_key_load(
     const char *path, bool make, unsigned char key[static SECRET_KEY_LEN]);
 
+/* The name of a new file is as durable as its folder: before anything is sealed
+ * with a key that is in it. 0 or -errno. */
+int secret_name_sync(const char *path);
+
 #define SECRET_LINE_MAX ((size_t)4096)
 /* The first line of a file, without white space around it: a secret that a
  * person has put there. 0 or -errno with the reason in `err`; wipe `out`. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/auth/secret.h"
 #include "common/base/clock.h"
 #include "common/mail/transfer.h"
 
@@ -119,6 +120,8 @@ key_write(const char *path, EVP_PKEY *key)
 		rc = -errno;
 	if (rc != 0)
 		unlink(buf_str(&temp));
+	else
+		rc = secret_name_sync(path);
 	buf_clear(&temp);
 	return rc;
 }
