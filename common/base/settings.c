@@ -469,6 +469,9 @@ const struct conf_setting conf_settings[] = {
 	{ "manage.http_rate", CONF_INT, "1200", 0, 1000000, NULL,
 	    "Requests that an account, or an address that has not signed in, "
 	    "may make a minute of pneu manage; 0: any number" },
+	{ "manage.outside", CONF_BOOL, "true", 0, 0, NULL,
+	    "Users may add outside accounts, and change their servers, "
+	    "themselves; else only admins may. An account is written as, too" },
 	{ "manage.outside_private", CONF_BOOL, "false", 0, 0, NULL,
 	    "Outside accounts that users add by the API may be at this machine "
 	    "and in private networks" },

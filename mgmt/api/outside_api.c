@@ -149,6 +149,21 @@ outside_may_be_private(const struct manage_call *c)
 	return c->admin || conf_bool(c->env->conf, "manage.outside_private");
 }
 
+/* Mail is sent as its address, and nobody proves whose that is. */
+static bool
+may_name_servers(const struct manage_call *c)
+{
+	return c->admin || conf_bool(c->env->conf, "manage.outside");
+}
+
+static bool
+names_server(const struct manage_call *c)
+{
+	return json_object_get(c->in, "host") != NULL ||
+	    json_object_get(c->in, "port") != NULL ||
+	    json_object_get(c->in, "smtp") != NULL;
+}
+
 /* --- changing --- */
 
 #define BODY                                                                   \
@@ -172,6 +187,9 @@ outside_api_add(struct manage_call *c)
 	struct slice password;
 	int rc;
 
+	if (!may_name_servers(c))
+		return manage_problem(
+		    c, "not-allowed", "Outside accounts are added by admins");
 	manage_only(c, names);
 	o.address = manage_need(c, "address", OUTSIDE_TEXT_MAX);
 	o.user = o.address;
@@ -222,6 +240,9 @@ outside_api_patch(struct manage_call *c)
 	if ((rc = outside_push_get(c, &o, &push)) != 0)
 		return manage_errno(c, rc, "no-such-account");
 	before = o;
+	if (names_server(c) && !may_name_servers(c))
+		return manage_problem(c, "not-allowed",
+		    "Servers of outside accounts are named by admins");
 	manage_only(c, names + 1);
 	outside_body_in(c, &o);
 	outside_push_in(c, &o, &push);
@@ -241,9 +262,7 @@ outside_api_patch(struct manage_call *c)
 			    before.smtp.security != OUTSIDE_PLAIN)))))
 		return manage_problem(c, "bad-value",
 		    "password is needed where the server is another one");
-	if (json_object_get(c->in, "host") != NULL ||
-	    json_object_get(c->in, "port") != NULL ||
-	    json_object_get(c->in, "smtp") != NULL)
+	if (names_server(c))
 		o.public_only = !outside_may_be_private(c);
 	rc = outside_put(c->env->accounts, &o, false, password, &c->err);
 	if (rc == 0)
