@@ -8,6 +8,7 @@ have the same methods, so that a test can run on either.
 import base64
 import contextlib
 import hashlib
+import http.client
 import http.server
 import json
 import os
@@ -228,7 +229,7 @@ class Real:
                 stderr=log, start_new_session=True)
         end = time.monotonic() + 3 * PATIENCE
         while time.monotonic() < end and self.process.poll() is None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 self.ask("version")
                 return
             time.sleep(0.1)

@@ -14,6 +14,7 @@ import imaplib
 import json
 import os
 import poplib
+import random
 import re
 import select
 import shutil
@@ -125,12 +126,20 @@ class Clock:
 
 
 def free_ports(n):
-    """Ports that nobody has now, for those that cannot be handed sockets."""
+    """Ports that nobody has now, for those that cannot be handed sockets: below
+    those that the kernel gives to whoever asks for any, so that nobody gets one
+    before it is used."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        low = int(f.read().split()[0])
+    chance, found = random.SystemRandom(), []
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(socket.socket()) for _ in range(n)]
-        for s in held:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in held]
+        while len(found) < n:
+            port = chance.randrange(10000, low)
+            s = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", port))
+                found.append(port)
+    return found
 
 
 _certificates = {}
