@@ -150,6 +150,13 @@ change_commit(struct change *c)
 	return change_end(c, store_commit_one(c->x->m->s, c->b));
 }
 
+int
+box_conflict(struct box *x)
+{
+	x->known = false;
+	return STORE_ECONFLICT;
+}
+
 bool
 try_again(int rc, unsigned *attempts)
 {

@@ -326,7 +326,7 @@ step_attempt(struct copy *c, size_t at, size_t n)
 	}
 	if (c->keywords.n > c->keywords_were) {
 		rc = change.h.keywords != c->keywords_were
-		    ? STORE_ECONFLICT
+		    ? box_conflict(c->target)
 		    : keywords_put(&change, &c->keywords);
 		if (rc != 0) {
 			change_abort(&change);

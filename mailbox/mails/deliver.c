@@ -310,7 +310,7 @@ delivery_refuse(const struct delivery *d)
 		return -ENOSPC; /* RFC 3501 2.3.1.1: UIDs have 32 bits */
 	/* New names are added to the table that is in force, or not now. */
 	if (d->keywords.n > d->keywords_were && h->keywords != d->keywords_were)
-		return STORE_ECONFLICT;
+		return box_conflict(d->x);
 	return 0;
 }
 

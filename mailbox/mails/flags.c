@@ -179,7 +179,7 @@ flags_attempt(struct flags_job *j, struct target *t, size_t n)
 		return rc;
 	if (j->v->keywords.n > j->keywords_were) {
 		rc = c.h.keywords != j->keywords_were
-		    ? STORE_ECONFLICT
+		    ? box_conflict(j->v->x)
 		    : keywords_put(&c, &j->v->keywords);
 		if (rc != 0) {
 			change_abort(&c);

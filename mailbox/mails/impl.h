@@ -193,6 +193,9 @@ int change_commit(struct change *c);
 
 /* After CONFLICT and UNKNOWN: may it be tried again? Waits a little, more
  * with each attempt. */
+/* STORE_ECONFLICT, for what was read of the mailbox and its header do not go
+ * together: another process has gone on, and the header is read anew. */
+int box_conflict(struct box *x);
 bool try_again(int rc, unsigned *attempts);
 /* What is told to callers: our own codes do not leave Mails. */
 int mails_error(int rc);

@@ -237,15 +237,13 @@ convert_attempt(struct box *x, bool lost)
 	if (rc == 0 && k.n > 0 &&
 	    (lost ? k.lost : !k.damaged && k.sealed != s.seals) &&
 	    (rc = change_begin(&c, x)) == 0) {
-		rc = c.h.keywords != k.n ? STORE_ECONFLICT
+		rc = c.h.keywords != k.n ? box_conflict(x)
 					 : keywords_put(&c, &k);
 		if (rc != 0)
 			change_abort(&c);
 		else if ((rc = change_commit(&c)) == 0)
 			rc = 1;
 	}
-	if (rc == STORE_ECONFLICT)
-		x->known = false;
 	name_sealer_wipe(&s);
 	keywords_clear(&k);
 	return rc;

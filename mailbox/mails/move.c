@@ -319,7 +319,7 @@ put_attempt(struct box *y, bool back, uint64_t token, struct intent *in,
 	    (rc = change_begin(&c, y)) != 0)
 		return rc;
 	if (in->to.n > in->to_were && c.h.keywords != in->to_were)
-		rc = STORE_ECONFLICT;
+		rc = box_conflict(y);
 	else if (c.h.uidnext > UINT32_MAX - in->have)
 		rc = -ENOSPC;
 	else if (in->to.n > in->to_were)

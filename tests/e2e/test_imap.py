@@ -751,7 +751,7 @@ class Pneu(Dialogues, unittest.TestCase):
             t.start()
         for t in threads:
             t.join()
-        self.assertEqual([], problems)
+        self.assertEqual([], problems, self.s.log("mailbox")[-2000:])
         self.assertEqual(6 * each, len(set(uids)))
         c = self.connect()
         c.ok("SELECT " + name)
