@@ -175,7 +175,8 @@ check_reply(const struct smtp_reply *r)
 {
 	need(r->code == 220 || r->code == 250 || r->code == 252 ||
 	    r->code == 500 || r->code == 501 || r->code == 550 ||
-	    r->code == 552 || r->code == 553);
+	    r->code == 552 || r->code == 553 ||
+	    r->code == 451); /* a list of names that has changed */
 }
 
 static void
