@@ -471,7 +471,7 @@ const struct conf_setting conf_settings[] = {
 	    "may make a minute of pneu manage; 0: any number" },
 	{ "manage.outside", CONF_BOOL, "true", 0, 0, NULL,
 	    "Users may add outside accounts, and change their servers, "
-	    "themselves; else only admins may. An account is written as, too" },
+	    "themselves; else only admins may" },
 	{ "manage.outside_private", CONF_BOOL, "false", 0, 0, NULL,
 	    "Outside accounts that users add by the API may be at this machine "
 	    "and in private networks" },
