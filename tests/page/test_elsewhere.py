@@ -214,6 +214,8 @@ class Elsewhere(Person):
             deliver_to, "Put there too").replace(
                 b"Ada Lovelace <ada@else.test>", b"bob@example.test"))
         self.old.wait_message("someone", b"Put there too")
+        # From the first look on both sides are kept alike.
+        self.system.pneu("outside", "fetch", OUTLOOK)
 
     def answer_deleted_there(self):
         until(lambda: not any(b"Hello from Outlook" in m for m in
