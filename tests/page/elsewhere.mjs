@@ -214,6 +214,8 @@ async function push(page) {
 	const data = await ask("pushed");
 
 	assert.ok(registration);
+	// To one that is not active yet nothing is delivered.
+	await page.evaluate(() => navigator.serviceWorker.ready.then(() => 0));
 	await cdp.send("ServiceWorker.deliverPushMessage", { origin:
 		root.slice(0, -1), registrationId: registration, data });
 	assert.deepEqual(await notification(page), { title: "Ada Lovelace",
