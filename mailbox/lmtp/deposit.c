@@ -134,8 +134,8 @@ deposit_parse(struct arena *a, struct slice value, struct deposit *out)
 
 /* --- taking it in --- */
 
-static int
-take_body(struct take *t, struct spool *body)
+int
+deposit_body(struct take *t, struct spool *body)
 {
 	uint64_t at = 0;
 	struct slice octets;
@@ -195,7 +195,7 @@ deposit(struct mails *m, const char *account, const struct mails_quota *quota,
 	if (rc == 0)
 		rc = -EINVAL;
 	else if (rc == 1)
-		rc = take_body(t, body);
+		rc = deposit_body(t, body);
 	if (rc == 0)
 		rc = take_end(t, &d->meta, &d->origin);
 	/* From here on it is durable, which is what 250 says. */

@@ -52,9 +52,11 @@ struct deposited {
  * new mail. 0 when it is durable there, *out saying where; -EINVAL: there cannot
  * be such a mailbox; -EDQUOT, -ENOSPC, or another error.
  */
-int
-deposit(struct mails *m, const char *account, const struct mails_quota *quota,
-    const struct deposit *d, struct spool *body, bool tell,
-    struct deposited *out);
+int deposit(struct mails *m, const char *account,
+    const struct mails_quota *quota, const struct deposit *d,
+    struct spool *body, bool tell, struct deposited *out);
+
+/* The octets of a message: take_begin, and all of them. 0 or an error. */
+int deposit_body(struct take *t, struct spool *body);
 
 #endif

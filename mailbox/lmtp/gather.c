@@ -92,28 +92,13 @@ open_for(struct gather *g, const char *account, const struct mails_quota *quota,
 }
 
 static int
-take_octets_of(struct take *t, struct spool *body)
-{
-	uint64_t at = 0;
-	struct slice octets;
-	int rc = take_begin(t);
-
-	while (rc == 0 && (rc = spool_view(body, at, &octets)) == 0 &&
-	    octets.n > 0) {
-		rc = take_octets(t, octets);
-		at += octets.n;
-	}
-	return rc;
-}
-
-static int
 take_one(struct gather *g, struct smtp_session *s, const struct deposit *d,
     struct spool *body)
 {
 	uint64_t known = g->report.known;
 	struct gathered *v = &g->v[g->n];
 	struct door_meta meta = d->meta;
-	int rc = take_octets_of(g->take, body);
+	int rc = deposit_body(g->take, body);
 
 	meta.quiet = d->is_old;
 	if (rc == 0)
